@@ -1,0 +1,95 @@
+/*
+ * stream: ft-stream(5), the token stream and the shard.
+ *
+ * A stream is a sequence of segments; a segment is a header map, records, and a trailer map, all
+ * msgpack objects, so that the concatenation of streams is a stream. A segment without its trailer
+ * was cut off, which is an error. msgpack-c is used in stream.c only.
+ */
+#ifndef FORMATS_STREAM_H
+#define FORMATS_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/hash.h"
+
+enum stream_kind {
+    STREAM_TOKENS, /* one document a record, of any length */
+    STREAM_SHARD,  /* packed rows: one or more whole documents a record, at most `length` tokens */
+};
+
+struct stream_header {
+    enum stream_kind kind;
+    char tokenizer[HASH_HEX]; /* hash of the vocabulary; "" when the model had no tokenizer */
+    char template_hash[HASH_HEX]; /* hash of the chat template; "" when none was used */
+    uint32_t vocab_size;      /* every id is below it */
+    int64_t bos, eos;         /* -1: none */
+    uint32_t length;          /* shard: the longest a row may be; tokens: 0 */
+    char **provenance;        /* one line for each program that made it, oldest first */
+    size_t n_provenance;
+};
+
+/* One document inside a record. */
+struct stream_document {
+    size_t n_tokens;
+    uint64_t text_bytes; /* bytes of text behind the tokens, for bits per byte; 0 unknown */
+    char *id;            /* NULL: none */
+    char *source;        /* NULL: none */
+    double weight;       /* 1 unless given */
+    uint64_t part;       /* which part of an over-long document that was split, from 0 */
+};
+
+/* A record owns its arrays; record_clear keeps them for reuse. */
+struct stream_record {
+    uint32_t *ids;    /* [n] */
+    uint8_t *trained; /* [n], 0 or 1: whether the token is one to learn (never the first of a document) */
+    size_t n, cap;
+    struct stream_document *documents; /* their n_tokens add up to n */
+    size_t n_documents, documents_cap;
+};
+
+void stream_header_init(struct stream_header *h);
+void stream_header_release(struct stream_header *h);
+void stream_header_copy(struct stream_header *to, const struct stream_header *from);
+void stream_header_add_provenance(struct stream_header *h, const char *line);
+
+void stream_record_init(struct stream_record *r);
+void stream_record_release(struct stream_record *r);
+void stream_record_clear(struct stream_record *r);
+/* Appends a document; trained may be NULL for all but the first token. id and source are copied. */
+void stream_record_add(struct stream_record *r, const uint32_t *ids, const uint8_t *trained, size_t n,
+                       const struct stream_document *document);
+
+/* What a trailer holds; also kept while reading and writing. */
+struct stream_totals {
+    uint64_t records, documents, tokens, trained, text_bytes;
+};
+
+struct stream_writer;
+
+/* path as for output_open: NULL or "-" is stdout, compressed by suffix. */
+int stream_writer_open(struct stream_writer **w, const char *path, const struct stream_header *h,
+                       struct err *err);
+/* Checks the record against the header (ids in range, lengths, first tokens) and writes it. */
+int stream_write(struct stream_writer *w, const struct stream_record *r, struct err *err);
+struct stream_totals stream_writer_totals(const struct stream_writer *w);
+int stream_writer_finish(struct stream_writer *w, struct err *err); /* trailer, commit; frees w */
+void stream_writer_abandon(struct stream_writer *w);
+
+struct stream_reader;
+
+/* Reads the first header. path NULL or "-" is stdin. An input of no bytes at all is an error. */
+int stream_reader_open(struct stream_reader **r, const char *path, struct err *err);
+/* Of the segment that the last record came from (the first one before any). */
+const struct stream_header *stream_reader_header(const struct stream_reader *r);
+/* 1 and a record, 0 at a clean end (last trailer checked), -1. Segments whose tokenizer hashes
+ * differ are an error. Errors name the file and the record. */
+int stream_read(struct stream_reader *r, struct stream_record *record, struct err *err);
+struct stream_totals stream_reader_totals(const struct stream_reader *r); /* over all segments so far */
+/* Hash of everything read so far, records only: the same however the stream was cut or compressed. */
+void stream_reader_hash(const struct stream_reader *r, char hex[HASH_HEX]);
+void stream_reader_close(struct stream_reader *r); /* NULL is allowed */
+
+#endif
