@@ -1,0 +1,88 @@
+/*
+ * decoder: a base model, bound to its weights, that scores, trains adapters and generates.
+ *
+ * Sequences are packed: a batch is one row of tokens made of whole documents; each document has
+ * positions from 0 and attends to itself only, so a packed row gives the losses of its documents
+ * apart. The base's weights stay in the file's mapping in the type they have there.
+ */
+#ifndef MODEL_DECODER_H
+#define MODEL_DECODER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "compute/backend.h"
+#include "formats/checkpoint.h"
+#include "model/config.h"
+#include "model/lora.h"
+
+struct decoder;
+
+struct decoder_options {
+    enum backend backend;
+    size_t threads; /* 0: all processors */
+};
+
+/* The checkpoint must outlive the decoder. Checks every tensor's name, shape and type. */
+int decoder_open(struct decoder **d, const struct checkpoint *c, const struct decoder_options *options,
+                 struct err *err);
+void decoder_close(struct decoder *d); /* NULL is allowed */
+const struct model_config *decoder_config(const struct decoder *d);
+enum backend decoder_backend(const struct decoder *d); /* what auto became */
+
+/* Packed documents. ids [n] < vocab; trained [n] (NULL: all); lengths [n_documents] add up to n. */
+struct batch {
+    const uint32_t *ids;
+    const uint8_t *trained;
+    size_t n;
+    const size_t *lengths;
+    size_t n_documents;
+};
+
+/* Number of targets: tokens that are trained and not the first of their document. */
+size_t batch_targets(const struct batch *b);
+
+/*
+ * Negative log-likelihoods, natural logarithm, without gradients. nll [n_documents]: each document's
+ * sum over its targets. logprob [n] or NULL: log p of every token given those before it, trained or
+ * not; NaN at the first of a document (with logprob NULL only targets cost an output row).
+ */
+int decoder_score(struct decoder *d, const struct lora *lora, const struct batch *b, double *nll,
+                  float *logprob, struct err *err);
+
+/*
+ * Forward and backward: adds the gradient of the SUM of -log p over the batch's targets to the
+ * adapter's gradients, and sets *nll to that sum. The caller divides by its step's targets.
+ * dropout_key picks the dropout mask: the same key gives the same mask. A NaN or infinity in the
+ * loss is an error.
+ */
+int decoder_accumulate(struct decoder *d, struct lora *lora, const struct batch *b, uint64_t dropout_key,
+                       double *nll, struct err *err);
+
+/* logits [n, vocab] of every position: for tests on small models. */
+int decoder_logits(struct decoder *d, const struct lora *lora, const struct batch *b, float *logits,
+                   struct err *err);
+
+/*
+ * Generation: a cache holds the keys and values of n_slots independent sequences of up to
+ * max_tokens each.
+ */
+struct kv_cache;
+int kv_cache_new(struct kv_cache **cache, const struct decoder *d, size_t n_slots, size_t max_tokens,
+                 struct err *err);
+void kv_cache_free(struct kv_cache *cache);
+void kv_cache_clear(struct kv_cache *cache, size_t slot); /* the slot's sequence becomes empty */
+size_t kv_cache_length(const struct kv_cache *cache, size_t slot);
+
+/*
+ * Appends tokens to sequences and computes the logits after the last token of each. The batch has
+ * n parts; part i appends counts[i] >= 1 of ids (concatenated in order) to slots[i]; slots differ.
+ * logits [n, vocab].
+ */
+int decoder_extend(struct decoder *d, const struct lora *lora, struct kv_cache *cache,
+                   const size_t *slots, const size_t *counts, size_t n, const uint32_t *ids,
+                   float *logits, struct err *err);
+
+#endif
