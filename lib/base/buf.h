@@ -1,8 +1,8 @@
 /*
  * buf: bytes that grow.
  *
- * p is never NULL after buf_init and p[len] is always 0, so a buf that holds text is a C string too;
- * the bytes may hold NULs. The buf owns p.
+ * p is never NULL after buf_init and p[len] is always 0, so a buf that holds text is a C string
+ * too; the bytes may hold NULs. The buf owns p.
  */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
@@ -17,11 +17,14 @@ struct buf {
 };
 
 extern char buf_empty[1];
-#define BUF_INIT {buf_empty, 0, 0}
+#define BUF_INIT                                                                                   \
+    {                                                                                              \
+        buf_empty, 0, 0                                                                            \
+    }
 
 void buf_init(struct buf *b);
-void buf_release(struct buf *b);       /* frees; the buf is empty and usable again */
-void buf_clear(struct buf *b);         /* len = 0, keeps the memory */
+void buf_release(struct buf *b);               /* frees; the buf is empty and usable again */
+void buf_clear(struct buf *b);                 /* len = 0, keeps the memory */
 void buf_reserve(struct buf *b, size_t extra); /* room for `extra` more bytes and the NUL */
 void buf_add(struct buf *b, const void *p, size_t len);
 void buf_addstr(struct buf *b, const char *s);

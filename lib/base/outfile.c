@@ -169,7 +169,8 @@ int directory_make(const char *path, struct err *err)
         char saved = *p;
         *p = 0;
         struct stat st;
-        if (mkdir(copy, 0777) && (errno != EEXIST || (stat(copy, &st) == 0 && !S_ISDIR(st.st_mode)))) {
+        if (mkdir(copy, 0777) &&
+            (errno != EEXIST || (stat(copy, &st) == 0 && !S_ISDIR(st.st_mode)))) {
             err_errno(err, "%s", copy);
             free(copy);
             return -1;

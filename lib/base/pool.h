@@ -22,6 +22,7 @@ size_t pool_threads(const struct pool *pool);
  * Runs task(arg, i, thread) for i = 0..n-1, each once, and returns when all are done. `thread`, in
  * 0..pool_threads-1, picks scratch memory. The caller works too, as thread 0. Not reentrant.
  */
-void pool_run(struct pool *pool, size_t n, void (*task)(void *arg, size_t i, size_t thread), void *arg);
+void pool_run(struct pool *pool, size_t n, void (*task)(void *arg, size_t i, size_t thread),
+              void *arg);
 
 #endif

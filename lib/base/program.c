@@ -235,7 +235,8 @@ int program_start(const struct program *program, int argc, char **argv)
         const struct option_spec *o = &program->options[i];
         if (o->kind == OPT_HEADING)
             continue;
-        int has_arg = o->kind == OPT_FLAG || o->kind == OPT_NOFLAG ? no_argument : required_argument;
+        int has_arg =
+            o->kind == OPT_FLAG || o->kind == OPT_NOFLAG ? no_argument : required_argument;
         longs[n++] = (struct option){o->name, has_arg, NULL, OPT_FIRST + (int)i};
         if (o->letter) {
             buf_addch(&shorts, o->letter);
@@ -286,7 +287,8 @@ static bool is_left_out(const char *arg, const char *const *left_out, bool *take
         if (strncmp(arg + 2, *left_out, len) || (arg[2 + len] && arg[2 + len] != '='))
             continue;
         for (size_t i = 0; i < running->n_options; i++)
-            if (running->options[i].kind != OPT_HEADING && !strcmp(running->options[i].name, *left_out))
+            if (running->options[i].kind != OPT_HEADING &&
+                !strcmp(running->options[i].name, *left_out))
                 *takes_next = running->options[i].kind != OPT_FLAG &&
                               running->options[i].kind != OPT_NOFLAG && !arg[2 + len];
         return true;

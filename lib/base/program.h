@@ -40,7 +40,7 @@ struct option_spec {
     const char *arg;  /* metavariable in --help, NULL for flags */
     const char *help; /* one line, without a full stop; the default in brackets at its end */
     const char *const *choices;
-    double min, max;  /* bounds of a number, both 0 for none */
+    double min, max; /* bounds of a number, both 0 for none */
 };
 
 struct program {
@@ -53,15 +53,15 @@ struct program {
 };
 
 /*
- * Parses argv, which it may permute, serves --help and --version, and exits with 2 on a usage error.
- * Returns the index of the first operand. Also: names the program for warn/die, and makes SIGINT,
- * SIGTERM and SIGHUP remove unfinished outputs before they end the process.
+ * Parses argv, which it may permute, serves --help and --version, and exits with 2 on a usage
+ * error. Returns the index of the first operand. Also: names the program for warn/die, and makes
+ * SIGINT, SIGTERM and SIGHUP remove unfinished outputs before they end the process.
  */
 int program_start(const struct program *program, int argc, char **argv);
 
 /* "name: message" on stderr, one line. */
 void warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-_Noreturn void die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));       /* exit 1 */
+_Noreturn void die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));         /* exit 1 */
 _Noreturn void usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* exit 2 */
 
 const char *program_name(void);

@@ -12,8 +12,8 @@ extern const char *const progress_choices[]; /* "auto", "always", "never": for O
 
 struct progress {
     bool on;
-    bool dirty;       /* a line stands that must be cleared */
-    double started;   /* seconds, monotonic */
+    bool dirty;     /* a line stands that must be cleared */
+    double started; /* seconds, monotonic */
     double last_draw;
 };
 

@@ -18,8 +18,8 @@ struct rng {
 void rng_init(struct rng *r, uint64_t seed, uint64_t stream);
 uint32_t rng_at(uint64_t seed, uint64_t stream, uint64_t index); /* 32 random bits */
 uint32_t rng_u32(struct rng *r);
-double rng_uniform(struct rng *r);            /* [0, 1), 53 bits */
-double rng_normal(struct rng *r);             /* mean 0, deviation 1 (Box-Muller) */
+double rng_uniform(struct rng *r);             /* [0, 1), 53 bits */
+double rng_normal(struct rng *r);              /* mean 0, deviation 1 (Box-Muller) */
 uint64_t rng_below(struct rng *r, uint64_t n); /* [0, n), without bias; n > 0 */
 
 /* Fills block[4] for 4 consecutive indices starting at 4 * block_index: the fast way to many. */

@@ -27,6 +27,8 @@ struct rope_config {
     double factor;
     double low_freq_factor, high_freq_factor; /* llama3 */
     uint64_t original_positions;              /* llama3: positions trained on before scaling */
+    const void *divisors; /* GGUF's rope_freqs.weight: float32 [head_dim / 2] inside the mapping,
+                             perhaps unaligned; NULL for none */
 };
 
 struct model_config {

@@ -26,8 +26,8 @@ struct decoder_options {
 };
 
 /* The checkpoint must outlive the decoder. Checks every tensor's name, shape and type. */
-int decoder_open(struct decoder **d, const struct checkpoint *c, const struct decoder_options *options,
-                 struct err *err);
+int decoder_open(struct decoder **d, const struct checkpoint *c,
+                 const struct decoder_options *options, struct err *err);
 void decoder_close(struct decoder *d); /* NULL is allowed */
 const struct model_config *decoder_config(const struct decoder *d);
 enum backend decoder_backend(const struct decoder *d); /* what auto became */
@@ -45,9 +45,10 @@ struct batch {
 size_t batch_targets(const struct batch *b);
 
 /*
- * Negative log-likelihoods, natural logarithm, without gradients. nll [n_documents]: each document's
- * sum over its targets. logprob [n] or NULL: log p of every token given those before it, trained or
- * not; NaN at the first of a document (with logprob NULL only targets cost an output row).
+ * Negative log-likelihoods, natural logarithm, without gradients. nll [n_documents]: each
+ * document's sum over its targets. logprob [n] or NULL: log p of every token given those before it,
+ * trained or not; NaN at the first of a document (with logprob NULL only targets cost an output
+ * row).
  */
 int decoder_score(struct decoder *d, const struct lora *lora, const struct batch *b, double *nll,
                   float *logprob, struct err *err);
@@ -58,8 +59,8 @@ int decoder_score(struct decoder *d, const struct lora *lora, const struct batch
  * dropout_key picks the dropout mask: the same key gives the same mask. A NaN or infinity in the
  * loss is an error.
  */
-int decoder_accumulate(struct decoder *d, struct lora *lora, const struct batch *b, uint64_t dropout_key,
-                       double *nll, struct err *err);
+int decoder_accumulate(struct decoder *d, struct lora *lora, const struct batch *b,
+                       uint64_t dropout_key, double *nll, struct err *err);
 
 /* logits [n, vocab] of every position: for tests on small models. */
 int decoder_logits(struct decoder *d, const struct lora *lora, const struct batch *b, float *logits,
@@ -70,8 +71,8 @@ int decoder_logits(struct decoder *d, const struct lora *lora, const struct batc
  * max_tokens each.
  */
 struct kv_cache;
-int kv_cache_new(struct kv_cache **cache, const struct decoder *d, size_t n_slots, size_t max_tokens,
-                 struct err *err);
+int kv_cache_new(struct kv_cache **cache, const struct decoder *d, size_t n_slots,
+                 size_t max_tokens, struct err *err);
 void kv_cache_free(struct kv_cache *cache);
 void kv_cache_clear(struct kv_cache *cache, size_t slot); /* the slot's sequence becomes empty */
 size_t kv_cache_length(const struct kv_cache *cache, size_t slot);

@@ -40,8 +40,9 @@ struct lora_options {
     double alpha;
     bool rslora;
     double dropout;
-    const char *const *targets; /* module name endings ("q_proj", "layers.0.mlp.up_proj"), n_targets of them */
-    size_t n_targets;           /* or the single word "all-linear" */
+    const char *const
+        *targets; /* module name endings ("q_proj", "layers.0.mlp.up_proj"), n_targets of them */
+    size_t n_targets; /* or the single word "all-linear" */
     uint64_t seed;
 };
 
@@ -54,8 +55,8 @@ int lora_new(struct lora **l, const struct model_config *config, const struct lo
  * An adapter of given shapes: pairs[n] (slot, layer, in, out, r, scale; a and b point to the
  * caller's values, which are copied). With `training` gradients are there too.
  */
-int lora_from_pairs(struct lora **l, const struct model_config *config, const struct lora_pair *pairs,
-                    size_t n, bool training, struct err *err);
+int lora_from_pairs(struct lora **l, const struct model_config *config,
+                    const struct lora_pair *pairs, size_t n, bool training, struct err *err);
 void lora_free(struct lora *l);
 
 /* NULL where the adapter leaves that matrix alone. l may be NULL. */

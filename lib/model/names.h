@@ -49,8 +49,8 @@ struct tensor_name {
     char module[NAME_SIZE]; /* hf without ".weight" / ".bias": what LoRA targets and PEFT name */
     uint64_t rows, cols;    /* a vector has cols = 0 */
     size_t n_dims;          /* 1 or 2 */
-    bool linear;            /* a linear layer's matrix that LoRA can target ("all-linear": not the head) */
-    size_t gguf_head_dim;   /* not 0: GGUF stores rows reordered within heads of that many rows */
+    bool linear; /* a linear layer's matrix that LoRA can target ("all-linear": not the head) */
+    size_t gguf_head_dim; /* not 0: GGUF stores rows reordered within heads of that many rows */
 };
 
 /* Whether the model has that tensor (biases, an untied head). */

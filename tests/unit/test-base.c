@@ -103,7 +103,8 @@ static void test_outfile(void)
     if (!mkdtemp(dir))
         return;
     snprintf(path, sizeof path, "%s/out", dir);
-    tap_ok(outfile_open(&o, path, &err) == 0 && outfile_write(&o, "x", 1, &err) == 0, "outfile: open");
+    tap_ok(outfile_open(&o, path, &err) == 0 && outfile_write(&o, "x", 1, &err) == 0,
+           "outfile: open");
     tap_ok(access(path, F_OK) != 0, "outfile: nothing under the final name before commit");
     outfile_abandon(&o);
     tap_ok(rmdir(dir) == 0 && mkdir(dir, 0700) == 0, "outfile: abandon leaves nothing");
