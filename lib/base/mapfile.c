@@ -83,6 +83,8 @@ char *file_read(const char *path, size_t limit, size_t *len, struct err *err)
 
 void cursor_init(struct cursor *c, const void *p, size_t size)
 {
+    if (!p) /* an empty file: no arithmetic on NULL */
+        p = "";
     *c = (struct cursor){p, p, (const uint8_t *)p + size, false};
 }
 
