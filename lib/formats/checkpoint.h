@@ -46,8 +46,15 @@ const struct gguf *checkpoint_gguf(const struct checkpoint *c); /* NULL for a fo
 const json_t *checkpoint_config(const struct checkpoint *c);    /* config.json; NULL for GGUF */
 
 /* XXH3-128 over names, types, shapes and data of all tensors, independent of how they are spread
- * over files. Reads everything: seconds for gigabytes. */
+ * over files and ordered. Reads everything: seconds for gigabytes. */
 void checkpoint_hash(const struct checkpoint *c, char hex[33]);
+
+/*
+ * Advice on a tensor's part of the mapping: that it will be read soon, from front to back, and that
+ * it won't be for a while, so that its pages no longer count as this process's memory.
+ */
+void tensor_prefetch(const struct tensor *t);
+void tensor_done(const struct tensor *t);
 
 /* One .safetensors file by itself (adapters). */
 struct safetensors;

@@ -17,6 +17,13 @@ enum dtype {
     DTYPE_Q8_0,
     DTYPE_Q4_0,
     DTYPE_Q4_1,
+    DTYPE_Q5_0,
+    DTYPE_Q5_1,
+    DTYPE_Q2_K,
+    DTYPE_Q3_K,
+    DTYPE_Q4_K,
+    DTYPE_Q5_K,
+    DTYPE_Q6_K,
     DTYPE_COUNT,
 };
 
@@ -26,15 +33,19 @@ struct dtype_info {
     int ggml;                /* ggml's number of it */
     size_t block;            /* numbers in a block; 1 for plain types */
     size_t block_bytes;
-    /* n numbers, a multiple of block. */
+    /* n numbers, a multiple of block. The stored side need not be aligned. */
     void (*to_float)(const void *in, float *out, size_t n);
-    void (*from_float)(const float *in, void *out, size_t n); /* round to nearest even / as ggml's reference */
+    /* Rounds to nearest even, or as ggml's reference quantiser; in must be finite for the block
+     * types. NULL where a type is only read. */
+    void (*from_float)(const float *in, void *out, size_t n);
 };
 
 extern const struct dtype_info dtypes[DTYPE_COUNT];
 
 bool dtype_by_name(const char *name, enum dtype *out);        /* any case */
 bool dtype_by_ggml(uint32_t number, enum dtype *out);
+/* ggml's name of a type, also of those not in the table: for messages. NULL: no such number. */
+const char *dtype_ggml_name(uint32_t number);
 bool dtype_by_safetensors(const char *name, enum dtype *out);
 /* Bytes of n numbers; false if n is no whole number of blocks or on overflow. */
 bool dtype_bytes(enum dtype type, uint64_t n, size_t *bytes);
