@@ -1,14 +1,18 @@
-# tuneutils: GNU make. The two commands of the README are `make demo` and `make check`.
+# tuneutils: GNU make. ./bootstrap TARGET installs what a Debian machine lacks and then runs this.
 #
 #   make                  programs into build/bin, library into build/libtuneutils.a
 #   make check            unit, command, contract and golden tests (prove)
-#   make check-long       the same with real tokenisers and models, kill tests, fuzzers
-#   make sanitize         check under ASan and UBSan          make fuzz    fuzz every reader
-#   make bench            speed beside other tools            make demo    fine-tune a real model
+#   make check-long       the same with real tokenisers and models, and kill tests
+#   make sanitize         check under ASan and UBSan
+#   make fuzz             every reader against random bytes, FUZZ_SECONDS each
+#   make demo             fine-tune a real model; MODEL=FILE-OR-FOLDER, DOCUMENTS=FILE take others
+#   make bench interop    speed beside other tools, results against them; VENV=FOLDER has them
 #   make install uninstall dist distcheck clean               DESTDIR and prefix as usual
+#
+# Works from another folder too: make -f ../tuneutils/Makefile. Everything made lies under $B.
 
-VERSION := $(shell sed -n 's/^\#define TUNEUTILS_VERSION "\(.*\)"/\1/p' $(dir $(lastword $(MAKEFILE_LIST)))lib/base/program.h)
 srcdir := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
+VERSION := $(shell sed -n 's/^\#define TUNEUTILS_VERSION "\(.*\)"/\1/p' $(srcdir)/lib/base/program.h)
 prefix = /usr/local
 bindir = $(prefix)/bin
 mandir = $(prefix)/share/man
@@ -21,21 +25,31 @@ CC = cc
 CFLAGS = -O2 -g
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wwrite-strings -Wvla
-PACKAGES = libarchive msgpack openblas jansson libxxhash libpcre2-8 libutf8proc libxml-2.0
-PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
-PACKAGE_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES))
+# msgpack-c calls itself msgpack before version 6 (Debian 12).
+MSGPACK := $(firstword $(shell for p in msgpack-c msgpack; do $(PKG_CONFIG) --exists $$p 2>/dev/null && echo $$p; done) msgpack-c)
+PACKAGES = libarchive $(MSGPACK) openblas jansson libxxhash libpcre2-8 libutf8proc libxml-2.0
+PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
+PACKAGE_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
 ALL_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/lib $(PACKAGE_CFLAGS) $(CPPFLAGS)
 ALL_CFLAGS = -std=c11 -pthread -ffp-contract=off $(WARNINGS) $(CFLAGS)
 ALL_LIBS = $(PACKAGE_LIBS) $(LIBS) -lm
+
+ifeq ($(PACKAGE_LIBS),)
+ifneq ($(filter-out clean dist uninstall,$(or $(MAKECMDGOALS),all)),)
+$(error Missing: $(shell $(srcdir)/bootstrap --missing). On Debian, ./bootstrap installs them)
+endif
+endif
 
 LAYERS = base formats text compute model
 PROGRAM_DIRS = tok pack train merge eval
 LIB_SOURCES := $(sort $(foreach d,$(LAYERS),$(wildcard $(srcdir)/lib/$d/*.c)))
 PROGRAM_SOURCES := $(sort $(foreach d,$(PROGRAM_DIRS),$(wildcard $(srcdir)/$d/ft-*.c)))
 UNIT_SOURCES := $(sort $(wildcard $(srcdir)/tests/unit/test-*.c))
+FUZZ_SOURCES := $(sort $(wildcard $(srcdir)/tests/fuzz/fuzz-*.c))
 LIB_OBJECTS := $(LIB_SOURCES:$(srcdir)/%.c=$B/%.o)
 PROGRAMS := $(patsubst %.c,$B/bin/%,$(notdir $(PROGRAM_SOURCES)))
 UNIT_TESTS := $(UNIT_SOURCES:$(srcdir)/%.c=$B/%)
+FUZZERS := $(FUZZ_SOURCES:$(srcdir)/%.c=$B/%)
 MAN_PAGES := $(sort $(wildcard $(srcdir)/doc/man/*.[157]))
 LIBRARY = $B/libtuneutils.a
 
@@ -59,14 +73,20 @@ $(foreach s,$(PROGRAM_SOURCES),$(eval $(call program_rule,$s)))
 $B/tests/unit/test-%: $B/tests/unit/test-%.o $(LIBRARY)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
--include $(LIB_OBJECTS:.o=.d) $(PROGRAM_SOURCES:$(srcdir)/%.c=$B/%.d) $(UNIT_TESTS:=.d)
+$B/tests/fuzz/fuzz-%: $B/tests/fuzz/fuzz-%.o $(LIBRARY)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(ALL_LIBS)
 
-.PHONY: all unit-tests check check-long clean
+-include $(LIB_OBJECTS:.o=.d) $(PROGRAM_SOURCES:$(srcdir)/%.c=$B/%.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
+
+.PHONY: all unit-tests fuzzers check check-long sanitize fuzz demo bench interop \
+	install uninstall dist distcheck clean
 .SECONDARY:
+.DELETE_ON_ERROR:
 
 unit-tests: $(UNIT_TESTS)
+fuzzers: $(FUZZERS)
 
-# Tests find the programs in PATH, their data in SRCDIR and may write only under TEST_TMP.
+# Tests find the programs in PATH, their data in SRCDIR, and write only to temporary folders.
 TEST_ENV = SRCDIR=$(abspath $(srcdir)) BUILDDIR=$(abspath $B) PATH=$(abspath $B)/bin:$$PATH
 CLI_TESTS = $(sort $(wildcard $(srcdir)/tests/cli/*.t $(srcdir)/tests/golden/*.t))
 PROVE = prove
@@ -78,6 +98,85 @@ check: all unit-tests
 check-long: all unit-tests
 	TEST_LONG=1 $(TEST_ENV) $(PROVE) $(PROVE_FLAGS) --exec '' $(UNIT_TESTS) $(CLI_TESTS) \
 		$(sort $(wildcard $(srcdir)/tests/long/*.t))
+
+# The instrumented builds live in folders of their own.
+CLANG = clang
+sanitize:
+	$(MAKE) -f $(srcdir)/Makefile B=$B/asan CC=$(CLANG) LDFLAGS=-fsanitize=address,undefined \
+		CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined' check
+
+# A fuzzer starts from the seeds in tests/fuzz/NAME/, keeps what it finds under $B/fuzz/corpus/NAME
+# and stops at the first crash, leaving the input there.
+FUZZ_SECONDS = 30
+fuzz:
+	$(MAKE) -f $(srcdir)/Makefile B=$B/fuzz CC=$(CLANG) LDFLAGS=-fsanitize=address,undefined \
+		CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined' fuzzers
+	@set -e; for name in $(patsubst $(srcdir)/tests/fuzz/fuzz-%.c,%,$(FUZZ_SOURCES)); do \
+		corpus=$B/fuzz/corpus/$$name; seeds=$(srcdir)/tests/fuzz/$$name; mkdir -p $$corpus; \
+		echo "fuzz-$$name: $(FUZZ_SECONDS) s"; [ -d $$seeds ] || seeds=; \
+		$B/fuzz/tests/fuzz/fuzz-$$name -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 \
+			-verbosity=0 -print_final_stats=1 -artifact_prefix=$B/fuzz/$$name- $$corpus $$seeds; \
+	done
+
+# The example under doc/examples, run in $B/demo with the programs just built.
+demo: all
+	@mkdir -p $B/demo
+	PATH=$(abspath $B)/bin:$$PATH $(MAKE) -C $B/demo -f $(abspath $(srcdir))/doc/examples/house-style/Makefile \
+		$(if $(MODEL),MODEL=$(abspath $(MODEL))) $(if $(DOCUMENTS),DOCUMENTS=$(abspath $(DOCUMENTS)))
+
+bench: all
+	$(TEST_ENV) $(srcdir)/tests/bench/bench.sh $(VENV)
+
+interop: all
+	$(TEST_ENV) VENV=$(VENV) $(PROVE) --timer --exec '' $(sort $(wildcard $(srcdir)/tests/interop/*.t))
+
+install: all
+	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(docdir)
+	$(INSTALL) $(PROGRAMS) $(DESTDIR)$(bindir)
+	set -e; for page in $(MAN_PAGES); do \
+		section=$(DESTDIR)$(mandir)/man$${page##*.}; \
+		$(INSTALL) -d $$section; $(INSTALL) -m 644 $$page $$section; \
+	done
+	$(INSTALL) -m 644 $(srcdir)/README.md $(srcdir)/LICENSE $(DESTDIR)$(docdir)
+	set -e; for example in $(EXAMPLES); do \
+		to=$(DESTDIR)$(docdir)/$${example#doc/}; \
+		$(INSTALL) -d $${to%/*}; cp $(srcdir)/$$example $$to; \
+		chmod u=rwX,go=rX $$to; \
+	done
+
+uninstall:
+	rm -f $(PROGRAMS:$B/bin/%=$(DESTDIR)$(bindir)/%)
+	rm -f $(foreach page,$(MAN_PAGES),$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
+	rm -rf $(DESTDIR)$(docdir)
+
+# Makefiles and scripts: not what somebody made with them in place.
+EXAMPLES = $(shell cd $(srcdir) && find doc/examples -type f \( -perm -100 -o -name Makefile \) | LC_ALL=C sort)
+
+# The tracked files (from an unpacked tarball: all of them), the same bytes each time.
+NAME = tuneutils-$(VERSION)
+TARBALL = $B/$(NAME).tar.gz
+dist:
+	@mkdir -p $B
+	cd $(srcdir) && if [ -e .git ]; then git ls-files -z; else find . -path ./build -prune -o -type f -printf '%P\0'; fi | \
+		LC_ALL=C sort -z | tar --create --null --no-recursion --files-from=- --format=ustar --owner=0 --group=0 \
+		--numeric-owner --mode=u=rwX,go=rX --transform='s,^,$(NAME)/,' \
+		--mtime=@$$(if [ -e .git ]; then git log -1 --format=%ct; else stat -c %Y Makefile; fi) | \
+		gzip -9n >$(abspath $(TARBALL)).tmp
+	mv $(TARBALL).tmp $(TARBALL)
+
+# A stranger's way: unpack, build in another folder, check, install, use, uninstall, pack again.
+distcheck: dist
+	rm -rf $B/distcheck
+	mkdir -p $B/distcheck/build
+	tar -xzf $(TARBALL) -C $B/distcheck
+	$(MAKE) -C $B/distcheck/build -f ../$(NAME)/Makefile check
+	$(MAKE) -C $B/distcheck/build -f ../$(NAME)/Makefile install DESTDIR=../root prefix=/usr
+	set -e; for p in $(notdir $(PROGRAMS)); do $B/distcheck/root/usr/bin/$$p --version; done
+	$(MAKE) -C $B/distcheck/build -f ../$(NAME)/Makefile uninstall DESTDIR=../root prefix=/usr
+	@left=$$(find $B/distcheck/root ! -type d); [ -z "$$left" ] || { echo "uninstall left: $$left" >&2; exit 1; }
+	$(MAKE) -C $B/distcheck/build -f ../$(NAME)/Makefile dist
+	cmp $(TARBALL) $B/distcheck/build/$(TARBALL)
+	@echo "$(TARBALL) is fit to hand out"
 
 clean:
 	rm -rf $B
