@@ -1,0 +1,89 @@
+/*
+ * adapter: a LoRA adapter on disk, as PEFT writes and reads it: a folder with adapter_config.json
+ * and adapter_model.safetensors.
+ *
+ * The change to the matrix W [out, in] of a module is scale * B A, with A [r, in] and B [out, r]
+ * (Hu et al. 2021, arXiv:2106.09685). Modules carry the names of the Hugging Face model,
+ * "model.layers.3.self_attn.q_proj". What the file holds is a view of its mapping, in the type it
+ * has there. A key of the configuration that would change the result and isn't understood is an
+ * error that names it, and so is a tensor that isn't.
+ */
+#ifndef MODEL_ADAPTER_H
+#define MODEL_ADAPTER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "formats/checkpoint.h"
+#include "model/config.h"
+#include "model/lora.h"
+
+struct adapter;
+
+struct adapter_pair {
+    const char *module; /* "model.layers.3.self_attn.q_proj" */
+    size_t in, out, r;
+    double scale; /* alpha / r, or alpha / sqrt(r) for rsLoRA, with the patterns' r and alpha */
+    const struct tensor *a, *b;
+};
+
+/* A weight that the adapter replaces (modules_to_save). */
+struct adapter_whole {
+    const char *name; /* "model.embed_tokens.weight" */
+    const struct tensor *tensor;
+};
+
+int adapter_load(struct adapter **a, const char *path, struct err *err);
+void adapter_free(struct adapter *a); /* NULL is allowed */
+
+const char *adapter_path(const struct adapter *a);
+const json_t *adapter_config(const struct adapter *a); /* adapter_config.json as it was read */
+size_t adapter_count(const struct adapter *a);         /* pairs, sorted by module */
+const struct adapter_pair *adapter_at(const struct adapter *a, size_t i);
+size_t adapter_whole_count(const struct adapter *a);
+const struct adapter_whole *adapter_whole_at(const struct adapter *a, size_t i);
+/* By the tensor's Hugging Face name, "model.layers.3.self_attn.q_proj.weight"; NULL where the
+ * adapter leaves it alone. */
+const struct adapter_pair *adapter_find(const struct adapter *a, const char *tensor);
+const struct adapter_whole *adapter_find_whole(const struct adapter *a, const char *tensor);
+/* The pair as float32: a [r, in], b [out, r]. */
+void adapter_pair_values(const struct adapter_pair *p, float *a, float *b);
+
+/*
+ * Checks that the adapter is one for such a model: every pair and every whole weight has its tensor
+ * there with its shape, and every matrix that the configuration targets has its pair.
+ */
+int adapter_check(const struct adapter *a, const struct model_config *config, struct err *err);
+
+/*
+ * The adapter as the decoder computes with it; checks it first. An adapter with whole weights is an
+ * error: the decoder keeps its base as it is.
+ */
+int adapter_lora(struct lora **l, const struct adapter *a, const struct model_config *config,
+                 bool training, struct err *err);
+
+/*
+ * The configuration of a new adapter, as PEFT writes one. targets are module endings in any order,
+ * "all-linear" having become the names of the model's linear layers. base is what
+ * adapter_base_name says of the model. The caller decrefs it.
+ */
+json_t *adapter_config_new(const struct lora_options *options, const struct model_config *config,
+                           const char *base);
+/*
+ * What to call the base in an adapter: its Hugging Face name where config.json says one, else the
+ * last part of the path, never a path of this machine. The caller frees it.
+ */
+char *adapter_base_name(const struct checkpoint *c);
+
+/*
+ * Writes a folder that PEFT and vLLM load: tensors as F32, sorted by name; keys sorted; the same
+ * bytes for the same values. provenance may be NULL. Each file appears whole or not at all, the
+ * configuration last.
+ */
+int adapter_save(const char *folder, const json_t *config, const struct lora *l,
+                 const struct model_config *model, const char *provenance, struct err *err);
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * adapter_config: what adapter_config.json means: which modules an adapter changes, with which rank
+ * and scale. Used by adapter.c only.
+ */
+#ifndef MODEL_ADAPTER_CONFIG_H
+#define MODEL_ADAPTER_CONFIG_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+
+/* Views of the JSON object, which must outlive it. NULL where the key is absent or null. */
+struct adapter_settings {
+    size_t r;
+    double alpha;
+    bool rslora;
+    const json_t *rank_pattern, *alpha_pattern;
+    const json_t *targets, *excluded; /* a string (a pattern) or an array of endings */
+    const json_t *layers, *layers_pattern;
+    const json_t *whole; /* modules_to_save */
+};
+
+/* Refuses a key that would change the result and is not understood, naming it. */
+int adapter_settings_read(struct adapter_settings *s, const json_t *config, struct err *err);
+
+/* Whether the configuration puts a LoRA pair on a module. `linear`: "all-linear" means it too. */
+int adapter_settings_target(const struct adapter_settings *s, const char *module, bool linear,
+                            bool *targeted, struct err *err);
+
+/* Whether modules_to_save names the module. */
+int adapter_settings_whole(const struct adapter_settings *s, const char *module, bool *whole,
+                           struct err *err);
+
+/* Rank and scale of a module's pair, by rank_pattern and alpha_pattern. */
+int adapter_settings_scale(const struct adapter_settings *s, const char *module, size_t *r,
+                           double *scale, struct err *err);
+
+#endif
