@@ -59,6 +59,9 @@ $(LIBRARY): $(LIB_OBJECTS)
 	@rm -f $@
 	$(AR) rcs $@ $(LIB_OBJECTS)
 
+# Loops over activations are worth vectorising in full.
+$B/lib/compute/%.o $B/lib/formats/dtype.o: ALL_CFLAGS += -O3
+
 $B/%.o: $(srcdir)/%.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<

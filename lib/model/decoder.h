@@ -23,6 +23,8 @@ struct decoder;
 struct decoder_options {
     enum backend backend;
     size_t threads; /* 0: all processors */
+    size_t pass_tokens; /* most tokens in one pass through the layers while training; a longer
+                           document goes alone. 0: a default. Decides the memory for activations */
 };
 
 /* The checkpoint must outlive the decoder. Checks every tensor's name, shape and type. */
@@ -31,6 +33,8 @@ int decoder_open(struct decoder **d, const struct checkpoint *c,
 void decoder_close(struct decoder *d); /* NULL is allowed */
 const struct model_config *decoder_config(const struct decoder *d);
 enum backend decoder_backend(const struct decoder *d); /* what auto became */
+/* Bytes that training needs beside the mapped base for passes of that many tokens (estimate). */
+size_t decoder_training_bytes(const struct decoder *d, const struct lora *lora, size_t pass_tokens);
 
 /* Packed documents. ids [n] < vocab; trained [n] (NULL: all); lengths [n_documents] add up to n. */
 struct batch {

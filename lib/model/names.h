@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "compute/matrix.h"
 #include "model/config.h"
 
 enum slot {
@@ -69,10 +70,7 @@ bool names_find_gguf(const struct model_config *config, const char *name, struct
 /* The stored row of a canonical row, for gguf_head_dim d (0: the same row). */
 static inline size_t names_gguf_row(size_t row, size_t d)
 {
-    if (!d)
-        return row;
-    size_t head = row / d, at = row % d, half = d / 2;
-    return head * d + 2 * (at % half) + at / half;
+    return matrix_stored_row(row, d);
 }
 
 /* Last part of a module path, "q_proj", or NULL for a slot that is no linear layer. */

@@ -1,0 +1,216 @@
+#include "compute/gemm.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "compute/gemm_backend.h"
+
+/* Tiles of few rows are cut narrower, so that all threads have work. */
+enum { FEW_ROWS = 32, NARROW = 64, GRAD_BLOCK = 192 };
+
+struct gemm {
+    enum backend backend;
+    const struct gemm_ops *ops;
+    struct pool *pool;
+    struct gemm_scratch *scratch; /* one for each thread */
+};
+
+int gemm_new(struct gemm **out, enum backend backend, struct pool *pool, struct err *err)
+{
+    *out = NULL;
+    if (backend == BACKEND_AUTO)
+        backend = backend_available(BACKEND_BF16) ? BACKEND_BF16 : BACKEND_FP32;
+    if (!backend_available(backend))
+        return err_set(err, "backend %s: this CPU has no AVX512-BF16", backend_choices[backend]);
+    struct gemm *g = xcalloc(1, sizeof *g);
+    g->backend = backend;
+    g->ops = backend == BACKEND_BF16 ? &gemm_bf16_ops : &gemm_fp32_ops;
+    g->pool = pool;
+    g->scratch = xcalloc(pool_threads(pool), sizeof *g->scratch);
+    *out = g;
+    return 0;
+}
+
+void gemm_free(struct gemm *g)
+{
+    if (!g)
+        return;
+    for (size_t i = 0; i < pool_threads(g->pool); i++)
+        free(g->scratch[i].p);
+    free(g->scratch);
+    free(g);
+}
+
+struct pool *gemm_pool(const struct gemm *g)
+{
+    return g->pool;
+}
+
+bool gemm_wants_bf16(const struct gemm *g)
+{
+    return g->ops->bf16;
+}
+
+float *gemm_scratch(struct gemm_scratch *s, size_t n)
+{
+    if (n > s->n) {
+        free(s->p);
+        s->p = aligned_alloc(64, (n * sizeof(float) + 63) / 64 * 64);
+        if (!s->p)
+            xmalloc(SIZE_MAX); /* reports it and ends */
+        s->n = n;
+    }
+    return s->p;
+}
+
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Cuts total into equal parts of at most `most`, each a multiple of `unit` but the last. */
+struct cut {
+    size_t n, size;
+};
+
+static struct cut cut_evenly(size_t total, size_t most, size_t unit)
+{
+    struct cut c;
+    c.n = (total + most - 1) / most;
+    if (c.n == 0)
+        c.n = 1;
+    c.size = (total + c.n - 1) / c.n;
+    c.size = (c.size + unit - 1) / unit * unit;
+    c.n = (total + c.size - 1) / c.size;
+    return c;
+}
+
+struct forward_run {
+    struct gemm *g;
+    const struct operand *x;
+    const struct gemm_forward *jobs;
+    size_t n_jobs, m;
+    struct cut rows;
+    size_t n_block;
+};
+
+static struct cut forward_cut(const struct forward_run *run, size_t job)
+{
+    return cut_evenly(run->jobs[job].w->rows, run->n_block, 32);
+}
+
+static void forward_task(void *arg, size_t i, size_t thread)
+{
+    const struct forward_run *run = arg;
+    size_t block = i % run->rows.n, tile = i / run->rows.n, job = 0;
+    struct cut c = forward_cut(run, 0);
+    while (tile >= c.n) {
+        tile -= c.n;
+        c = forward_cut(run, ++job);
+    }
+    const struct gemm_forward *j = &run->jobs[job];
+    size_t m0 = block * run->rows.size, n0 = tile * c.size;
+    run->g->ops->forward_tile(&run->g->scratch[thread], run->x, m0,
+                              min_size(m0 + run->rows.size, run->m), j, n0,
+                              min_size(n0 + c.size, j->w->rows));
+}
+
+void gemm_forward(struct gemm *g, const struct operand *x, size_t m, const struct gemm_forward *jobs,
+                  size_t n_jobs)
+{
+    struct forward_run run = {g, x, jobs, n_jobs, m, cut_evenly(m, g->ops->m_block, 1),
+                              m <= FEW_ROWS ? NARROW : g->ops->n_block};
+    size_t tiles = 0;
+    for (size_t j = 0; j < n_jobs; j++)
+        tiles += forward_cut(&run, j).n;
+    if (m)
+        pool_run(g->pool, tiles * run.rows.n, forward_task, &run);
+}
+
+struct backward_run {
+    struct gemm *g;
+    float *dx;
+    bool add;
+    const struct gemm_backward *jobs;
+    size_t n_jobs, m, k;
+    struct cut rows, columns;
+};
+
+static void backward_task(void *arg, size_t i, size_t thread)
+{
+    const struct backward_run *run = arg;
+    size_t m0 = i % run->rows.n * run->rows.size, k0 = i / run->rows.n * run->columns.size;
+    run->g->ops->backward_tile(&run->g->scratch[thread], run->dx, run->k, m0,
+                               min_size(m0 + run->rows.size, run->m), run->add, run->jobs,
+                               run->n_jobs, k0, min_size(k0 + run->columns.size, run->k));
+}
+
+void gemm_backward(struct gemm *g, float *dx, size_t m, bool add, const struct gemm_backward *jobs,
+                   size_t n_jobs)
+{
+    size_t k = jobs[0].w->cols, unit = 32;
+    for (size_t j = 0; j < n_jobs; j++)
+        if (matrix_block(jobs[j].w) > unit)
+            unit = matrix_block(jobs[j].w);
+    struct backward_run run = {g, dx, add, jobs, n_jobs, m, k, cut_evenly(m, g->ops->m_block, 1),
+                               cut_evenly(k, g->ops->n_block, unit)};
+    if (m)
+        pool_run(g->pool, run.rows.n * run.columns.n, backward_task, &run);
+}
+
+void gemm_down(struct gemm *g, const struct operand *x, size_t m, const float *a, size_t r,
+               float scale, float *h)
+{
+    struct matrix w = matrix_of_floats(a, r, x->cols);
+    struct gemm_forward job = {.w = &w, .y = h};
+    gemm_forward(g, x, m, &job, 1);
+    for (size_t i = 0; i < m * r; i++)
+        h[i] *= scale;
+}
+
+void gemm_down_backward(struct gemm *g, const struct operand *dy, size_t m, const float *b, size_t r,
+                        float scale, float *dh)
+{
+    struct matrix w = matrix_of_floats(b, dy->cols, r);
+    struct gemm_backward job = {.w = &w, .dy = dy};
+    gemm_backward(g, dh, m, false, &job, 1);
+    for (size_t i = 0; i < m * r; i++)
+        dh[i] *= scale;
+}
+
+struct grad_run {
+    struct gemm *g;
+    const struct operand *v;
+    const float *thin;
+    size_t m, r;
+    bool thin_first;
+    float *c;
+    struct cut columns;
+};
+
+static void grad_task(void *arg, size_t i, size_t thread)
+{
+    const struct grad_run *run = arg;
+    size_t w0 = i * run->columns.size;
+    run->g->ops->grad_tile(&run->g->scratch[thread], run->v, run->m, run->thin, run->r, w0,
+                           min_size(w0 + run->columns.size, run->v->cols), run->thin_first, run->c);
+}
+
+static void grad(struct gemm *g, const struct operand *v, size_t m, const float *thin, size_t r,
+                 bool thin_first, float *c)
+{
+    struct grad_run run = {g, v, thin, m, r, thin_first, c, cut_evenly(v->cols, GRAD_BLOCK, 32)};
+    if (m)
+        pool_run(g->pool, run.columns.n, grad_task, &run);
+}
+
+void gemm_grad_a(struct gemm *g, const struct operand *x, size_t m, const float *dh, size_t r, float *da)
+{
+    grad(g, x, m, dh, r, true, da);
+}
+
+void gemm_grad_b(struct gemm *g, const struct operand *dy, size_t m, const float *h, size_t r, float *db)
+{
+    grad(g, dy, m, h, r, false, db);
+}

@@ -1,0 +1,35 @@
+/*
+ * gemm_backend: what gemm.c and the backends share. Private to gemm*.c.
+ *
+ * gemm.c cuts each product into tiles; a backend computes one tile on one thread, with a scratch
+ * buffer of its own. A tile's size depends on the shapes and the backend, never on threads.
+ */
+#ifndef COMPUTE_GEMM_BACKEND_H
+#define COMPUTE_GEMM_BACKEND_H
+
+#include "compute/gemm.h"
+
+struct gemm_scratch {
+    float *p; /* aligned to 64 */
+    size_t n; /* floats */
+};
+
+/* Makes room; ends the program if memory is out, since a product can't be left half done. */
+float *gemm_scratch(struct gemm_scratch *s, size_t n);
+
+struct gemm_ops {
+    bool bf16;
+    size_t m_block; /* rows of x in a tile */
+    size_t n_block; /* rows of W in a tile of forward, columns in a tile of backward */
+    void (*forward_tile)(struct gemm_scratch *s, const struct operand *x, size_t m0, size_t m1,
+                         const struct gemm_forward *job, size_t n0, size_t n1);
+    void (*backward_tile)(struct gemm_scratch *s, float *dx, size_t ld, size_t m0, size_t m1, bool add,
+                          const struct gemm_backward *jobs, size_t n_jobs, size_t k0, size_t k1);
+    /* c [r, wide] += thin^T v (grad a), or c [wide, r] += v^T thin, columns w0..w1 of v [m, wide]. */
+    void (*grad_tile)(struct gemm_scratch *s, const struct operand *v, size_t m, const float *thin,
+                      size_t r, size_t w0, size_t w1, bool thin_first, float *c);
+};
+
+extern const struct gemm_ops gemm_fp32_ops, gemm_bf16_ops;
+
+#endif

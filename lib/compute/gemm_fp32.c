@@ -1,0 +1,182 @@
+/* The float32 backend: OpenBLAS on one thread for each tile. */
+#include "compute/gemm_backend.h"
+
+#include <cblas.h>
+#include <string.h>
+
+#include "compute/simd.h"
+
+enum {
+    FEW = 16,            /* rows of x up to which dot products beat OpenBLAS's packing */
+    PANEL_FLOATS = 1 << 19, /* an expanded panel of W should stay in the second-level cache */
+};
+
+/* The pool runs the threads; OpenBLAS must not start its own. */
+__attribute__((constructor)) static void single_threaded_blas(void)
+{
+    openblas_set_num_threads(1);
+}
+
+void gemm_tile(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, float alpha,
+               const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc)
+{
+    cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
+                transpose_b ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, alpha, a,
+                (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
+}
+
+typedef float lanes __attribute__((vector_size(64), aligned(4)));
+
+/* Four rows of x against one row of w, each sum over 16 lanes in a fixed order. */
+SIMD_CLONES static void dot4(const float *w, const float *x, size_t ldx, size_t n, float out[4])
+{
+    lanes s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
+    const float *x1 = x + ldx, *x2 = x1 + ldx, *x3 = x2 + ldx;
+    size_t k = 0;
+    for (; k + SIMD_LANES <= n; k += SIMD_LANES) {
+        lanes v = *(const lanes *)(w + k);
+        s0 += v * *(const lanes *)(x + k);
+        s1 += v * *(const lanes *)(x1 + k);
+        s2 += v * *(const lanes *)(x2 + k);
+        s3 += v * *(const lanes *)(x3 + k);
+    }
+    out[0] = simd_sum((const float *)&s0);
+    out[1] = simd_sum((const float *)&s1);
+    out[2] = simd_sum((const float *)&s2);
+    out[3] = simd_sum((const float *)&s3);
+    for (; k < n; k++) {
+        out[0] += w[k] * x[k];
+        out[1] += w[k] * x1[k];
+        out[2] += w[k] * x2[k];
+        out[3] += w[k] * x3[k];
+    }
+}
+
+SIMD_CLONES static float dot1(const float *w, const float *x, size_t n)
+{
+    lanes s = {0};
+    size_t k = 0;
+    for (; k + SIMD_LANES <= n; k += SIMD_LANES)
+        s += *(const lanes *)(w + k) * *(const lanes *)(x + k);
+    float sum = simd_sum((const float *)&s);
+    for (; k < n; k++)
+        sum += w[k] * x[k];
+    return sum;
+}
+
+/* y = x W^T for few rows of x: a row's result does not depend on how many rows there are. */
+static void forward_few(struct gemm_scratch *s, const float *x, size_t m, const struct gemm_forward *job,
+                        size_t n0, size_t n1, float *y)
+{
+    const struct matrix *w = job->w;
+    const float *direct = matrix_direct(w);
+    float *expanded = direct ? NULL : gemm_scratch(s, w->cols);
+    for (size_t n = n0; n < n1; n++) {
+        const float *row = direct ? direct + n * w->cols : expanded;
+        if (!direct)
+            matrix_floats(w, n, 1, 0, w->cols, expanded, w->cols);
+        float base = job->bias ? job->bias[n] : 0;
+        size_t i = 0;
+        for (; i < m; i++) {
+            float out[4];
+            size_t group = i + 4 <= m ? 4 : 1;
+            if (group == 4)
+                dot4(row, x + i * w->cols, w->cols, w->cols, out);
+            else
+                out[0] = dot1(row, x + i * w->cols, w->cols);
+            for (size_t k = 0; k < group; k++) {
+                float *to = &y[(i + k) * w->rows + n];
+                *to = (job->add ? *to : 0) + (base + out[k]);
+            }
+            i += group - 1;
+        }
+    }
+}
+
+/* Puts the bias (or zero) under a tile that the products are added to. */
+static void start_tile(const struct gemm_forward *job, float *y, size_t m, size_t n0, size_t n1)
+{
+    for (size_t i = 0; i < m; i++) {
+        float *row = y + i * job->w->rows;
+        if (!job->bias && !job->add)
+            memset(row + n0, 0, (n1 - n0) * sizeof *row);
+        for (size_t n = n0; job->bias && n < n1; n++)
+            row[n] = (job->add ? row[n] : 0) + job->bias[n];
+    }
+}
+
+static void forward_tile(struct gemm_scratch *s, const struct operand *x, size_t m0, size_t m1,
+                         const struct gemm_forward *job, size_t n0, size_t n1)
+{
+    const struct matrix *w = job->w;
+    size_t m = m1 - m0, k = w->cols, ldy = w->rows;
+    const float *xs = operand_f32(x, m0);
+    float *y = job->y + m0 * ldy;
+    if (m <= FEW) {
+        forward_few(s, xs, m, job, n0, n1, y);
+    } else {
+        const float *direct = matrix_direct(w);
+        size_t step = direct ? n1 - n0 : PANEL_FLOATS / k;
+        step = step < 32 ? 32 : step;
+        float beta = job->add || job->bias ? 1 : 0;
+        if (job->bias)
+            start_tile(job, y, m, n0, n1);
+        for (size_t n = n0; n < n1; n += step) {
+            size_t rows = n + step < n1 ? step : n1 - n;
+            const float *panel = direct ? direct + n * k : gemm_scratch(s, rows * k);
+            if (!direct)
+                matrix_floats(w, n, rows, 0, k, s->p, k);
+            gemm_tile(false, true, m, rows, k, 1, xs, k, panel, k, beta, y + n, ldy);
+        }
+    }
+    const struct gemm_low_rank *l = &job->lora;
+    if (l->r)
+        gemm_tile(false, true, m, n1 - n0, l->r, 1, l->h + m0 * l->r, l->r, l->b + n0 * l->r, l->r, 1,
+                  y + n0, ldy);
+}
+
+static void backward_tile(struct gemm_scratch *s, float *dx, size_t ld, size_t m0, size_t m1, bool add,
+                          const struct gemm_backward *jobs, size_t n_jobs, size_t k0, size_t k1)
+{
+    size_t m = m1 - m0, k = k1 - k0;
+    float beta = add ? 1 : 0;
+    float *out = dx + m0 * ld + k0;
+    for (size_t j = 0; j < n_jobs; j++) {
+        const struct gemm_backward *job = &jobs[j];
+        const struct matrix *w = job->w;
+        const float *dy = operand_f32(job->dy, m0), *direct = matrix_direct(w);
+        size_t step = direct ? w->rows : PANEL_FLOATS / k;
+        for (size_t n = 0; n < w->rows; n += step) {
+            size_t rows = n + step < w->rows ? step : w->rows - n;
+            const float *panel = direct ? direct + n * w->cols + k0 : gemm_scratch(s, rows * k);
+            if (!direct)
+                matrix_floats(w, n, rows, k0, k, s->p, k);
+            gemm_tile(false, false, m, k, rows, 1, dy + n, w->rows, panel, direct ? w->cols : k, beta,
+                      out, ld);
+            beta = 1;
+        }
+        if (job->r)
+            gemm_tile(false, false, m, k, job->r, 1, job->dh + m0 * job->r, job->r, job->a + k0, ld, 1,
+                      out, ld);
+    }
+}
+
+static void grad_tile(struct gemm_scratch *s, const struct operand *v, size_t m, const float *thin,
+                      size_t r, size_t w0, size_t w1, bool thin_first, float *c)
+{
+    (void)s;
+    const float *wide = operand_f32(v, 0) + w0;
+    if (thin_first)
+        gemm_tile(true, false, r, w1 - w0, m, 1, thin, r, wide, v->cols, 1, c + w0, v->cols);
+    else
+        gemm_tile(true, false, w1 - w0, r, m, 1, wide, v->cols, thin, r, 1, c + w0 * r, r);
+}
+
+const struct gemm_ops gemm_fp32_ops = {
+    .bf16 = false,
+    .m_block = 256,
+    .n_block = 512,
+    .forward_tile = forward_tile,
+    .backward_tile = backward_tile,
+    .grad_tile = grad_tile,
+};

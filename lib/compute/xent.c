@@ -1,0 +1,139 @@
+#include "compute/xent.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "compute/simd.h"
+
+/* A chunk of logits is at most this large; more rows a chunk mean fewer passes over the matrix. */
+enum { CHUNK_BYTES = 64 << 20, MAX_ROWS = 512, MIN_ROWS = 16 };
+
+struct xent {
+    struct gemm *g;
+    const struct matrix *head;
+    size_t rows;          /* in a chunk */
+    float *logits;        /* [rows, V]; then their gradient */
+    struct operand d_logits; /* the same in bf16 where the backend wants that */
+};
+
+int xent_new(struct xent **out, struct gemm *g, const struct matrix *head, struct err *err)
+{
+    struct xent *x = xcalloc(1, sizeof *x);
+    x->g = g;
+    x->head = head;
+    x->rows = CHUNK_BYTES / sizeof(float) / head->rows;
+    x->rows = x->rows > MAX_ROWS ? MAX_ROWS : x->rows < MIN_ROWS ? MIN_ROWS : x->rows;
+    x->logits = mem_array(x->rows * head->rows, sizeof(float), "logits", err);
+    x->d_logits = (struct operand){x->logits, head->rows, false};
+    if (x->logits && gemm_wants_bf16(g) &&
+        operand_new(&x->d_logits, x->rows, head->rows, true, "gradient of logits", err)) {
+        x->d_logits.p = NULL;
+        xent_free(x);
+        return -1;
+    }
+    if (!x->logits) {
+        free(x);
+        return -1;
+    }
+    *out = x;
+    return 0;
+}
+
+void xent_free(struct xent *x)
+{
+    if (!x)
+        return;
+    if (x->d_logits.p != x->logits)
+        free(x->d_logits.p);
+    free(x->logits);
+    free(x);
+}
+
+SIMD_CLONES static float max_of(const float *x, size_t n)
+{
+    float lane[SIMD_LANES];
+    for (size_t l = 0; l < SIMD_LANES; l++)
+        lane[l] = -INFINITY;
+    size_t i = 0;
+    for (; i + SIMD_LANES <= n; i += SIMD_LANES)
+        for (size_t l = 0; l < SIMD_LANES; l++)
+            lane[l] = x[i + l] > lane[l] ? x[i + l] : lane[l];
+    for (; i < n; i++)
+        lane[0] = x[i] > lane[0] ? x[i] : lane[0];
+    for (size_t l = 1; l < SIMD_LANES; l++)
+        lane[0] = lane[l] > lane[0] ? lane[l] : lane[0];
+    return lane[0];
+}
+
+/* Sum of exp(x - shift), each exponential kept in out (which may be x). Blocks of sums are added
+ * in double: a vocabulary is long. */
+SIMD_CLONES static double sum_exp(const float *x, float *out, size_t n, float shift)
+{
+    enum { BLOCK = 4096 };
+    double total = 0;
+    for (size_t start = 0; start < n; start += BLOCK) {
+        size_t end = start + BLOCK < n ? start + BLOCK : n, i = start;
+        float lane[SIMD_LANES] = {0};
+        for (; i + SIMD_LANES <= end; i += SIMD_LANES)
+            for (size_t l = 0; l < SIMD_LANES; l++) {
+                float e = simd_exp(x[i + l] - shift);
+                out[i + l] = e;
+                lane[l] += e;
+            }
+        float sum = simd_sum(lane);
+        for (; i < end; i++)
+            sum += out[i] = simd_exp(x[i] - shift);
+        total += (double)sum;
+    }
+    return total;
+}
+
+SIMD_CLONES static void scale_by(float *x, size_t n, float by)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] *= by;
+}
+
+struct xent_run_state {
+    struct xent *x;
+    const uint32_t *target;
+    float *logprob;
+    bool gradient;
+};
+
+/* One row: log p of its target, and p - onehot in place. A NaN among the logits reaches logprob. */
+static void row_task(void *arg, size_t i, size_t thread)
+{
+    (void)thread;
+    const struct xent_run_state *run = arg;
+    struct xent *x = run->x;
+    size_t v = x->head->rows;
+    float *row = x->logits + i * v, at_target = row[run->target[i]], max = max_of(row, v);
+    double sum = sum_exp(row, row, v, max);
+    run->logprob[i] = (float)((double)at_target - (double)max - log(sum));
+    if (!run->gradient)
+        return;
+    scale_by(row, v, (float)(1 / sum));
+    row[run->target[i]] -= 1;
+    if (x->d_logits.bf16)
+        floats_to_bf16(row, operand_bf16(&x->d_logits, i), v);
+}
+
+void xent_run(struct xent *x, const struct operand *hidden, size_t p, const uint32_t *target,
+              float *logprob, float *d_hidden)
+{
+    size_t h = hidden->cols;
+    for (size_t start = 0; start < p; start += x->rows) {
+        size_t n = start + x->rows < p ? x->rows : p - start;
+        struct operand part = {(char *)hidden->p + start * h * operand_size(hidden->bf16), h, hidden->bf16};
+        struct gemm_forward forward = {.w = x->head, .y = x->logits};
+        gemm_forward(x->g, &part, n, &forward, 1);
+        struct xent_run_state run = {x, target + start, logprob + start, d_hidden != NULL};
+        pool_run(gemm_pool(x->g), n, row_task, &run);
+        if (d_hidden) {
+            struct gemm_backward backward = {.w = x->head, .dy = &x->d_logits};
+            gemm_backward(x->g, d_hidden + start * h, n, false, &backward, 1);
+        }
+    }
+}
