@@ -14,8 +14,9 @@ enum { QUERY_TILE = 64, KEY_TILE = 256 };
 struct attention {
     struct attention_shape shape;
     struct pool *pool;
-    float **scratch; /* one for each thread */
-    float *dk_heads, *dv_heads; /* [T, n_heads D]: gradients of keys before the heads that share them are added */
+    float **scratch;            /* one for each thread */
+    float *dk_heads, *dv_heads; /* [T, n_heads D]: gradients of keys before the heads that share
+                                   them are added */
     size_t dk_cap;
     struct attention_task *tasks;
     size_t n_tasks, tasks_cap;
@@ -23,7 +24,7 @@ struct attention {
 
 /* What one thread does at a time: rows [q0, q1) of one document and head. */
 struct attention_task {
-    size_t start; /* first row of the document */
+    size_t start;  /* first row of the document */
     size_t q0, q1; /* rows, counted in the document */
     size_t head;
 };
@@ -85,6 +86,11 @@ void attention_free(struct attention *a)
     free(a->dv_heads);
     free(a->tasks);
     free(a);
+}
+
+struct attention_shape attention_shape_of(const struct attention *a)
+{
+    return a->shape;
 }
 
 /* A tile of rows of one head as floats: a view where the operand is float32. */
@@ -281,9 +287,10 @@ static void backward_queries(const struct attention_run *run, const struct atten
         gemm_tile(true, false, nk, d, nq, 1, t->scores, KEY_TILE, d_out, width, 1, dv, width);
         gemm_tile(false, true, nq, nk, d, 1, d_out, width, v.p, v.ld, 0, t->d_scores, KEY_TILE);
         for (size_t r = 0; r < nq; r++)
-            row_softmax_backward(t->d_scores + r * KEY_TILE, t->scores + r * KEY_TILE, nk, t->sum[r]);
-        gemm_tile(false, false, nq, d, nk, s->scale, t->d_scores, KEY_TILE, k.p, k.ld, k0 ? 1 : 0, dq,
-                  width);
+            row_softmax_backward(t->d_scores + r * KEY_TILE, t->scores + r * KEY_TILE, nk,
+                                 t->sum[r]);
+        gemm_tile(false, false, nq, d, nk, s->scale, t->d_scores, KEY_TILE, k.p, k.ld, k0 ? 1 : 0,
+                  dq, width);
         gemm_tile(true, false, nk, d, nq, s->scale, t->d_scores, KEY_TILE, q.p, q.ld, 1, dk, width);
     }
 }
@@ -337,7 +344,8 @@ static int reserve_heads(struct attention *a, size_t rows, struct err *err)
     a->dk_cap = 0;
     size_t width = a->shape.n_heads * a->shape.head_dim;
     a->dk_heads = mem_array(rows * width, sizeof(float), "gradients of keys", err);
-    a->dv_heads = a->dk_heads ? mem_array(rows * width, sizeof(float), "gradients of values", err) : NULL;
+    a->dv_heads =
+        a->dk_heads ? mem_array(rows * width, sizeof(float), "gradients of values", err) : NULL;
     if (!a->dv_heads)
         return -1;
     a->dk_cap = rows;
@@ -349,8 +357,16 @@ int attention_backward(struct attention *a, const struct operand *q, const struc
                        const size_t *lengths, size_t n_documents, const float *d_out, float *dq,
                        float *dk, float *dv, struct err *err)
 {
-    struct attention_run run = {.a = a, .q = q, .k = k, .v = v, .out = out, .lse_in = lse,
-                                .d_out = d_out, .dq = dq, .dk = dk, .dv = dv};
+    struct attention_run run = {.a = a,
+                                .q = q,
+                                .k = k,
+                                .v = v,
+                                .out = out,
+                                .lse_in = lse,
+                                .d_out = d_out,
+                                .dq = dq,
+                                .dk = dk,
+                                .dv = dv};
     size_t rows = 0;
     a->n_tasks = 0;
     for (size_t i = 0; i < n_documents; rows += lengths[i++])

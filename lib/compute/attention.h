@@ -25,20 +25,21 @@ struct attention; /* scratch memory of each thread */
 int attention_new(struct attention **a, const struct attention_shape *shape, struct pool *pool,
                   struct err *err);
 void attention_free(struct attention *a);
+struct attention_shape attention_shape_of(const struct attention *a);
 
 /*
  * Documents of lengths[n_documents] follow each other in rows [T].
- * q [T, n_heads D], k, v [T, n_kv_heads D] (rotated); out [T, n_heads D]; lse [T, n_heads] (NULL when
- * no backward follows): log of the sum of exp(score) of each row.
+ * q [T, n_heads D], k, v [T, n_kv_heads D] (rotated); out [T, n_heads D]; lse [T, n_heads] (NULL
+ * when no backward follows): log of the sum of exp(score) of each row.
  */
 int attention_forward(struct attention *a, const struct operand *q, const struct operand *k,
                       const struct operand *v, const size_t *lengths, size_t n_documents,
                       const struct operand *out, float *lse, struct err *err);
 
 /*
- * From d_out [T, n_heads D]: dq [T, n_heads D], dk, dv [T, n_kv_heads D], all float32 and overwritten.
- * With P = exp(S - lse), S = scale q k^T: dV = P^T dO, dP = dO V^T, dS = P (dP - rowsum(dO O)),
- * dQ = scale dS K, dK = scale dS^T Q.
+ * From d_out [T, n_heads D]: dq [T, n_heads D], dk, dv [T, n_kv_heads D], all float32 and
+ * overwritten. With P = exp(S - lse), S = scale q k^T: dV = P^T dO, dP = dO V^T, dS = P (dP -
+ * rowsum(dO O)), dQ = scale dS K, dK = scale dS^T Q.
  */
 int attention_backward(struct attention *a, const struct operand *q, const struct operand *k,
                        const struct operand *v, const struct operand *out, const float *lse,
@@ -46,8 +47,8 @@ int attention_backward(struct attention *a, const struct operand *q, const struc
                        float *dk, float *dv, struct err *err);
 
 /*
- * One query row against a cache of n keys: q [n_heads D], keys and values [n, n_kv_heads D] float32,
- * out [n_heads D], scores [n] scratch. On the calling thread.
+ * One query row against a cache of n keys: q [n_heads D], keys and values [n, n_kv_heads D]
+ * float32, out [n_heads D], scores [n] scratch. On the calling thread.
  */
 void attention_decode(const struct attention_shape *shape, const float *q, const float *keys,
                       const float *values, size_t n, float *out, float *scores);

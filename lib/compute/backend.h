@@ -2,7 +2,8 @@
  * backend: which arithmetic the matrix products use.
  *
  * fp32 is the reference: float32 throughout, through OpenBLAS. bf16 rounds the operands of matrix
- * products to bfloat16 and accumulates in float32 (AVX512-BF16); it is offered where the CPU has it.
+ * products to bfloat16 and accumulates in float32 (AVX512-BF16); it is offered where the CPU has
+ * it.
  */
 #ifndef COMPUTE_BACKEND_H
 #define COMPUTE_BACKEND_H

@@ -116,10 +116,15 @@ static void forward_task(void *arg, size_t i, size_t thread)
                               min_size(n0 + c.size, j->w->rows));
 }
 
-void gemm_forward(struct gemm *g, const struct operand *x, size_t m, const struct gemm_forward *jobs,
-                  size_t n_jobs)
+void gemm_forward(struct gemm *g, const struct operand *x, size_t m,
+                  const struct gemm_forward *jobs, size_t n_jobs)
 {
-    struct forward_run run = {g, x, jobs, n_jobs, m, cut_evenly(m, g->ops->m_block, 1),
+    struct forward_run run = {g,
+                              x,
+                              jobs,
+                              n_jobs,
+                              m,
+                              cut_evenly(m, g->ops->m_block, 1),
                               m <= FEW_ROWS ? NARROW : g->ops->n_block};
     size_t tiles = 0;
     for (size_t j = 0; j < n_jobs; j++)
@@ -153,7 +158,14 @@ void gemm_backward(struct gemm *g, float *dx, size_t m, bool add, const struct g
     for (size_t j = 0; j < n_jobs; j++)
         if (matrix_block(jobs[j].w) > unit)
             unit = matrix_block(jobs[j].w);
-    struct backward_run run = {g, dx, add, jobs, n_jobs, m, k, cut_evenly(m, g->ops->m_block, 1),
+    struct backward_run run = {g,
+                               dx,
+                               add,
+                               jobs,
+                               n_jobs,
+                               m,
+                               k,
+                               cut_evenly(m, g->ops->m_block, 1),
                                cut_evenly(k, g->ops->n_block, unit)};
     if (m)
         pool_run(g->pool, run.rows.n * run.columns.n, backward_task, &run);
@@ -169,14 +181,36 @@ void gemm_down(struct gemm *g, const struct operand *x, size_t m, const float *a
         h[i] *= scale;
 }
 
-void gemm_down_backward(struct gemm *g, const struct operand *dy, size_t m, const float *b, size_t r,
-                        float scale, float *dh)
+void gemm_down_backward(struct gemm *g, const struct operand *dy, size_t m, const float *b,
+                        size_t r, float scale, float *dh)
 {
     struct matrix w = matrix_of_floats(b, dy->cols, r);
     struct gemm_backward job = {.w = &w, .dy = dy};
     gemm_backward(g, dh, m, false, &job, 1);
     for (size_t i = 0; i < m * r; i++)
         dh[i] *= scale;
+}
+
+struct up_run {
+    const float *dh, *a;
+    size_t m, r, k;
+    float *out;
+};
+
+static void up_task(void *arg, size_t i, size_t thread)
+{
+    (void)thread;
+    const struct up_run *run = arg;
+    size_t m0 = i * FEW_ROWS, m = min_size(FEW_ROWS, run->m - m0);
+    gemm_tile(false, false, m, run->k, run->r, 1, run->dh + m0 * run->r, run->r, run->a, run->k, 1,
+              run->out + m0 * run->k, run->k);
+}
+
+void gemm_up(struct gemm *g, const float *dh, size_t m, const float *a, size_t r, size_t k,
+             float *out)
+{
+    struct up_run run = {dh, a, m, r, k, out};
+    pool_run(g->pool, (m + FEW_ROWS - 1) / FEW_ROWS, up_task, &run);
 }
 
 struct grad_run {
@@ -205,12 +239,14 @@ static void grad(struct gemm *g, const struct operand *v, size_t m, const float 
         pool_run(g->pool, run.columns.n, grad_task, &run);
 }
 
-void gemm_grad_a(struct gemm *g, const struct operand *x, size_t m, const float *dh, size_t r, float *da)
+void gemm_grad_a(struct gemm *g, const struct operand *x, size_t m, const float *dh, size_t r,
+                 float *da)
 {
     grad(g, x, m, dh, r, true, da);
 }
 
-void gemm_grad_b(struct gemm *g, const struct operand *dy, size_t m, const float *h, size_t r, float *db)
+void gemm_grad_b(struct gemm *g, const struct operand *dy, size_t m, const float *h, size_t r,
+                 float *db)
 {
     grad(g, dy, m, h, r, false, db);
 }

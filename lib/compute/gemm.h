@@ -1,10 +1,10 @@
 /*
  * gemm: every matrix product of the decoder, behind one interface for all backends.
  *
- * A weight matrix W [N, K] stays in its file's type; panels of it are expanded into a scratch buffer
- * inside the loops, once for each block of rows of x, so a quantised base is computed with as it is.
- * Work is cut into tiles that depend on the shapes alone; the result is the same for any number of
- * threads. This and gemm_*.c are the only users of OpenBLAS.
+ * A weight matrix W [N, K] stays in its file's type; panels of it are expanded into a scratch
+ * buffer inside the loops, once for each block of rows of x, so a quantised base is computed with
+ * as it is. Work is cut into tiles that depend on the shapes alone; the result is the same for any
+ * number of threads. This and gemm_*.c are the only users of OpenBLAS.
  */
 #ifndef COMPUTE_GEMM_H
 #define COMPUTE_GEMM_H
@@ -34,23 +34,23 @@ struct gemm_low_rank {
 
 /* One of the products that share an input. */
 struct gemm_forward {
-    const struct matrix *w;  /* [N, K] */
-    const float *bias;       /* [N] or NULL */
+    const struct matrix *w; /* [N, K] */
+    const float *bias;      /* [N] or NULL */
     struct gemm_low_rank lora;
-    float *y;                /* [M, N] */
-    bool add;                /* y += instead of y = */
+    float *y; /* [M, N] */
+    bool add; /* y += instead of y = */
 };
 
 /* y_j = x W_j^T + bias_j + h_j B_j^T for x [M, K] and each job j. */
-void gemm_forward(struct gemm *g, const struct operand *x, size_t m, const struct gemm_forward *jobs,
-                  size_t n_jobs);
+void gemm_forward(struct gemm *g, const struct operand *x, size_t m,
+                  const struct gemm_forward *jobs, size_t n_jobs);
 
 /* One of the products that add up to the gradient of a shared input. */
 struct gemm_backward {
-    const struct matrix *w;    /* [N, K] */
-    const struct operand *dy;  /* [M, N] */
-    const float *a;            /* [r, K]; NULL: no low-rank part */
-    const float *dh;           /* [M, r]: gradient of x A^T */
+    const struct matrix *w;   /* [N, K] */
+    const struct operand *dy; /* [M, N] */
+    const float *a;           /* [r, K]; NULL: no low-rank part */
+    const float *dh;          /* [M, r]: gradient of x A^T */
     size_t r;
 };
 
@@ -59,19 +59,26 @@ void gemm_backward(struct gemm *g, float *dx, size_t m, bool add, const struct g
                    size_t n_jobs);
 
 /* h [M, r] = scale * x A^T, A [r, K]. */
-void gemm_down(struct gemm *g, const struct operand *x, size_t m, const float *a, size_t r, float scale,
-               float *h);
+void gemm_down(struct gemm *g, const struct operand *x, size_t m, const float *a, size_t r,
+               float scale, float *h);
 /* dh [M, r] = scale * dy B, B [N, r]. */
-void gemm_down_backward(struct gemm *g, const struct operand *dy, size_t m, const float *b, size_t r,
-                        float scale, float *dh);
+void gemm_down_backward(struct gemm *g, const struct operand *dy, size_t m, const float *b,
+                        size_t r, float scale, float *dh);
+
+/* out [M, K] += dh A, A [r, K]: where the low-rank part can't join gemm_backward. */
+void gemm_up(struct gemm *g, const float *dh, size_t m, const float *a, size_t r, size_t k,
+             float *out);
 
 /* Gradients of the low-rank matrices, added: da [r, K] += dh^T x; db [N, r] += dy^T h. */
-void gemm_grad_a(struct gemm *g, const struct operand *x, size_t m, const float *dh, size_t r, float *da);
-void gemm_grad_b(struct gemm *g, const struct operand *dy, size_t m, const float *h, size_t r, float *db);
+void gemm_grad_a(struct gemm *g, const struct operand *x, size_t m, const float *dh, size_t r,
+                 float *da);
+void gemm_grad_b(struct gemm *g, const struct operand *dy, size_t m, const float *h, size_t r,
+                 float *db);
 
 /* Plain float32 product on the calling thread, for tiles of attention:
  * c [m, n] = alpha * op(a) op(b) + beta * c, row-major; op transposes where asked. */
 void gemm_tile(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, float alpha,
-               const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc);
+               const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c,
+               size_t ldc);
 
 #endif

@@ -23,9 +23,11 @@ struct gemm_ops {
     size_t n_block; /* rows of W in a tile of forward, columns in a tile of backward */
     void (*forward_tile)(struct gemm_scratch *s, const struct operand *x, size_t m0, size_t m1,
                          const struct gemm_forward *job, size_t n0, size_t n1);
-    void (*backward_tile)(struct gemm_scratch *s, float *dx, size_t ld, size_t m0, size_t m1, bool add,
-                          const struct gemm_backward *jobs, size_t n_jobs, size_t k0, size_t k1);
-    /* c [r, wide] += thin^T v (grad a), or c [wide, r] += v^T thin, columns w0..w1 of v [m, wide]. */
+    void (*backward_tile)(struct gemm_scratch *s, float *dx, size_t ld, size_t m0, size_t m1,
+                          bool add, const struct gemm_backward *jobs, size_t n_jobs, size_t k0,
+                          size_t k1);
+    /* c [r, wide] += thin^T v (grad a), or c [wide, r] += v^T thin, columns w0..w1 of v [m, wide].
+     */
     void (*grad_tile)(struct gemm_scratch *s, const struct operand *v, size_t m, const float *thin,
                       size_t r, size_t w0, size_t w1, bool thin_first, float *c);
 };

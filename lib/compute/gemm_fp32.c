@@ -7,7 +7,7 @@
 #include "compute/simd.h"
 
 enum {
-    FEW = 16,            /* rows of x up to which dot products beat OpenBLAS's packing */
+    FEW = 16,               /* rows of x up to which dot products beat OpenBLAS's packing */
     PANEL_FLOATS = 1 << 19, /* an expanded panel of W should stay in the second-level cache */
 };
 
@@ -18,11 +18,12 @@ __attribute__((constructor)) static void single_threaded_blas(void)
 }
 
 void gemm_tile(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, float alpha,
-               const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc)
+               const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c,
+               size_t ldc)
 {
     cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
-                transpose_b ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, alpha, a,
-                (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
+                transpose_b ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, alpha,
+                a, (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
 }
 
 typedef float lanes __attribute__((vector_size(64), aligned(4)));
@@ -65,8 +66,8 @@ SIMD_CLONES static float dot1(const float *w, const float *x, size_t n)
 }
 
 /* y = x W^T for few rows of x: a row's result does not depend on how many rows there are. */
-static void forward_few(struct gemm_scratch *s, const float *x, size_t m, const struct gemm_forward *job,
-                        size_t n0, size_t n1, float *y)
+static void forward_few(struct gemm_scratch *s, const float *x, size_t m,
+                        const struct gemm_forward *job, size_t n0, size_t n1, float *y)
 {
     const struct matrix *w = job->w;
     const float *direct = matrix_direct(w);
@@ -131,12 +132,13 @@ static void forward_tile(struct gemm_scratch *s, const struct operand *x, size_t
     }
     const struct gemm_low_rank *l = &job->lora;
     if (l->r)
-        gemm_tile(false, true, m, n1 - n0, l->r, 1, l->h + m0 * l->r, l->r, l->b + n0 * l->r, l->r, 1,
-                  y + n0, ldy);
+        gemm_tile(false, true, m, n1 - n0, l->r, 1, l->h + m0 * l->r, l->r, l->b + n0 * l->r, l->r,
+                  1, y + n0, ldy);
 }
 
-static void backward_tile(struct gemm_scratch *s, float *dx, size_t ld, size_t m0, size_t m1, bool add,
-                          const struct gemm_backward *jobs, size_t n_jobs, size_t k0, size_t k1)
+static void backward_tile(struct gemm_scratch *s, float *dx, size_t ld, size_t m0, size_t m1,
+                          bool add, const struct gemm_backward *jobs, size_t n_jobs, size_t k0,
+                          size_t k1)
 {
     size_t m = m1 - m0, k = k1 - k0;
     float beta = add ? 1 : 0;
@@ -151,13 +153,13 @@ static void backward_tile(struct gemm_scratch *s, float *dx, size_t ld, size_t m
             const float *panel = direct ? direct + n * w->cols + k0 : gemm_scratch(s, rows * k);
             if (!direct)
                 matrix_floats(w, n, rows, k0, k, s->p, k);
-            gemm_tile(false, false, m, k, rows, 1, dy + n, w->rows, panel, direct ? w->cols : k, beta,
-                      out, ld);
+            gemm_tile(false, false, m, k, rows, 1, dy + n, w->rows, panel, direct ? w->cols : k,
+                      beta, out, ld);
             beta = 1;
         }
         if (job->r)
-            gemm_tile(false, false, m, k, job->r, 1, job->dh + m0 * job->r, job->r, job->a + k0, ld, 1,
-                      out, ld);
+            gemm_tile(false, false, m, k, job->r, 1, job->dh + m0 * job->r, job->r, job->a + k0, ld,
+                      1, out, ld);
     }
 }
 

@@ -33,8 +33,8 @@ static inline size_t matrix_stored_row(size_t row, size_t d)
  * Rows [row, row + n) x columns [col, col + n_cols) as floats into out [n, n_cols] with leading
  * dimension ld. col and n_cols are multiples of the type's block.
  */
-void matrix_floats(const struct matrix *m, size_t row, size_t n, size_t col, size_t n_cols, float *out,
-                   size_t ld);
+void matrix_floats(const struct matrix *m, size_t row, size_t n, size_t col, size_t n_cols,
+                   float *out, size_t ld);
 
 /* The values themselves where they are float32, aligned and in order (leading dimension cols);
  * else NULL. */

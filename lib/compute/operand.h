@@ -14,7 +14,7 @@
 #include "base/err.h"
 
 struct operand {
-    void *p;     /* float or uint16_t (bfloat16), [rows, cols] */
+    void *p; /* float or uint16_t (bfloat16), [rows, cols] */
     size_t cols;
     bool bf16;
 };
@@ -25,7 +25,8 @@ static inline size_t operand_size(bool bf16)
 }
 
 /* Zeroed; released with free(o->p). */
-int operand_new(struct operand *o, size_t rows, size_t cols, bool bf16, const char *what, struct err *err);
+int operand_new(struct operand *o, size_t rows, size_t cols, bool bf16, const char *what,
+                struct err *err);
 
 static inline float *operand_f32(const struct operand *o, size_t row)
 {

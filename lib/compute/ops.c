@@ -39,15 +39,16 @@ static inline float lane_dot3(const float *a, const float *b, const float *c, si
     return sum;
 }
 
-SIMD_CLONES void rmsnorm_backward(float *dx, const float *dy, const float *x, const float *w, size_t n,
-                                  float r)
+SIMD_CLONES void rmsnorm_backward(float *dx, const float *dy, const float *x, const float *w,
+                                  size_t n, float r)
 {
     float along = lane_dot3(w, dy, x, n) * r * r * r / (float)n;
     for (size_t i = 0; i < n; i++)
         dx[i] += r * w[i] * dy[i] - x[i] * along;
 }
 
-SIMD_CLONES void rope_forward(float *x, size_t n_heads, size_t n, const float *cos_, const float *sin_)
+SIMD_CLONES void rope_forward(float *x, size_t n_heads, size_t n, const float *cos_,
+                              const float *sin_)
 {
     for (size_t h = 0; h < n_heads; h++, x += n)
         for (size_t i = 0; i < n / 2; i++) {
@@ -57,7 +58,8 @@ SIMD_CLONES void rope_forward(float *x, size_t n_heads, size_t n, const float *c
         }
 }
 
-SIMD_CLONES void rope_backward(float *dx, size_t n_heads, size_t n, const float *cos_, const float *sin_)
+SIMD_CLONES void rope_backward(float *dx, size_t n_heads, size_t n, const float *cos_,
+                               const float *sin_)
 {
     for (size_t h = 0; h < n_heads; h++, dx += n)
         for (size_t i = 0; i < n / 2; i++) {

@@ -12,8 +12,8 @@ enum { CHUNK_BYTES = 64 << 20, MAX_ROWS = 512, MIN_ROWS = 16 };
 struct xent {
     struct gemm *g;
     const struct matrix *head;
-    size_t rows;          /* in a chunk */
-    float *logits;        /* [rows, V]; then their gradient */
+    size_t rows;             /* in a chunk */
+    float *logits;           /* [rows, V]; then their gradient */
     struct operand d_logits; /* the same in bf16 where the backend wants that */
 };
 
@@ -126,7 +126,8 @@ void xent_run(struct xent *x, const struct operand *hidden, size_t p, const uint
     size_t h = hidden->cols;
     for (size_t start = 0; start < p; start += x->rows) {
         size_t n = start + x->rows < p ? x->rows : p - start;
-        struct operand part = {(char *)hidden->p + start * h * operand_size(hidden->bf16), h, hidden->bf16};
+        struct operand part = {(char *)hidden->p + start * h * operand_size(hidden->bf16), h,
+                               hidden->bf16};
         struct gemm_forward forward = {.w = x->head, .y = x->logits};
         gemm_forward(x->g, &part, n, &forward, 1);
         struct xent_run_state run = {x, target + start, logprob + start, d_hidden != NULL};

@@ -22,7 +22,7 @@ struct decoder;
 
 struct decoder_options {
     enum backend backend;
-    size_t threads; /* 0: all processors */
+    size_t threads;     /* 0: all processors */
     size_t pass_tokens; /* most tokens in one pass through the layers while training; a longer
                            document goes alone. 0: a default. Decides the memory for activations */
 };

@@ -122,8 +122,8 @@ int lora_new(struct lora **out, const struct model_config *config, const struct 
     return 0;
 }
 
-int lora_from_pairs(struct lora **out, const struct model_config *config, const struct lora_pair *pairs,
-                    size_t n, bool training, struct err *err)
+int lora_from_pairs(struct lora **out, const struct model_config *config,
+                    const struct lora_pair *pairs, size_t n, bool training, struct err *err)
 {
     *out = NULL;
     struct lora *l = xcalloc(1, sizeof *l);

@@ -1,0 +1,398 @@
+/* The decoder's life: binding weights, buffers, and the public calls. */
+#include "model/decoder.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "compute/ops.h"
+#include "model/decoder_internal.h"
+
+/* Tokens in a pass: enough rows for the matrix products, few enough for the memory. */
+enum { PASS_TOKENS = 512, ROW_BLOCK = 8 };
+
+const struct model_config *decoder_config(const struct decoder *d)
+{
+    return &d->config;
+}
+
+enum backend decoder_backend(const struct decoder *d)
+{
+    return d->backend;
+}
+
+static size_t max_size(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+size_t decoder_widest(const struct model_config *c)
+{
+    return max_size(c->hidden, max_size(c->n_heads * c->head_dim, c->ffn));
+}
+
+size_t batch_targets(const struct batch *b)
+{
+    size_t n = 0;
+    for (size_t i = 0, start = 0; i < b->n_documents; start += b->lengths[i++])
+        for (size_t t = 1; t < b->lengths[i]; t++)
+            n += !b->trained || b->trained[start + t];
+    return n;
+}
+
+/* Binding. */
+
+static const struct tensor *stored_tensor(const struct decoder *d, const struct tensor_name *name)
+{
+    return checkpoint_find(d->checkpoint, checkpoint_gguf(d->checkpoint) ? name->gguf : name->hf);
+}
+
+static struct matrix bind_matrix(const struct decoder *d, enum slot slot, size_t layer)
+{
+    struct tensor_name name;
+    names_describe(&d->config, slot, layer, &name);
+    const struct tensor *t = stored_tensor(d, &name);
+    return (struct matrix){
+        .dtype = t->dtype,
+        .data = t->data,
+        .rows = (size_t)t->shape[0],
+        .cols = (size_t)t->shape[1],
+        .row_bytes = t->bytes / (size_t)t->shape[0],
+        .head_dim = checkpoint_gguf(d->checkpoint) ? name.gguf_head_dim : 0,
+    };
+}
+
+/* A vector as floats in canonical order; the caller frees it. */
+static float *bind_vector(const struct decoder *d, enum slot slot, size_t layer)
+{
+    struct tensor_name name;
+    names_describe(&d->config, slot, layer, &name);
+    const struct tensor *t = stored_tensor(d, &name);
+    size_t n = (size_t)name.rows;
+    float *stored = xcalloc(n, sizeof *stored), *out = xcalloc(n, sizeof *out);
+    dtypes[t->dtype].to_float(t->data, stored, n);
+    bool gguf = checkpoint_gguf(d->checkpoint) != NULL;
+    for (size_t i = 0; i < n; i++)
+        out[i] = stored[gguf ? names_gguf_row(i, name.gguf_head_dim) : i];
+    free(stored);
+    return out;
+}
+
+/* Which bias goes with which matrix. */
+static const enum slot bias_of[][2] = {
+    {SLOT_Q, SLOT_Q_BIAS},       {SLOT_K, SLOT_K_BIAS},       {SLOT_V, SLOT_V_BIAS},
+    {SLOT_O, SLOT_O_BIAS},       {SLOT_GATE, SLOT_GATE_BIAS}, {SLOT_UP, SLOT_UP_BIAS},
+    {SLOT_DOWN, SLOT_DOWN_BIAS},
+};
+
+/* A vector in a block format would have to be a whole number of blocks. */
+static int check_vectors(const struct decoder *d, struct err *err)
+{
+    struct tensor_name name;
+    for (size_t i = 0; i < names_count(&d->config); i++) {
+        names_at(&d->config, i, &name);
+        const struct tensor *t = stored_tensor(d, &name);
+        if (name.n_dims == 1 && dtypes[t->dtype].block != 1)
+            return err_set(err, "%s: tensor %s: a vector of type %s", t->file, t->name,
+                           dtypes[t->dtype].name);
+    }
+    return 0;
+}
+
+static void bind_layer(struct decoder *d, size_t i)
+{
+    struct layer *l = &d->layers[i];
+    l->attn_norm = bind_vector(d, SLOT_ATTN_NORM, i);
+    l->mlp_norm = bind_vector(d, SLOT_MLP_NORM, i);
+    for (size_t k = 0; k < ARRAY_SIZE(bias_of); k++) {
+        l->w[bias_of[k][0]] = bind_matrix(d, bias_of[k][0], i);
+        if (names_has(&d->config, bias_of[k][1]))
+            l->bias[bias_of[k][0]] = bind_vector(d, bias_of[k][1], i);
+    }
+}
+
+static int bind_weights(struct decoder *d, struct err *err)
+{
+    const struct model_config *c = &d->config;
+    if (check_vectors(d, err))
+        return -1;
+    d->embed = bind_matrix(d, SLOT_EMBED, 0);
+    d->head = c->tied ? d->embed : bind_matrix(d, SLOT_HEAD, 0);
+    d->norm = bind_vector(d, SLOT_NORM, 0);
+    d->layers = xcalloc(c->n_layers, sizeof *d->layers);
+    for (size_t i = 0; i < c->n_layers; i++)
+        bind_layer(d, i);
+    d->inv_freq = xcalloc(c->head_dim / 2, sizeof *d->inv_freq);
+    config_inv_freq(c, d->inv_freq);
+    return 0;
+}
+
+int decoder_open(struct decoder **out, const struct checkpoint *c,
+                 const struct decoder_options *options, struct err *err)
+{
+    *out = NULL;
+    struct decoder *d = xcalloc(1, sizeof *d);
+    d->checkpoint = c;
+    d->pass_tokens = options->pass_tokens ? options->pass_tokens : PASS_TOKENS;
+    if (config_load(&d->config, c, err) || names_check(&d->config, c, err) || bind_weights(d, err))
+        goto fail;
+    d->pool = pool_new(options->threads, err);
+    if (!d->pool || gemm_new(&d->gemm, options->backend, d->pool, err))
+        goto fail;
+    d->backend = gemm_wants_bf16(d->gemm) ? BACKEND_BF16 : BACKEND_FP32;
+    const struct model_config *k = &d->config;
+    struct attention_shape shape = {k->n_heads, k->n_kv_heads, k->head_dim,
+                                    (float)(1 / sqrt((double)k->head_dim))};
+    if (attention_new(&d->attention, &shape, d->pool, err))
+        goto fail;
+    *out = d;
+    return 0;
+fail:
+    decoder_close(d);
+    return -1;
+}
+
+void decoder_close(struct decoder *d)
+{
+    if (!d)
+        return;
+    decoder_release_workspace(d);
+    for (size_t i = 0; d->layers && i < d->config.n_layers; i++) {
+        struct layer *l = &d->layers[i];
+        free(l->attn_norm);
+        free(l->mlp_norm);
+        for (enum slot s = 0; s < SLOT_COUNT; s++)
+            free(l->bias[s]);
+    }
+    free(d->layers);
+    free(d->norm);
+    free(d->inv_freq);
+    free(d->cos_);
+    free(d->sin_);
+    xent_free(d->xent);
+    attention_free(d->attention);
+    gemm_free(d->gemm);
+    pool_free(d->pool);
+    free(d);
+}
+
+/* Blocks of rows. */
+
+struct rows_run {
+    struct decoder *d;
+    size_t n;
+    void (*fn)(void *arg, size_t r0, size_t r1, float *thread_rows);
+    void *arg;
+};
+
+static void rows_task(void *arg, size_t i, size_t thread)
+{
+    struct rows_run *run = arg;
+    size_t r0 = i * ROW_BLOCK, r1 = r0 + ROW_BLOCK < run->n ? r0 + ROW_BLOCK : run->n;
+    run->fn(run->arg, r0, r1, run->d->ws.thread_rows[thread]);
+}
+
+void decoder_rows(struct decoder *d, size_t n,
+                  void (*fn)(void *arg, size_t r0, size_t r1, float *thread_rows), void *arg)
+{
+    struct rows_run run = {d, n, fn, arg};
+    pool_run(d->pool, (n + ROW_BLOCK - 1) / ROW_BLOCK, rows_task, &run);
+}
+
+/* Scoring and training. */
+
+/* Finds the rows whose next token counts: row t predicts token t + 1. Returns their number. */
+static size_t find_predictions(struct decoder *d, const struct batch *b, bool all)
+{
+    struct workspace *ws = &d->ws;
+    size_t n = 0;
+    for (size_t i = 0, start = 0; i < b->n_documents; start += b->lengths[i++])
+        for (size_t t = 0; t < b->lengths[i]; t++) {
+            size_t row = start + t;
+            ws->positions[row] = t;
+            if (t + 1 == b->lengths[i] || (!all && b->trained && !b->trained[row + 1]))
+                continue;
+            ws->rows_of[n] = row;
+            ws->targets[n++] = b->ids[row + 1];
+        }
+    return n;
+}
+
+static void predict_rows(void *arg, size_t r0, size_t r1, float *tmp)
+{
+    struct pass *p = arg;
+    struct workspace *ws = &p->d->ws;
+    size_t h = p->d->config.hidden;
+    for (size_t i = r0; i < r1; i++) {
+        rmsnorm_forward(tmp, ws->x + ws->rows_of[i] * h, p->d->norm, h,
+                        (float)p->d->config.norm_eps);
+        operand_store(&ws->predict, i, 0, tmp, h);
+    }
+}
+
+/* dx = gradient of the last norm's input; rows that predict nothing have none. */
+static void unpredict_rows(void *arg, size_t r0, size_t r1, float *tmp)
+{
+    struct pass *p = arg;
+    struct workspace *ws = &p->d->ws;
+    size_t h = p->d->config.hidden;
+    for (size_t i = r0; i < r1; i++) {
+        const float *x = ws->x + ws->rows_of[i] * h;
+        float r = rmsnorm_forward(tmp, x, p->d->norm, h, (float)p->d->config.norm_eps);
+        rmsnorm_backward(ws->dx + ws->rows_of[i] * h, ws->d_predict + i * h, x, p->d->norm, h, r);
+    }
+}
+
+static int check_batch(const struct decoder *d, const struct batch *b, struct err *err)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < b->n_documents; i++)
+        if (!b->lengths[i] || !size_add(n, b->lengths[i], &n))
+            return err_set(err, "a document of %zu tokens", b->lengths[i]);
+    if (n != b->n)
+        return err_set(err, "documents of %zu tokens in a row of %zu", n, b->n);
+    for (size_t i = 0; i < n; i++)
+        if (b->ids[i] >= d->config.vocab)
+            return err_set(err, "token id %" PRIu32 " is not below the model's vocabulary of %zu",
+                           b->ids[i], d->config.vocab);
+    return 0;
+}
+
+static int reserve_xent(struct decoder *d, struct err *err)
+{
+    return d->xent ? 0 : xent_new(&d->xent, d->gemm, &d->head, err);
+}
+
+/* Forward up to the log-probabilities of the n predictions. With training also ws.d_predict. */
+static int run_forward(struct pass *p, bool all, size_t *n)
+{
+    struct decoder *d = p->d;
+    if (reserve_xent(d, p->err))
+        return -1;
+    *n = find_predictions(d, p->batch, all);
+    if (*n == 0 && p->training)
+        return 0;
+    if (pass_embed(p) || pass_forward(p))
+        return -1;
+    decoder_rows(d, *n, predict_rows, p);
+    xent_run(d->xent, &d->ws.predict, *n, d->ws.targets, d->ws.logprobs,
+             p->training ? d->ws.d_predict : NULL);
+    return 0;
+}
+
+/* The documents [first, last) of a batch that fit into one pass. */
+static struct batch next_part(const struct batch *b, size_t first, size_t start, size_t most,
+                              size_t *last)
+{
+    size_t n = b->lengths[first];
+    *last = first + 1;
+    while (*last < b->n_documents && n + b->lengths[*last] <= most)
+        n += b->lengths[(*last)++];
+    return (struct batch){
+        .ids = b->ids + start,
+        .trained = b->trained ? b->trained + start : NULL,
+        .n = n,
+        .lengths = b->lengths + first,
+        .n_documents = *last - first,
+    };
+}
+
+/* Sums -log p over each document's targets of one pass; logprob, if wanted, at every token. */
+static void collect_scores(const struct pass *p, size_t n, double *nll, float *logprob)
+{
+    const struct batch *b = p->batch;
+    const struct workspace *ws = &p->d->ws;
+    for (size_t t = 0; logprob && t < b->n; t++)
+        logprob[t] = NAN;
+    size_t k = 0;
+    for (size_t i = 0, start = 0; i < b->n_documents; start += b->lengths[i++]) {
+        nll[i] = 0;
+        for (; k < n && ws->rows_of[k] < start + b->lengths[i]; k++) {
+            size_t token = ws->rows_of[k] + 1;
+            if (logprob)
+                logprob[token] = ws->logprobs[k];
+            if (!b->trained || b->trained[token])
+                nll[i] -= (double)ws->logprobs[k];
+        }
+    }
+}
+
+int decoder_score(struct decoder *d, const struct lora *lora, const struct batch *b, double *nll,
+                  float *logprob, struct err *err)
+{
+    if (check_batch(d, b, err))
+        return -1;
+    size_t start = 0, last, n;
+    for (size_t first = 0; first < b->n_documents; first = last) {
+        struct batch part = next_part(b, first, start, d->pass_tokens, &last);
+        struct pass p = {.d = d, .lora = lora, .batch = &part, .err = err};
+        if (decoder_reserve(d, part.n, lora, false, err) || run_forward(&p, logprob != NULL, &n))
+            return -1;
+        collect_scores(&p, n, nll + first, logprob ? logprob + start : NULL);
+        start += part.n;
+    }
+    return 0;
+}
+
+static size_t lowest_adapted_layer(const struct decoder *d, const struct lora *lora)
+{
+    for (size_t i = 0; i < d->config.n_layers; i++)
+        for (enum slot s = 0; s < SLOT_COUNT; s++)
+            if (lora_find(lora, i, s))
+                return i;
+    return d->config.n_layers;
+}
+
+int decoder_accumulate(struct decoder *d, struct lora *lora, const struct batch *b,
+                       uint64_t dropout_key, double *nll, struct err *err)
+{
+    *nll = 0;
+    if (check_batch(d, b, err))
+        return -1;
+    size_t start = 0, last, n, lowest = lowest_adapted_layer(d, lora);
+    for (size_t first = 0; first < b->n_documents; first = last) {
+        struct batch part = next_part(b, first, start, d->pass_tokens, &last);
+        struct pass p = {.d = d,
+                         .lora = lora,
+                         .batch = &part,
+                         .training = true,
+                         .lowest = lowest,
+                         .dropout_key = dropout_key + first,
+                         .err = err};
+        start += part.n;
+        if (decoder_reserve(d, part.n, lora, true, err) || run_forward(&p, false, &n))
+            return -1;
+        if (n == 0)
+            continue;
+        double sum = 0;
+        for (size_t i = 0; i < n; i++)
+            sum -= (double)d->ws.logprobs[i];
+        if (!isfinite(sum))
+            return err_set(err, "the loss is not a finite number");
+        *nll += sum;
+        memset(d->ws.dx, 0, part.n * d->config.hidden * sizeof *d->ws.dx);
+        decoder_rows(d, n, unpredict_rows, &p);
+        if (pass_backward(&p))
+            return -1;
+    }
+    return 0;
+}
+
+int decoder_logits(struct decoder *d, const struct lora *lora, const struct batch *b, float *logits,
+                   struct err *err)
+{
+    struct pass p = {.d = d, .lora = lora, .batch = b, .err = err};
+    if (check_batch(d, b, err) || decoder_reserve(d, b->n, lora, false, err))
+        return -1;
+    find_predictions(d, b, true);
+    if (pass_embed(&p) || pass_forward(&p))
+        return -1;
+    for (size_t i = 0; i < b->n; i++)
+        d->ws.rows_of[i] = i;
+    decoder_rows(d, b->n, predict_rows, &p);
+    struct gemm_forward job = {.w = &d->head, .y = logits};
+    gemm_forward(d->gemm, &d->ws.predict, b->n, &job, 1);
+    return 0;
+}

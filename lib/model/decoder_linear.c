@@ -1,0 +1,176 @@
+/* Linear layers with their low-rank adapters, forward and backward, in groups that share an input.
+ */
+#include <string.h>
+
+#include "base/rng.h"
+#include "compute/ops.h"
+#include "model/decoder_internal.h"
+
+const struct linear_group group_qkv = {{SLOT_Q, SLOT_K, SLOT_V}, 3};
+const struct linear_group group_o = {{SLOT_O}, 1};
+const struct linear_group group_gate_up = {{SLOT_GATE, SLOT_UP}, 2};
+const struct linear_group group_down = {{SLOT_DOWN}, 1};
+
+struct dropout_run {
+    struct pass *p;
+    const struct operand *x;
+    size_t n; /* columns */
+    uint64_t stream;
+};
+
+/* Keeps a value with probability 1 - p and scales it by 1/(1 - p); the mask is a function of the
+ * key, the layer, the group and the place, so that the way back finds it again. */
+static void dropout_rows(void *arg, size_t r0, size_t r1, float *tmp)
+{
+    const struct dropout_run *run = arg;
+    const struct pass *p = run->p;
+    size_t n = run->n;
+    uint32_t limit = (uint32_t)(p->lora->dropout * 0x1p32);
+    float keep = (float)(1 / (1 - p->lora->dropout));
+    struct operand out = p->d->ws.dropped;
+    out.cols = n;
+    for (size_t i = r0; i < r1; i++) {
+        operand_load(run->x, i, 0, tmp, n);
+        for (size_t k = 0; k < n; k++) {
+            uint32_t block[4];
+            if (k % 4 == 0)
+                rng_block(p->dropout_key, run->stream, (i * n + k) / 4, block);
+            tmp[k] = block[k % 4] < limit ? 0 : tmp[k] * keep;
+        }
+        operand_store(&out, i, 0, tmp, n);
+    }
+}
+
+static uint64_t dropout_stream(const struct pass *p, const struct linear_group *group)
+{
+    return ((uint64_t)0x64726f70 << 32) + p->layer * SLOT_COUNT + group->slots[0];
+}
+
+/* What the adapters of a group multiply: x itself, or x after dropout. */
+static struct operand adapter_input(struct pass *p, const struct linear_group *group,
+                                    const struct operand *x)
+{
+    if (!p->training || !(p->lora->dropout > 0))
+        return *x;
+    struct dropout_run run = {p, x, x->cols, dropout_stream(p, group)};
+    decoder_rows(p->d, p->batch->n, dropout_rows, &run);
+    struct operand dropped = p->d->ws.dropped;
+    dropped.cols = x->cols;
+    return dropped;
+}
+
+bool group_is_adapted(const struct pass *p, const struct linear_group *group)
+{
+    for (size_t j = 0; j < group->n; j++)
+        if (lora_find(p->lora, p->layer, group->slots[j]))
+            return true;
+    return false;
+}
+
+void linear_forward(struct pass *p, const struct linear_group *group, const struct operand *x,
+                    float *const y[], bool add)
+{
+    const struct layer *l = &p->d->layers[p->layer];
+    struct activations *a = pass_activations(p);
+    struct gemm_forward jobs[3];
+    size_t m = p->batch->n;
+    struct operand low = *x;
+    if (group_is_adapted(p, group))
+        low = adapter_input(p, group, x);
+    for (size_t j = 0; j < group->n; j++) {
+        enum slot s = group->slots[j];
+        const struct lora_pair *pair = lora_find(p->lora, p->layer, s);
+        jobs[j] = (struct gemm_forward){.w = &l->w[s], .bias = l->bias[s], .y = y[j], .add = add};
+        if (!pair)
+            continue;
+        gemm_down(p->d->gemm, &low, m, pair->a, pair->r, pair->scale, a->h[s]);
+        jobs[j].lora = (struct gemm_low_rank){pair->b, a->h[s], pair->r};
+    }
+    gemm_forward(p->d->gemm, x, m, jobs, group->n);
+}
+
+/* The way back: first the gradient of x A^T, which both of the others read. */
+
+void linear_backward_low(struct pass *p, const struct linear_group *group,
+                         struct operand *const dy[])
+{
+    for (size_t j = 0; j < group->n; j++) {
+        const struct lora_pair *pair = lora_find(p->lora, p->layer, group->slots[j]);
+        if (pair)
+            gemm_down_backward(p->d->gemm, dy[j], p->batch->n, pair->b, pair->r, pair->scale,
+                               p->d->ws.dh[j]);
+    }
+}
+
+void linear_backward_adapters(struct pass *p, const struct linear_group *group,
+                              const struct operand *x, struct operand *const dy[])
+{
+    struct activations *a = pass_activations(p);
+    size_t m = p->batch->n;
+    if (!group_is_adapted(p, group))
+        return;
+    struct operand low = adapter_input(p, group, x);
+    for (size_t j = 0; j < group->n; j++) {
+        const struct lora_pair *pair = lora_find(p->lora, p->layer, group->slots[j]);
+        if (!pair)
+            continue;
+        gemm_grad_a(p->d->gemm, &low, m, p->d->ws.dh[j], pair->r, pair->grad_a);
+        gemm_grad_b(p->d->gemm, dy[j], m, a->h[pair->slot], pair->r, pair->grad_b);
+    }
+}
+
+static void undrop_rows(void *arg, size_t r0, size_t r1, float *dx)
+{
+    (void)dx;
+    const struct dropout_run *run = arg;
+    const struct pass *p = run->p;
+    size_t n = run->n;
+    uint32_t limit = (uint32_t)(p->lora->dropout * 0x1p32);
+    float keep = (float)(1 / (1 - p->lora->dropout));
+    for (size_t i = r0; i < r1; i++) {
+        float *to = p->d->ws.low + i * n;
+        for (size_t k = 0; k < n; k++) {
+            uint32_t block[4];
+            if (k % 4 == 0)
+                rng_block(p->dropout_key, run->stream, (i * n + k) / 4, block);
+            to[k] = block[k % 4] < limit ? 0 : to[k] * keep;
+        }
+    }
+}
+
+/* dx += mask * sum of dh_j A_j: the adapters' share when their input went through dropout. */
+static void add_dropped(struct pass *p, const struct linear_group *group, size_t n,
+                        const struct gemm_backward *jobs, float *dx)
+{
+    struct workspace *ws = &p->d->ws;
+    size_t m = p->batch->n;
+    memset(ws->low, 0, m * n * sizeof *ws->low);
+    for (size_t j = 0; j < group->n; j++)
+        if (jobs[j].r)
+            gemm_up(p->d->gemm, jobs[j].dh, m, jobs[j].a, jobs[j].r, n, ws->low);
+    struct dropout_run run = {p, NULL, n, dropout_stream(p, group)};
+    decoder_rows(p->d, m, undrop_rows, &run);
+    for (size_t i = 0; i < m; i++)
+        add_row(dx + i * n, ws->low + i * n, n);
+}
+
+void linear_backward_input(struct pass *p, const struct linear_group *group,
+                           struct operand *const dy[], size_t n, float *dx)
+{
+    const struct layer *l = &p->d->layers[p->layer];
+    struct gemm_backward jobs[3], base[3];
+    bool dropping = p->lora->dropout > 0 && group_is_adapted(p, group);
+    for (size_t j = 0; j < group->n; j++) {
+        enum slot s = group->slots[j];
+        const struct lora_pair *pair = lora_find(p->lora, p->layer, s);
+        base[j] = jobs[j] = (struct gemm_backward){.w = &l->w[s], .dy = dy[j]};
+        if (!pair)
+            continue;
+        jobs[j].a = pair->a;
+        jobs[j].dh = p->d->ws.dh[j];
+        jobs[j].r = pair->r;
+    }
+    gemm_backward(p->d->gemm, dx, p->batch->n, false, dropping ? base : jobs, group->n);
+    if (dropping)
+        add_dropped(p, group, n, jobs, dx);
+}

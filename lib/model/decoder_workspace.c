@@ -1,0 +1,238 @@
+/* The decoder's buffers: sized once for the longest pass, kept between passes. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/decoder_internal.h"
+
+static void free_operand(struct operand *o)
+{
+    free(o->p);
+    o->p = NULL;
+}
+
+static void free_activations(struct activations *a)
+{
+    struct operand *operands[] = {&a->x_in, &a->x_mid, &a->q,    &a->k,
+                                  &a->v,    &a->out,   &a->gate, &a->up};
+    for (size_t i = 0; i < ARRAY_SIZE(operands); i++)
+        free_operand(operands[i]);
+    free(a->rstd_in);
+    free(a->rstd_mid);
+    free(a->lse);
+    for (enum slot s = 0; s < SLOT_COUNT; s++)
+        free(a->h[s]);
+}
+
+void decoder_release_workspace(struct decoder *d)
+{
+    struct workspace *ws = &d->ws;
+    for (size_t i = 0; i < ws->n_saved; i++)
+        free_activations(&ws->saved[i]);
+    struct operand *operands[] = {&ws->normed,  &ws->dropped, &ws->act,    &ws->predict,
+                                  &ws->grad[0], &ws->grad[1], &ws->grad[2]};
+    for (size_t i = 0; i < ARRAY_SIZE(operands); i++)
+        free_operand(operands[i]);
+    for (size_t i = 0; i < 3; i++) {
+        free(ws->wide[i]);
+        free(ws->dh[i]);
+    }
+    for (size_t i = 0; ws->thread_rows && i < pool_threads(d->pool); i++)
+        free(ws->thread_rows[i]);
+    free(ws->thread_rows);
+    free(ws->x);
+    free(ws->dx);
+    free(ws->dn);
+    free(ws->dv);
+    free(ws->low);
+    free(ws->d_predict);
+    free(ws->positions);
+    free(ws->rows_of);
+    free(ws->targets);
+    free(ws->logprobs);
+    free(ws->saved);
+    *ws = (struct workspace){0};
+}
+
+/* Allocation that remembers the first failure. */
+struct allocator {
+    size_t rows;
+    bool bf16, failed;
+    struct err *err;
+};
+
+static void *floats(struct allocator *a, size_t cols)
+{
+    size_t n;
+    if (!size_mul(a->rows, cols, &n))
+        n = SIZE_MAX;
+    void *p = a->failed ? NULL : mem_array(n, sizeof(float), "activations", a->err);
+    a->failed = !p;
+    return p;
+}
+
+static void *words(struct allocator *a, size_t size)
+{
+    void *p = a->failed ? NULL : mem_array(a->rows, size, "positions", a->err);
+    a->failed = !p;
+    return p;
+}
+
+static void operand(struct allocator *a, struct operand *o, size_t cols)
+{
+    if (a->failed || operand_new(o, a->rows, cols, a->bf16, "activations", a->err))
+        a->failed = true;
+}
+
+/* `keep`: what only the way back needs is there too. */
+static void allocate_activations(struct allocator *a, const struct decoder *d,
+                                 struct activations *out, bool keep)
+{
+    const struct model_config *c = &d->config;
+    size_t q = c->n_heads * c->head_dim, k = c->n_kv_heads * c->head_dim;
+    operand(a, &out->q, q);
+    operand(a, &out->k, k);
+    operand(a, &out->v, k);
+    operand(a, &out->out, q);
+    operand(a, &out->gate, c->ffn);
+    operand(a, &out->up, c->ffn);
+    if (keep) {
+        operand(a, &out->x_in, c->hidden);
+        operand(a, &out->x_mid, c->hidden);
+        out->rstd_in = floats(a, 1);
+        out->rstd_mid = floats(a, 1);
+        out->lse = floats(a, c->n_heads);
+    }
+    for (enum slot s = SLOT_Q; s <= SLOT_DOWN && d->ws.rank; s++)
+        if (names_linear(s))
+            out->h[s] = floats(a, d->ws.rank);
+}
+
+static void allocate_training(struct allocator *a, struct workspace *ws,
+                              const struct model_config *c, bool dropout)
+{
+    size_t widest = decoder_widest(c);
+    ws->dx = floats(a, c->hidden);
+    ws->dn = floats(a, c->hidden);
+    ws->dv = floats(a, c->n_kv_heads * c->head_dim);
+    ws->d_predict = floats(a, c->hidden);
+    for (size_t i = 0; i < 3; i++) {
+        /* float32 gradients are multiplied with where they are. */
+        if (a->bf16)
+            operand(a, &ws->grad[i], widest);
+        ws->dh[i] = ws->rank ? floats(a, ws->rank) : NULL;
+    }
+    if (dropout)
+        ws->low = floats(a, widest);
+}
+
+/* First layer whose activations the way back needs. */
+static size_t first_adapted(const struct decoder *d, const struct lora *lora)
+{
+    size_t lowest = d->config.n_layers;
+    for (size_t i = 0; i < lora->n_pairs; i++)
+        if (lora->pairs[i].layer < lowest)
+            lowest = lora->pairs[i].layer;
+    return lowest;
+}
+
+static int allocate(struct decoder *d, size_t rows, const struct lora *lora, bool training,
+                    struct err *err)
+{
+    const struct model_config *c = &d->config;
+    struct workspace *ws = &d->ws;
+    struct allocator a = {rows, gemm_wants_bf16(d->gemm), false, err};
+    size_t widest = decoder_widest(c), threads = pool_threads(d->pool);
+    ws->rows = rows;
+    ws->rank = lora_max_rank(lora);
+    ws->training = training;
+    ws->dropout = training && lora->dropout > 0;
+    ws->x = floats(&a, c->hidden);
+    operand(&a, &ws->normed, c->hidden);
+    operand(&a, &ws->act, c->ffn);
+    operand(&a, &ws->predict, c->hidden);
+    for (size_t i = 0; i < 3; i++)
+        ws->wide[i] = floats(&a, widest);
+    if (ws->dropout)
+        operand(&a, &ws->dropped, widest);
+    ws->positions = words(&a, sizeof *ws->positions);
+    ws->rows_of = words(&a, sizeof *ws->rows_of);
+    ws->targets = words(&a, sizeof *ws->targets);
+    ws->logprobs = floats(&a, 1);
+    if (training)
+        allocate_training(&a, ws, c, ws->dropout);
+    ws->thread_rows = xcalloc(threads, sizeof *ws->thread_rows);
+    for (size_t i = 0; i < threads; i++)
+        ws->thread_rows[i] = xcalloc(4 * widest, sizeof(float));
+    /* saved[0] serves all layers that nothing is kept of. */
+    ws->first_saved = training ? first_adapted(d, lora) : c->n_layers;
+    ws->n_saved = 1 + c->n_layers - ws->first_saved;
+    ws->saved = xcalloc(ws->n_saved, sizeof *ws->saved);
+    for (size_t i = 0; i < ws->n_saved; i++)
+        allocate_activations(&a, d, &ws->saved[i], i > 0);
+    return a.failed ? -1 : 0;
+}
+
+int decoder_reserve(struct decoder *d, size_t rows, const struct lora *lora, bool training,
+                    struct err *err)
+{
+    struct workspace *ws = &d->ws;
+    if (decoder_reserve_positions(d, rows, err))
+        return -1;
+    bool fits = ws->rows >= rows && ws->rank >= lora_max_rank(lora) && ws->training == training &&
+                (!training || (ws->first_saved <= first_adapted(d, lora) &&
+                               (ws->dropout || !(lora->dropout > 0))));
+    if (fits)
+        return 0;
+    if (rows < ws->rows)
+        rows = ws->rows;
+    decoder_release_workspace(d);
+    if (allocate(d, rows, lora, training, err)) {
+        decoder_release_workspace(d);
+        return err_prefix(err, "a pass of %zu tokens", rows);
+    }
+    return 0;
+}
+
+size_t decoder_training_bytes(const struct decoder *d, const struct lora *lora, size_t pass_tokens)
+{
+    const struct model_config *c = &d->config;
+    size_t q = c->n_heads * c->head_dim, k = c->n_kv_heads * c->head_dim,
+           widest = decoder_widest(c);
+    size_t width = operand_size(gemm_wants_bf16(d->gemm)), ranks = 0;
+    for (size_t i = 0; i < lora->n_pairs; i++)
+        ranks += lora->pairs[i].r;
+    size_t layers = c->n_layers - first_adapted(d, lora);
+    size_t saved = layers * ((2 * c->hidden + 2 * q + 2 * k + 2 * c->ffn) * width +
+                             (2 + c->n_heads) * sizeof(float)) +
+                   ranks * sizeof(float);
+    size_t shared = (5 * c->hidden + 6 * widest + 2 * q + 2 * k + 3 * c->ffn) * sizeof(float);
+    size_t logits = (size_t)64 << 20;
+    return pass_tokens * (saved + shared) + logits + lora->n_params * 4 * sizeof(float);
+}
+
+int decoder_reserve_positions(struct decoder *d, size_t n, struct err *err)
+{
+    size_t half = d->config.head_dim / 2;
+    if (n <= d->n_positions)
+        return 0;
+    if (n < 2 * d->n_positions)
+        n = 2 * d->n_positions;
+    free(d->cos_);
+    free(d->sin_);
+    d->n_positions = 0;
+    d->cos_ = mem_array(n * half, sizeof(float), "rotary table", err);
+    d->sin_ = d->cos_ ? mem_array(n * half, sizeof(float), "rotary table", err) : NULL;
+    if (!d->sin_)
+        return -1;
+    /* The angle is rounded to float32 first, as transformers does. */
+    for (size_t t = 0; t < n; t++)
+        for (size_t i = 0; i < half; i++) {
+            float angle = (float)t * d->inv_freq[i];
+            d->cos_[t * half + i] = (float)cos((double)angle);
+            d->sin_[t * half + i] = (float)sin((double)angle);
+        }
+    d->n_positions = n;
+    return 0;
+}
