@@ -268,6 +268,16 @@ ssize_t input_read(struct input *in, void *p, size_t n, struct err *err)
     return (ssize_t)n;
 }
 
+int input_peek(struct input *in, uint8_t *byte, struct err *err)
+{
+    if (fill(in, err))
+        return -1;
+    if (!in->len)
+        return 0;
+    *byte = *in->p;
+    return 1;
+}
+
 int input_line(struct input *in, struct buf *line, size_t limit, struct err *err)
 {
     bool any = false;

@@ -24,6 +24,8 @@ int input_open(struct input **in, const char *path, struct err *err);
 int input_open_memory(struct input **in, const char *name, const void *p, size_t len, struct err *err);
 /* Up to n bytes; fewer only when that is what has arrived. 0 at the end, -1 on failure. */
 ssize_t input_read(struct input *in, void *p, size_t n, struct err *err);
+/* The next byte, which stays there: 1, 0 at the end, -1. */
+int input_peek(struct input *in, uint8_t *byte, struct err *err);
 /* One line without its newline into `line` (cleared first; may hold NULs). 1, 0 at the end, -1.
  * A line over `limit` bytes is an error that names the line. */
 int input_line(struct input *in, struct buf *line, size_t limit, struct err *err);

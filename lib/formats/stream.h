@@ -111,6 +111,7 @@ int stream_reader_open_input(struct stream_reader **r, struct input *in, struct 
 bool stream_begins_with(uint8_t byte);
 /* Of the segment that the last record came from (the first one before any). */
 const struct stream_header *stream_reader_header(const struct stream_reader *r);
+uint64_t stream_reader_segment(const struct stream_reader *r); /* its number, from 0 */
 /* 1 and a record, 0 at a clean end (last trailer checked), -1. Segments of different kinds,
  * tokenizers, vocabulary sizes, bos or eos don't mix. Errors name the file, the record and its byte
  * in the (uncompressed) stream. */

@@ -237,6 +237,11 @@ const struct stream_header *stream_reader_header(const struct stream_reader *r)
     return &r->header;
 }
 
+uint64_t stream_reader_segment(const struct stream_reader *r)
+{
+    return r->n_segments - 1;
+}
+
 int stream_read(struct stream_reader *r, struct stream_record *record, struct err *err)
 {
     for (;;) {

@@ -1,0 +1,416 @@
+#include "formats/corpus.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "formats/json.h"
+
+void corpus_init(struct corpus *c)
+{
+    *c = (struct corpus){0};
+    stream_header_init(&c->header);
+    buf_init(&c->strings);
+    buf_addch(&c->strings, 0); /* offset 0 is no string */
+    c->hash = hash_new();
+}
+
+void corpus_release(struct corpus *c)
+{
+    stream_header_release(&c->header);
+    free(c->documents);
+    free(c->ids);
+    free(c->trained);
+    buf_release(&c->strings);
+    hash_free(c->hash);
+}
+
+void corpus_expect(struct corpus *c, const struct stream_header *h)
+{
+    stream_header_release(&c->header);
+    stream_header_copy(&c->header, h);
+    c->header.kind = STREAM_TOKENS;
+    c->header.length = 0;
+    c->known = c->expected = true;
+}
+
+static bool is_wide(const struct corpus *c)
+{
+    return c->header.vocab_size > UINT16_MAX + 1;
+}
+
+/* ---- tokens ---- */
+
+static int reserve_tokens(struct corpus *c, size_t extra, struct err *err)
+{
+    size_t want, width = is_wide(c) ? 4 : 2;
+    if (!size_add(c->n, extra, &want) || want > SIZE_MAX / 8)
+        return err_set(err, "too many tokens");
+    if (want > c->ids_cap) {
+        size_t cap = c->ids_cap + c->ids_cap / 4;
+        cap = cap > want ? cap : want + 4096;
+        c->ids = xreallocarray(c->ids, cap, width);
+        c->trained = xreallocarray(c->trained, cap / 8 + 1, 1);
+        if (cap / 8 + 1 > c->trained_cap)
+            memset(c->trained + c->trained_cap, 0, cap / 8 + 1 - c->trained_cap);
+        c->ids_cap = cap;
+        c->trained_cap = cap / 8 + 1;
+    }
+    return 0;
+}
+
+static uint32_t id_at(const struct corpus *c, uint64_t at)
+{
+    return is_wide(c) ? ((const uint32_t *)c->ids)[at] : ((const uint16_t *)c->ids)[at];
+}
+
+static bool trained_at(const struct corpus *c, uint64_t at)
+{
+    return c->trained[at / 8] >> at % 8 & 1;
+}
+
+static void put_token(struct corpus *c, uint32_t id, bool trained)
+{
+    if (is_wide(c))
+        ((uint32_t *)c->ids)[c->n] = id;
+    else
+        ((uint16_t *)c->ids)[c->n] = (uint16_t)id;
+    c->trained[c->n / 8] |= (uint8_t)(trained << c->n % 8);
+    c->n++;
+}
+
+static size_t put_string(struct corpus *c, const char *s)
+{
+    size_t at = c->strings.len;
+    if (!s)
+        return 0;
+    buf_add(&c->strings, s, strlen(s) + 1);
+    return at;
+}
+
+/* Everything of a document, so that equal corpora have equal hashes however they came in. */
+static void hash_document(struct corpus *c, const struct corpus_document *d, const uint32_t *ids)
+{
+    uint64_t numbers[4] = {d->n, d->n_trained, d->text_bytes, 0};
+    memcpy(&numbers[3], &d->weight, sizeof d->weight);
+    hash_add(c->hash, numbers, sizeof numbers);
+    hash_add(c->hash, ids, d->n * sizeof *ids);
+    for (uint64_t t = d->at; t < d->at + d->n; t++) {
+        uint8_t trained = trained_at(c, t);
+        hash_add(c->hash, &trained, 1);
+    }
+    for (int i = 0; i < 2; i++) {
+        const char *s = corpus_string(c, i ? d->source : d->id);
+        hash_add(c->hash, s ? s : "", s ? strlen(s) + 1 : 1);
+    }
+}
+
+int corpus_add(struct corpus *c, const uint32_t *ids, const uint8_t *trained, size_t n,
+               const struct stream_document *document, struct err *err)
+{
+    if (n > STREAM_MAX_TOKENS)
+        return err_set(err, "a document of %zu tokens; at most %d are allowed", n,
+                       STREAM_MAX_TOKENS);
+    if (!n) {
+        c->empty++;
+        return 0;
+    }
+    if (c->n_documents == UINT32_MAX)
+        return err_set(err, "too many documents");
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] >= c->header.vocab_size)
+            return err_set(err, "ids[%zu] is %" PRIu32 ", but the vocabulary has %" PRIu32, i,
+                           ids[i], c->header.vocab_size);
+    if (reserve_tokens(c, n, err))
+        return -1;
+    struct corpus_document d = {.at = c->n,
+                                .n = (uint32_t)n,
+                                .hash = hash64(ids, n * sizeof *ids, 0),
+                                .text_bytes = document->text_bytes,
+                                .weight = document->weight,
+                                .id = put_string(c, document->id),
+                                .source = put_string(c, document->source)};
+    for (size_t i = 0; i < n; i++) {
+        bool learn = i && (!trained || trained[i]);
+        put_token(c, ids[i], learn);
+        d.n_trained += learn;
+    }
+    hash_document(c, &d, ids);
+    ARRAY_GROW(c->documents, c->n_documents, c->documents_cap);
+    c->documents[c->n_documents++] = d;
+    return 0;
+}
+
+void corpus_tokens(const struct corpus *c, size_t i, size_t start, size_t n, uint32_t *ids,
+                   uint8_t *trained)
+{
+    uint64_t at = c->documents[i].at + start;
+    for (size_t t = 0; t < n; t++) {
+        ids[t] = id_at(c, at + t);
+        trained[t] = t && trained_at(c, at + t);
+    }
+}
+
+size_t corpus_count_trained(const struct corpus *c, size_t i, size_t start, size_t n)
+{
+    uint64_t at = c->documents[i].at + start;
+    size_t sum = 0;
+    for (size_t t = 1; t < n; t++)
+        sum += trained_at(c, at + t);
+    return sum;
+}
+
+bool corpus_same_ids(const struct corpus *c, size_t i, size_t j)
+{
+    const struct corpus_document *a = &c->documents[i], *b = &c->documents[j];
+    if (a->hash != b->hash || a->n != b->n)
+        return false;
+    for (size_t t = 0; t < a->n; t++)
+        if (id_at(c, a->at + t) != id_at(c, b->at + t))
+            return false;
+    return true;
+}
+
+const char *corpus_string(const struct corpus *c, size_t offset)
+{
+    return offset ? c->strings.p + offset : NULL;
+}
+
+/* ---- token streams ---- */
+
+static void add_provenance_once(struct stream_header *h, const char *line)
+{
+    for (size_t i = 0; i < h->n_provenance; i++)
+        if (!strcmp(h->provenance[i], line))
+            return;
+    stream_header_add_provenance(h, line);
+}
+
+/* Whether ids under header h may join the corpus. A model that was named vouches for ids of no
+ * known tokenizer, and its vocabulary counts; streams among themselves must agree in all. */
+static int check_origin(const struct corpus *c, const struct stream_header *h, struct err *err)
+{
+    const struct stream_header *o = &c->header;
+    const char *other = c->expected ? "the model" : "the input before";
+    bool unnamed = c->expected && (!*h->tokenizer || !*o->tokenizer);
+    if (strcmp(h->tokenizer, o->tokenizer) != 0 && !unnamed)
+        return err_set(err, "its tokens are of another tokenizer (%s) than %s (%s)",
+                       *h->tokenizer ? h->tokenizer : "none", other,
+                       *o->tokenizer ? o->tokenizer : "none");
+    if (c->expected || (h->vocab_size == o->vocab_size && h->bos == o->bos && h->eos == o->eos))
+        return 0;
+    return err_set(err,
+                   "vocab_size, bos, eos are %" PRIu32 ", %" PRId64 ", %" PRId64 ", but %" PRIu32
+                   ", %" PRId64 ", %" PRId64 " in the input before",
+                   h->vocab_size, h->bos, h->eos, o->vocab_size, o->bos, o->eos);
+}
+
+/* What a segment's header means for the corpus: whose ids, which template, which programs. */
+static int meet_header(struct corpus *c, const struct stream_header *h, struct err *err)
+{
+    struct stream_header *o = &c->header;
+    if (h->kind != STREAM_TOKENS)
+        return err_set(err, "is packed already; token streams and JSON Lines of ids can be packed");
+    if (!c->known) {
+        c->known = true;
+        stream_header_copy(o, h);
+        return 0;
+    }
+    if (check_origin(c, h, err))
+        return -1;
+    if (!*o->tokenizer)
+        memcpy(o->tokenizer, h->tokenizer, HASH_HEX);
+    if (!c->n_documents)
+        memcpy(o->template_hash, h->template_hash, HASH_HEX);
+    else if (strcmp(h->template_hash, o->template_hash) != 0)
+        *o->template_hash = 0; /* several: no one hash is right */
+    for (size_t i = 0; i < h->n_provenance; i++)
+        add_provenance_once(o, h->provenance[i]);
+    return 0;
+}
+
+static int read_stream(struct corpus *c, struct stream_reader *r, const char *name, struct err *err)
+{
+    struct stream_record record;
+    uint64_t segment = UINT64_MAX;
+    int status;
+    stream_record_init(&record);
+    do {
+        status = stream_read(r, &record, err);
+        if (status >= 0 && stream_reader_segment(r) != segment) {
+            segment = stream_reader_segment(r);
+            if (meet_header(c, stream_reader_header(r), err))
+                status = err_prefix(err, "%s", name);
+        }
+        if (status > 0 &&
+            corpus_add(c, record.ids, record.trained, record.n, &record.documents[0], err))
+            status = err_prefix(err, "%s: document %" PRIu64, name,
+                                stream_reader_totals(r).documents - 1);
+    } while (status > 0);
+    stream_record_release(&record);
+    return status;
+}
+
+/* ---- JSON Lines ---- */
+
+struct json_document {
+    uint32_t *ids;
+    uint8_t *trained;
+    size_t cap;
+    bool has_trained;
+    struct buf id, source;
+    struct stream_document document; /* its strings are id and source */
+};
+
+static int get_ids(const struct corpus *c, const json_t *ids, struct json_document *d,
+                   struct err *err)
+{
+    if (!json_is_array(ids))
+        return err_set(err, "\"ids\" is no array");
+    size_t n = json_array_size(ids);
+    if (n > d->cap) {
+        d->ids = xreallocarray(d->ids, n, sizeof *d->ids);
+        d->trained = xreallocarray(d->trained, n, sizeof *d->trained);
+        d->cap = n;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const json_t *v = json_array_get(ids, i);
+        if (!json_is_integer(v))
+            return err_set(err, "ids[%zu] is no whole number", i);
+        json_int_t id = json_integer_value(v);
+        if (id < 0 || id >= (json_int_t)c->header.vocab_size)
+            return err_set(err,
+                           "ids[%zu] is %" JSON_INTEGER_FORMAT ", but the vocabulary has %" PRIu32,
+                           i, id, c->header.vocab_size);
+        d->ids[i] = (uint32_t)id;
+    }
+    return 0;
+}
+
+static int get_trained(const json_t *trained, size_t n, struct json_document *d, struct err *err)
+{
+    d->has_trained = trained && !json_is_null(trained);
+    if (!d->has_trained)
+        return 0;
+    if (!json_is_array(trained))
+        return err_set(err, "\"trained\" is no array");
+    if (json_array_size(trained) != n)
+        return err_set(err, "\"trained\" has %zu values, \"ids\" has %zu", json_array_size(trained),
+                       n);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *v = json_array_get(trained, i);
+        json_int_t number = json_is_boolean(v) ? json_is_true(v) : json_integer_value(v);
+        if ((!json_is_boolean(v) && !json_is_integer(v)) || number < 0 || number > 1)
+            return err_set(err, "trained[%zu] is neither 0 nor 1", i);
+        d->trained[i] = (uint8_t)number;
+    }
+    return 0;
+}
+
+/* A string or a whole number as text; *out NULL where it is absent or null. */
+static int get_string(const json_t *object, const char *key, struct buf *b, char **out,
+                      struct err *err)
+{
+    const json_t *v = json_object_get(object, key);
+    *out = NULL;
+    buf_clear(b);
+    if (!v || json_is_null(v))
+        return 0;
+    if (json_is_integer(v))
+        buf_addf(b, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+    else if (json_is_string(v))
+        buf_add(b, json_string_value(v), json_string_length(v));
+    else
+        return err_set(err, "\"%s\" is neither a string nor a whole number", key);
+    if (b->len > STREAM_MAX_STRING || strlen(b->p) != b->len)
+        return err_set(err, "\"%s\" is over %d bytes long or holds U+0000", key, STREAM_MAX_STRING);
+    *out = b->p;
+    return 0;
+}
+
+static int get_numbers(const json_t *object, struct stream_document *d, struct err *err)
+{
+    const json_t *weight = json_object_get(object, "weight"),
+                 *bytes = json_object_get(object, "bytes");
+    if (weight && !json_is_null(weight)) {
+        d->weight = json_number_value(weight);
+        if (!json_is_number(weight) || !isfinite(d->weight) || d->weight < 0)
+            return err_set(err, "\"weight\" is no number of 0 or more");
+    }
+    if (bytes && !json_is_null(bytes)) {
+        if (!json_is_integer(bytes) || json_integer_value(bytes) < 0 ||
+            json_integer_value(bytes) >> 48)
+            return err_set(err, "\"bytes\" is no number of bytes");
+        d->text_bytes = (uint64_t)json_integer_value(bytes);
+    }
+    return 0;
+}
+
+static int add_object(struct corpus *c, const json_t *object, struct json_document *d,
+                      struct err *err)
+{
+    const json_t *ids = json_object_get(object, "ids");
+    if (!ids)
+        return err_set(err, json_is_object(object) ? "no \"ids\"; text goes through ft-tok first"
+                                                   : "no object with \"ids\"");
+    stream_document_init(&d->document);
+    if (get_ids(c, ids, d, err) ||
+        get_trained(json_object_get(object, "trained"), json_array_size(ids), d, err) ||
+        get_string(object, "id", &d->id, &d->document.id, err) ||
+        get_string(object, "source", &d->source, &d->document.source, err) ||
+        get_numbers(object, &d->document, err))
+        return -1;
+    return corpus_add(c, d->ids, d->has_trained ? d->trained : NULL, json_array_size(ids),
+                      &d->document, err);
+}
+
+static int read_json(struct corpus *c, struct input *in, struct err *err)
+{
+    struct json_document d = {.id = BUF_INIT, .source = BUF_INIT};
+    struct buf line = BUF_INIT;
+    json_t *object;
+    int status;
+    if (!c->expected)
+        return err_set(err, "%s: JSON Lines of ids need -m MODEL, for the size of its vocabulary",
+                       input_name(in));
+    while ((status = json_next_line(in, &line, &object, err)) > 0) {
+        status = add_object(c, object, &d, err);
+        json_decref(object);
+        if (status) {
+            err_prefix(err, "%s:%zu", input_name(in), input_line_number(in));
+            break;
+        }
+    }
+    free(d.ids);
+    free(d.trained);
+    buf_release(&d.id);
+    buf_release(&d.source);
+    buf_release(&line);
+    return status;
+}
+
+int corpus_read(struct corpus *c, struct input *in, struct err *err)
+{
+    uint8_t first;
+    int status = input_peek(in, &first, err);
+    if (status > 0 && stream_begins_with(first)) {
+        struct stream_reader *r;
+        char *name = xstrdup(input_name(in));
+        status = stream_reader_open_input(&r, in, err);
+        if (!status) {
+            status = read_stream(c, r, name, err);
+            stream_reader_close(r);
+        }
+        free(name);
+        return status;
+    }
+    if (status > 0)
+        status = read_json(c, in, err);
+    else if (!status)
+        status = err_set(err, "%s: is empty", input_name(in));
+    input_close(in);
+    return status;
+}

@@ -1,0 +1,70 @@
+/*
+ * corpus: tokenised documents in memory, for what must see them all before it writes the first:
+ * 2 bytes a token where the vocabulary fits 16 bits, else 4, and a bit for whether it is trained.
+ *
+ * Documents are numbered in the order they came, over all inputs.
+ */
+#ifndef FORMATS_CORPUS_H
+#define FORMATS_CORPUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "formats/archive.h"
+#include "formats/stream.h"
+
+struct corpus_document {
+    uint64_t at; /* of its first token in the corpus */
+    uint32_t n;  /* tokens */
+    uint32_t n_trained;
+    uint64_t hash;       /* of its ids alone */
+    uint64_t text_bytes; /* as in stream_document */
+    double weight;
+    size_t id, source; /* offsets in strings; 0: none */
+};
+
+struct corpus {
+    struct stream_header header; /* of a token stream: what the documents' ids are ids of */
+    bool known;                  /* header is set: by corpus_expect or by the first stream */
+    bool expected;               /* by corpus_expect */
+    struct corpus_document *documents;
+    size_t n_documents, documents_cap;
+    void *ids;        /* [n] u16 or u32 */
+    uint8_t *trained; /* [n] bits */
+    size_t n, ids_cap, trained_cap;
+    struct buf strings;
+    uint64_t empty;    /* documents of no tokens, which are not in the list */
+    struct hash *hash; /* of all that was added */
+};
+
+void corpus_init(struct corpus *c);
+void corpus_release(struct corpus *c);
+
+/* Says before the first input what its ids are ids of (of the model's header, as a token stream).
+ */
+void corpus_expect(struct corpus *c, const struct stream_header *h);
+
+/*
+ * Adds every document of an input: token streams, or JSON Lines {"ids", "trained", "id", "source",
+ * "weight", "bytes"}, told apart by the first byte. JSON Lines need corpus_expect before. Takes
+ * over `in`. Provenance of the streams is collected in header, each line once.
+ */
+int corpus_read(struct corpus *c, struct input *in, struct err *err);
+
+/* Adds one document of n tokens; trained NULL: all but the first. Counts one of no tokens. */
+int corpus_add(struct corpus *c, const uint32_t *ids, const uint8_t *trained, size_t n,
+               const struct stream_document *d, struct err *err);
+
+/* Tokens [start, start + n) of document i into ids and trained, each [n]; the first is untrained.
+ */
+void corpus_tokens(const struct corpus *c, size_t i, size_t start, size_t n, uint32_t *ids,
+                   uint8_t *trained);
+size_t corpus_count_trained(const struct corpus *c, size_t i, size_t start, size_t n);
+bool corpus_same_ids(const struct corpus *c, size_t i, size_t j);
+const char *corpus_string(const struct corpus *c, size_t offset); /* NULL for 0 */
+
+#endif

@@ -1,0 +1,17 @@
+/*
+ * origin: what a stream's header says of the model that its ids belong to.
+ */
+#ifndef TEXT_ORIGIN_H
+#define TEXT_ORIGIN_H
+
+#include "base/err.h"
+#include "formats/stream.h"
+
+/*
+ * Fills the tokenizer's hash, vocab_size, bos and eos of h from a model: a folder with config.json,
+ * a tokenizer or both, or a .gguf file. A model without a tokenizer has the hash "". No weights are
+ * read. vocab_size is the model's, the number of rows of its embedding, where it says one.
+ */
+int origin_of_model(struct stream_header *h, const char *model, struct err *err);
+
+#endif
