@@ -308,13 +308,17 @@ void tensor_done(const struct tensor *t)
  * Each tensor's data is hashed by itself, in the files' order so that the disk is read from front
  * to back in large pieces, and the results in the order of names: no order of files matters.
  */
-void checkpoint_hash(const struct checkpoint *c, char hex[33])
+void tensors_hash(const struct tensor *const *tensors, size_t n, char hex[33])
 {
     enum { PIECE = 4 << 20 };
-    char(*digests)[HASH_HEX] = xcalloc(c->n, sizeof *digests);
+    char(*digests)[HASH_HEX] = xcalloc(n, sizeof *digests);
+    const struct tensor **by_name = xcalloc(n, sizeof *by_name);
     struct hash *all = hash_new();
-    for (size_t i = 0; i < c->n; i++) {
-        const struct tensor *t = c->tensors[i], **place;
+    if (n)
+        memcpy(by_name, tensors, n * sizeof *by_name);
+    qsort(by_name, n, sizeof *by_name, compare_name);
+    for (size_t i = 0; i < n; i++) {
+        const struct tensor *t = tensors[i], **place;
         struct hash *h = hash_new();
         for (size_t at = 0; at < t->bytes; at += PIECE) {
             struct tensor part = *t;
@@ -324,13 +328,13 @@ void checkpoint_hash(const struct checkpoint *c, char hex[33])
             hash_add(h, part.data, part.bytes);
             tensor_done(&part);
         }
-        place = bsearch(&t, c->by_name, c->n, sizeof *c->by_name, compare_name);
-        hash_hex(h, digests[place - c->by_name]);
+        place = bsearch(&t, by_name, n, sizeof *by_name, compare_name);
+        hash_hex(h, digests[place - by_name]);
         hash_free(h);
     }
-    for (size_t i = 0; i < c->n; i++) {
+    for (size_t i = 0; i < n; i++) {
         struct buf line = BUF_INIT;
-        const struct tensor *t = c->by_name[i];
+        const struct tensor *t = by_name[i];
         buf_addf(&line, "%s %s", t->name, dtypes[t->dtype].name);
         for (size_t d = 0; d < t->n_dims; d++)
             buf_addf(&line, " %llu", (unsigned long long)t->shape[d]);
@@ -340,5 +344,11 @@ void checkpoint_hash(const struct checkpoint *c, char hex[33])
     }
     hash_hex(all, hex);
     hash_free(all);
+    free(by_name);
     free(digests);
+}
+
+void checkpoint_hash(const struct checkpoint *c, char hex[33])
+{
+    tensors_hash(c->tensors, c->n, hex);
 }

@@ -1,5 +1,6 @@
 /*
- * checkpoint: a model on disk, a Hugging Face folder or a .gguf file, as named tensors and metadata.
+ * checkpoint: a model on disk, a Hugging Face folder or a .gguf file, as named tensors and
+ * metadata.
  *
  * Tensors are views of a read-only mapping; the checkpoint owns the mapping. Every offset, length
  * and shape was proved to lie inside the file when it was opened. Names and row order are the
@@ -26,7 +27,7 @@ struct tensor {
                                         (GGUF's order reversed) */
     const void *data;                /* not necessarily aligned for its type */
     size_t bytes;
-    const char *file;                /* for messages */
+    const char *file; /* for messages */
 };
 
 struct gguf; /* formats/gguf.h */
@@ -40,14 +41,16 @@ void checkpoint_close(struct checkpoint *c); /* NULL is allowed */
 const char *checkpoint_path(const struct checkpoint *c);
 size_t checkpoint_count(const struct checkpoint *c);
 const struct tensor *checkpoint_at(const struct checkpoint *c, size_t i); /* in the file's order */
-const struct tensor *checkpoint_find(const struct checkpoint *c, const char *name); /* NULL: absent */
+const struct tensor *checkpoint_find(const struct checkpoint *c,
+                                     const char *name); /* NULL: absent */
 
 const struct gguf *checkpoint_gguf(const struct checkpoint *c); /* NULL for a folder */
 const json_t *checkpoint_config(const struct checkpoint *c);    /* config.json; NULL for GGUF */
 
 /* XXH3-128 over names, types, shapes and data of all tensors, independent of how they are spread
- * over files and ordered. Reads everything: seconds for gigabytes. */
+ * over files and ordered. Reads everything: seconds for gigabytes. Names are unique. */
 void checkpoint_hash(const struct checkpoint *c, char hex[33]);
+void tensors_hash(const struct tensor *const *tensors, size_t n, char hex[33]);
 
 /*
  * Advice on a tensor's part of the mapping: that it will be read soon, from front to back, and that
@@ -79,7 +82,8 @@ void safetensors_writer_declare(struct safetensors_writer *w, const char *name, 
                                 size_t n_dims, const uint64_t *shape);
 int safetensors_writer_open(struct safetensors_writer *w, const char *path, struct err *err);
 /* Bytes of the next tensors in order; may be called with parts of a tensor. */
-int safetensors_writer_write(struct safetensors_writer *w, const void *p, size_t len, struct err *err);
+int safetensors_writer_write(struct safetensors_writer *w, const void *p, size_t len,
+                             struct err *err);
 int safetensors_writer_finish(struct safetensors_writer *w, struct err *err); /* frees w */
 void safetensors_writer_abandon(struct safetensors_writer *w);                /* frees w */
 

@@ -90,6 +90,8 @@ struct stream_totals {
     uint64_t records, documents, tokens, trained, text_bytes;
 };
 
+void stream_totals_add(struct stream_totals *t, const struct stream_record *r);
+
 struct stream_writer;
 
 /* path as for output_open: NULL or "-" is stdout, compressed by suffix. */

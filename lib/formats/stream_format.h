@@ -41,7 +41,6 @@ struct stream_segment {
     struct hash *hash; /* of all its bytes before the trailer */
 };
 
-void stream_count_record(struct stream_totals *t, const struct stream_record *r);
 int stream_header_check(const struct stream_header *h, struct err *err);
 
 /*

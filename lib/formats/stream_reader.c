@@ -175,8 +175,8 @@ static int read_record(struct stream_reader *r, size_t len, struct stream_record
     if (stream_parse_record(&r->object.data, &r->header, out, &has_index, err))
         return fault(r, NULL, err);
     set_indices(r, out, has_index);
-    stream_count_record(&r->segment.totals, out);
-    stream_count_record(&r->totals, out);
+    stream_totals_add(&r->segment.totals, out);
+    stream_totals_add(&r->totals, out);
     hash_add(r->segment.hash, r->window + r->start, len);
     hash_add(r->records, r->window + r->start, len);
     consume(r, len);

@@ -150,7 +150,7 @@ int stream_record_check(const struct stream_record *r, const struct stream_heade
     return 0;
 }
 
-void stream_count_record(struct stream_totals *t, const struct stream_record *r)
+void stream_totals_add(struct stream_totals *t, const struct stream_record *r)
 {
     t->records++;
     t->documents += r->n_documents;

@@ -229,7 +229,7 @@ int stream_write(struct stream_writer *w, const struct stream_record *r, struct 
     if (stream_record_check(r, &w->header, err))
         return err_prefix(err, "writing record %" PRIu64, w->segment.totals.records);
     pack_record(&w->pack, &w->header, r);
-    stream_count_record(&w->segment.totals, r);
+    stream_totals_add(&w->segment.totals, r);
     return put_object(w, STREAM_MAX_RECORD, err);
 }
 
