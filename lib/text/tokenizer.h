@@ -49,6 +49,20 @@ enum tokenizer_flags {
 int tokenizer_encode(const struct tokenizer *t, struct tokenizer_scratch *s, const char *text,
                      size_t len, unsigned flags, struct token_list *out, struct err *err);
 
+/* Bytes [start, end) of a text. */
+struct tokenizer_span {
+    size_t start, end;
+};
+
+/*
+ * The same, but a special token is text where it touches one of the plain spans, which are in
+ * order of start and don't overlap: what a user wrote inside a template's rendering.
+ */
+int tokenizer_encode_around(const struct tokenizer *t, struct tokenizer_scratch *s,
+                            const char *text, size_t len, unsigned flags,
+                            const struct tokenizer_span *plain, size_t n_plain,
+                            struct token_list *out, struct err *err);
+
 /* Appends the text of ids, special tokens kept unless skip_special. As `tokenizers`' decode. */
 int tokenizer_decode(const struct tokenizer *t, const uint32_t *ids, size_t n, bool skip_special,
                      struct buf *out, struct err *err);

@@ -1,0 +1,638 @@
+#include "text/bpe.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "text/unicode.h"
+
+#define NO_MERGE UINT32_MAX
+#define NO_TOKEN UINT32_MAX
+
+enum {
+    SHORT_WORD = 48, /* symbols; above, a heap finds the next merge */
+    KEY_SMALL = 15,  /* bytes of a word in the small cache */
+    IDS_SMALL = 4,   /* its tokens */
+    SETS_SMALL = 1 << 14,
+    KEY_LARGE = 48,
+    IDS_LARGE = 19,
+    SETS_LARGE = 1 << 11,
+    WAYS = 2,
+};
+
+struct merge {
+    uint32_t rank, id;
+};
+
+struct pair {
+    uint64_t key; /* left id << 32 | right id */
+    struct merge merge;
+};
+#define NO_PAIR UINT64_MAX
+
+struct bpe {
+    const struct vocab *vocab;
+    struct bpe_options options;
+    char *prefix, *suffix;
+    struct pair *pairs; /* open addressing */
+    size_t n_pairs;     /* a power of two */
+    unsigned shift;     /* of a 64-bit product, to an index */
+    uint32_t n_merges;
+    uint32_t byte_ids[256];   /* options.bytes: the symbol of a byte; else its fallback token */
+    bool all_bytes;           /* every byte has an id in byte_ids */
+    struct merge *byte_pairs; /* [256 * 256], options.bytes: the merge of two bytes */
+    uint32_t *lengths;        /* [vocab->n] bytes of text behind a token */
+    struct vocab words;       /* options.ignore_merges and bytes: tokens by their bytes */
+    struct buf joined;        /* of bpe_add_merge */
+};
+
+/* One line of cache holds two small words. */
+struct small_word {
+    char key[KEY_SMALL];
+    uint8_t size; /* length of the key, and number of ids << 4; 0 for an empty slot */
+    uint32_t ids[IDS_SMALL];
+};
+
+struct large_word {
+    char key[KEY_LARGE];
+    uint16_t len, n;
+    uint32_t ids[IDS_LARGE];
+};
+
+struct symbols {
+    uint32_t *ids, *lengths; /* a length of 0: merged into the one before */
+    uint32_t *next, *prev;
+    struct merge *merges; /* of a symbol with the next one */
+    uint64_t *heap;       /* rank << 32 | position */
+    size_t n, cap, n_heap, heap_cap;
+};
+
+struct bpe_scratch {
+    struct small_word (*small)[WAYS]; /* [SETS_SMALL] */
+    struct large_word (*large)[WAYS]; /* [SETS_LARGE] */
+    struct symbols symbols;
+    struct buf text;
+};
+
+uint32_t byte_level_char(uint8_t byte)
+{
+    if ((byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte != 0xad))
+        return byte;
+    if (byte <= ' ')
+        return 256u + byte;
+    if (byte <= 0xa0)
+        return 256u + 33u + (byte - 0x7fu);
+    return 256u + 67u;
+}
+
+int byte_level_byte(uint32_t c)
+{
+    if ((c >= '!' && c <= '~') || (c >= 0xa1 && c <= 0xff && c != 0xad))
+        return (int)c;
+    if (c < 256 || c > 256 + 67)
+        return -1;
+    c -= 256;
+    return c <= ' ' ? (int)c : c < 67 ? (int)(c - 33 + 0x7f) : 0xad;
+}
+
+/* The bytes that a byte-level token stands for, appended; false where it isn't one. */
+static bool add_token_bytes(struct buf *out, const char *p, size_t len)
+{
+    for (size_t i = 0; i < len;) {
+        unsigned n;
+        int byte = byte_level_byte(utf8_char((const unsigned char *)p + i, &n));
+        if (byte < 0)
+            return false;
+        buf_addch(out, (char)byte);
+        i += n;
+    }
+    return true;
+}
+
+static void find_byte_ids(struct bpe *b)
+{
+    b->all_bytes = true;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        char name[8];
+        size_t len;
+        if (b->options.bytes)
+            len = utf8_put(byte_level_char((uint8_t)byte), name);
+        else
+            len = (size_t)snprintf(name, sizeof name, "<0x%02X>", byte);
+        int64_t id = vocab_find(b->vocab, name, len);
+        b->byte_ids[byte] = id < 0 ? NO_TOKEN : (uint32_t)id;
+        b->all_bytes &= id >= 0;
+    }
+}
+
+/*
+ * Bytes of text behind each token; what was encoded otherwise (an unknown character, a prefix)
+ * differs, and then the word isn't cached.
+ */
+static int measure_tokens(struct bpe *b, struct err *err)
+{
+    struct buf bytes = BUF_INIT;
+    b->lengths = mem_array(b->vocab->n + 1, sizeof *b->lengths, "token lengths", err);
+    if (!b->lengths)
+        return -1;
+    for (uint32_t id = 0; id < b->vocab->n; id++) {
+        size_t len;
+        const char *p = vocab_string(b->vocab, id, &len);
+        if (!p)
+            continue;
+        b->lengths[id] = (uint32_t)len;
+        if (!b->options.bytes)
+            continue;
+        buf_clear(&bytes);
+        if (!add_token_bytes(&bytes, p, len))
+            continue;
+        b->lengths[id] = (uint32_t)bytes.len;
+        /* Two spellings can't have the same bytes, so vocab_add can't fail. */
+        if (b->options.ignore_merges)
+            vocab_add(&b->words, id, bytes.p, bytes.len, NULL);
+    }
+    for (unsigned byte = 0; byte < 256 && b->options.byte_fallback; byte++)
+        if (b->byte_ids[byte] != NO_TOKEN)
+            b->lengths[b->byte_ids[byte]] = 1;
+    if (b->options.unk >= 0)
+        b->lengths[b->options.unk] = 0; /* differs from use to use, and makes a word uncacheable */
+    buf_release(&bytes);
+    return 0;
+}
+
+struct bpe *bpe_new(const struct vocab *v, const struct bpe_options *o, size_t n_merges,
+                    struct err *err)
+{
+    if (n_merges > VOCAB_MAX_ID) {
+        err_set(err, "%zu merges are more than %u", n_merges, VOCAB_MAX_ID);
+        return NULL;
+    }
+    struct bpe *b = xcalloc(1, sizeof *b);
+    b->vocab = v;
+    b->options = *o;
+    if (o->prefix && *o->prefix)
+        b->prefix = xstrdup(o->prefix);
+    if (o->suffix && *o->suffix)
+        b->suffix = xstrdup(o->suffix);
+    vocab_init(&b->words);
+    buf_init(&b->joined);
+    find_byte_ids(b);
+    for (b->n_pairs = 16, b->shift = 60; b->n_pairs < 2 * n_merges; b->n_pairs *= 2)
+        b->shift--;
+    b->pairs = mem_array(b->n_pairs, sizeof *b->pairs, "merges", err);
+    if (!b->pairs || measure_tokens(b, err)) {
+        bpe_free(b);
+        return NULL;
+    }
+    for (size_t i = 0; i < b->n_pairs; i++)
+        b->pairs[i].key = NO_PAIR;
+    if (o->bytes) {
+        b->byte_pairs = xmalloc(65536 * sizeof *b->byte_pairs);
+        for (size_t i = 0; i < 65536; i++)
+            b->byte_pairs[i] = (struct merge){NO_MERGE, 0};
+    }
+    return b;
+}
+
+void bpe_free(struct bpe *b)
+{
+    if (!b)
+        return;
+    free(b->prefix);
+    free(b->suffix);
+    free(b->pairs);
+    free(b->byte_pairs);
+    free(b->lengths);
+    vocab_release(&b->words);
+    buf_release(&b->joined);
+    free(b);
+}
+
+static size_t pair_slot(const struct bpe *b, uint64_t key)
+{
+    size_t i = (size_t)((key ^ key >> 29) * 0x9e3779b97f4a7c15u >> b->shift);
+    while (b->pairs[i].key != key && b->pairs[i].key != NO_PAIR)
+        i = (i + 1) & (b->n_pairs - 1);
+    return i;
+}
+
+static struct merge merge_of(const struct bpe *b, uint32_t left, uint32_t right)
+{
+    const struct pair *pair = &b->pairs[pair_slot(b, (uint64_t)left << 32 | right)];
+    return pair->key == NO_PAIR ? (struct merge){NO_MERGE, 0} : pair->merge;
+}
+
+static int byte_of_string(const char *p, size_t len)
+{
+    unsigned n;
+    uint32_t c = len ? utf8_char((const unsigned char *)p, &n) : 0;
+    return len && n == len ? byte_level_byte(c) : -1;
+}
+
+static int no_such_token(const char *p, size_t len, uint32_t rank, struct err *err)
+{
+    return err_set(err, "merge %u: \"%.*s\" is not in the vocabulary", rank,
+                   (int)(len < 100 ? len : 100), p);
+}
+
+int bpe_add_merge(struct bpe *b, const char *left, size_t left_len, const char *right,
+                  size_t right_len, struct err *err)
+{
+    uint32_t rank = b->n_merges;
+    size_t skip = b->prefix ? strlen(b->prefix) : 0;
+    int64_t left_id = vocab_find(b->vocab, left, left_len);
+    int64_t right_id = vocab_find(b->vocab, right, right_len);
+    if (left_id < 0)
+        return no_such_token(left, left_len, rank, err);
+    if (right_id < 0)
+        return no_such_token(right, right_len, rank, err);
+    if (right_len < skip)
+        return err_set(err, "merge %u: \"%s\" is shorter than the prefix", rank, right);
+    buf_clear(&b->joined);
+    buf_add(&b->joined, left, left_len);
+    buf_add(&b->joined, right + skip, right_len - skip);
+    int64_t id = vocab_find(b->vocab, b->joined.p, b->joined.len);
+    if (id < 0)
+        return no_such_token(b->joined.p, b->joined.len, rank, err);
+    if (2 * (size_t)rank >= b->n_pairs)
+        return err_set(err, "more merges than announced");
+    struct merge merge = {rank, (uint32_t)id};
+    uint64_t key = (uint64_t)left_id << 32 | (uint64_t)right_id;
+    b->pairs[pair_slot(b, key)] = (struct pair){key, merge};
+    int first = byte_of_string(left, left_len), second = byte_of_string(right, right_len);
+    if (b->byte_pairs && first >= 0 && second >= 0)
+        b->byte_pairs[first << 8 | second] = merge;
+    b->n_merges++;
+    return 0;
+}
+
+struct bpe_scratch *bpe_scratch_new(void)
+{
+    struct bpe_scratch *s = xcalloc(1, sizeof *s);
+    s->small = xcalloc(SETS_SMALL, sizeof *s->small);
+    s->large = xcalloc(SETS_LARGE, sizeof *s->large);
+    buf_init(&s->text);
+    return s;
+}
+
+void bpe_scratch_free(struct bpe_scratch *s)
+{
+    if (!s)
+        return;
+    free(s->small);
+    free(s->large);
+    free(s->symbols.ids);
+    free(s->symbols.lengths);
+    free(s->symbols.next);
+    free(s->symbols.prev);
+    free(s->symbols.merges);
+    free(s->symbols.heap);
+    buf_release(&s->text);
+    free(s);
+}
+
+static void symbols_reserve(struct symbols *y, size_t n)
+{
+    if (n <= y->cap)
+        return;
+    y->cap = n + n / 2;
+    y->ids = xreallocarray(y->ids, y->cap, sizeof *y->ids);
+    y->lengths = xreallocarray(y->lengths, y->cap, sizeof *y->lengths);
+    y->next = xreallocarray(y->next, y->cap, sizeof *y->next);
+    y->prev = xreallocarray(y->prev, y->cap, sizeof *y->prev);
+    y->merges = xreallocarray(y->merges, y->cap, sizeof *y->merges);
+}
+
+static void symbol_put(struct symbols *y, uint32_t id, size_t length)
+{
+    y->ids[y->n] = id;
+    y->lengths[y->n++] = (uint32_t)length;
+}
+
+/* Symbols of a byte-level word; a byte that the vocabulary lacks is left out. */
+static void start_bytes(const struct bpe *b, struct symbols *y, const char *word, size_t len)
+{
+    const unsigned char *p = (const unsigned char *)word;
+    for (size_t i = 0; i < len; i++)
+        if (b->byte_ids[p[i]] != NO_TOKEN)
+            symbol_put(y, b->byte_ids[p[i]], 1);
+    if (y->n != len) {
+        for (size_t i = 0; i + 1 < y->n; i++)
+            y->merges[i] = merge_of(b, y->ids[i], y->ids[i + 1]);
+        return;
+    }
+    for (size_t i = 0; i + 1 < len; i++)
+        y->merges[i] = b->byte_pairs[p[i] << 8 | p[i + 1]];
+}
+
+static bool fall_back(const struct bpe *b, struct symbols *y, const char *p, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (b->byte_ids[(unsigned char)p[i]] == NO_TOKEN)
+            return false;
+    for (size_t i = 0; i < len; i++)
+        symbol_put(y, b->byte_ids[(unsigned char)p[i]], 1);
+    return true;
+}
+
+/*
+ * Symbols of a word of characters. An unknown token waits until a known character comes; bytes
+ * that were fallen back to don't flush it (so `tokenizers` has it, and the order of ids with it).
+ */
+static void start_chars(const struct bpe *b, struct bpe_scratch *s, const char *word, size_t len)
+{
+    struct symbols *y = &s->symbols;
+    size_t unknown = 0;
+    for (size_t i = 0, n; i < len; i += n) {
+        n = utf8_length((unsigned char)word[i]);
+        const char *p = word + i;
+        size_t p_len = n;
+        bool last = i + n == len;
+        if ((i && b->prefix) || (last && b->suffix)) {
+            buf_clear(&s->text);
+            if (i && b->prefix)
+                buf_addstr(&s->text, b->prefix);
+            buf_add(&s->text, word + i, n);
+            if (last && b->suffix)
+                buf_addstr(&s->text, b->suffix);
+            p = s->text.p;
+            p_len = s->text.len;
+        }
+        int64_t id = vocab_find(b->vocab, p, p_len);
+        if (id >= 0) {
+            if (unknown)
+                symbol_put(y, (uint32_t)b->options.unk, unknown);
+            unknown = 0;
+            symbol_put(y, (uint32_t)id, n);
+        } else if (!b->options.byte_fallback || !fall_back(b, y, p, p_len)) {
+            if (b->options.unk < 0)
+                continue;
+            if (unknown && !b->options.fuse_unk) {
+                symbol_put(y, (uint32_t)b->options.unk, unknown);
+                unknown = 0;
+            }
+            unknown += n;
+        }
+    }
+    if (unknown)
+        symbol_put(y, (uint32_t)b->options.unk, unknown);
+    for (size_t i = 0; i + 1 < y->n; i++)
+        y->merges[i] = merge_of(b, y->ids[i], y->ids[i + 1]);
+}
+
+/* The merges of a short word, on arrays that close up. */
+static void merge_short(const struct bpe *b, struct symbols *y)
+{
+    uint32_t *ids = y->ids, *lengths = y->lengths;
+    struct merge *merges = y->merges;
+    size_t n = y->n;
+    while (n > 1) {
+        size_t best = 0;
+        for (size_t i = 1; i + 1 < n; i++)
+            if (merges[i].rank < merges[best].rank)
+                best = i;
+        if (merges[best].rank == NO_MERGE)
+            break;
+        ids[best] = merges[best].id;
+        lengths[best] += lengths[best + 1];
+        size_t behind = n - best - 2;
+        memmove(ids + best + 1, ids + best + 2, behind * sizeof *ids);
+        memmove(lengths + best + 1, lengths + best + 2, behind * sizeof *lengths);
+        memmove(merges + best, merges + best + 1, behind * sizeof *merges);
+        n--;
+        if (best + 1 < n)
+            merges[best] = merge_of(b, ids[best], ids[best + 1]);
+        if (best)
+            merges[best - 1] = merge_of(b, ids[best - 1], ids[best]);
+    }
+    y->n = n;
+}
+
+static void heap_push(struct symbols *y, uint64_t item)
+{
+    ARRAY_GROW(y->heap, y->n_heap, y->heap_cap);
+    size_t i = y->n_heap++;
+    while (i && y->heap[(i - 1) / 4] > item) {
+        y->heap[i] = y->heap[(i - 1) / 4];
+        i = (i - 1) / 4;
+    }
+    y->heap[i] = item;
+}
+
+static uint64_t heap_pop(struct symbols *y)
+{
+    uint64_t top = y->heap[0], item = y->heap[--y->n_heap];
+    size_t i = 0, n = y->n_heap;
+    for (;;) {
+        size_t least = 4 * i + 1;
+        if (least >= n)
+            break;
+        for (size_t j = least + 1; j < 4 * i + 5 && j < n; j++)
+            if (y->heap[j] < y->heap[least])
+                least = j;
+        if (y->heap[least] >= item)
+            break;
+        y->heap[i] = y->heap[least];
+        i = least;
+    }
+    if (n)
+        y->heap[i] = item;
+    return top;
+}
+
+static void heap_merge(const struct bpe *b, struct symbols *y, size_t at, size_t right)
+{
+    y->merges[at] = merge_of(b, y->ids[at], y->ids[right]);
+    if (y->merges[at].rank != NO_MERGE)
+        heap_push(y, (uint64_t)y->merges[at].rank << 32 | at);
+}
+
+/* The merges of a long word: symbols in a linked list, candidates in a heap; stale ones are
+ * recognised by their rank. */
+static void merge_long(const struct bpe *b, struct symbols *y)
+{
+    size_t n = y->n;
+    y->n_heap = 0;
+    y->merges[n - 1].rank = NO_MERGE;
+    for (size_t i = 0; i < n; i++) {
+        y->next[i] = (uint32_t)i + 1;
+        y->prev[i] = (uint32_t)i - 1;
+        if (y->merges[i].rank != NO_MERGE)
+            heap_push(y, (uint64_t)y->merges[i].rank << 32 | i);
+    }
+    while (y->n_heap) {
+        uint64_t top = heap_pop(y);
+        size_t at = top & UINT32_MAX;
+        if (!y->lengths[at] || y->merges[at].rank != top >> 32)
+            continue;
+        size_t right = y->next[at], after = y->next[right];
+        y->ids[at] = y->merges[at].id;
+        y->lengths[at] += y->lengths[right];
+        y->lengths[right] = 0;
+        y->next[at] = (uint32_t)after;
+        y->merges[at].rank = NO_MERGE;
+        if (after < n) {
+            y->prev[after] = (uint32_t)at;
+            heap_merge(b, y, at, after);
+        }
+        if (at)
+            heap_merge(b, y, y->prev[at], at);
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i = y->next[i]) {
+        y->ids[kept] = y->ids[i];
+        y->lengths[kept++] = y->lengths[i];
+    }
+    y->n = kept;
+}
+
+/* Leaves the word's tokens in s->symbols. */
+static void encode_word(const struct bpe *b, struct bpe_scratch *s, const char *word, size_t len)
+{
+    struct symbols *y = &s->symbols;
+    size_t suffix = b->suffix ? strlen(b->suffix) : 0, prefix = b->prefix ? strlen(b->prefix) : 0;
+    symbols_reserve(y, len * (1 + prefix) + suffix);
+    y->n = 0;
+    if (b->options.ignore_merges) {
+        int64_t id = vocab_find(b->options.bytes ? &b->words : b->vocab, word, len);
+        if (id >= 0) {
+            symbol_put(y, (uint32_t)id, len);
+            return;
+        }
+    }
+    if (b->options.bytes)
+        start_bytes(b, y, word, len);
+    else
+        start_chars(b, s, word, len);
+    if (y->n > SHORT_WORD)
+        merge_long(b, y);
+    else
+        merge_short(b, y);
+}
+
+/* Whether the tokens' own lengths tell where they begin, so that ids are all a cache must keep. */
+static bool lengths_are_plain(const struct bpe *b, const uint32_t *ids, size_t n, size_t len)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += b->lengths[ids[i]];
+    return sum == len;
+}
+
+static void put_tokens(const struct bpe *b, const uint32_t *ids, size_t n, const struct text *t,
+                       size_t start, struct token_list *out)
+{
+    token_list_reserve(out, n);
+    for (size_t i = 0; i < n; i++) {
+        token_list_put(out, ids[i], text_origin(t, start));
+        start += b->lengths[ids[i]];
+    }
+}
+
+/* Tokens whose lengths may differ from their text's: an offset never leaves the word. */
+static void put_symbols(const struct symbols *y, const struct text *t, size_t start, size_t end,
+                        struct token_list *out)
+{
+    token_list_reserve(out, y->n);
+    for (size_t i = 0; i < y->n; i++) {
+        token_list_put(out, y->ids[i], text_origin(t, start < end ? start : end - 1));
+        start += y->lengths[i];
+    }
+}
+
+static size_t word_hash(const char *key, size_t len)
+{
+    uint64_t h[2];
+    memcpy(h, key, sizeof h);
+    uint64_t x = (h[0] ^ len) * 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 32 ^ h[1]) * 0xd6e8feb86659fd93u;
+    return (size_t)(x >> 32);
+}
+
+static bool small_is(const struct small_word *w, const char key[KEY_SMALL + 1], size_t len)
+{
+    return (w->size & 15) == len && !memcmp(w->key, key, KEY_SMALL);
+}
+
+/* The set of a word in each cache, which is also the order of use: a new word goes first. */
+static struct small_word *small_set(struct bpe_scratch *s, const char key[KEY_SMALL + 1],
+                                    size_t len)
+{
+    return s->small[word_hash(key, len) & (SETS_SMALL - 1)];
+}
+
+static struct large_word *large_set(struct bpe_scratch *s, const char *word, size_t len)
+{
+    return s->large[hash64(word, len, 0) & (SETS_LARGE - 1)];
+}
+
+static void remember_large(const struct symbols *y, struct large_word *set, const char *word,
+                           size_t len)
+{
+    if (y->n > IDS_LARGE)
+        return;
+    set[1] = set[0];
+    memcpy(set[0].key, word, len);
+    set[0].len = (uint16_t)len;
+    set[0].n = (uint16_t)y->n;
+    memcpy(set[0].ids, y->ids, y->n * sizeof *y->ids);
+}
+
+static void encode_large(const struct bpe *b, struct bpe_scratch *s, const struct text *t,
+                         size_t start, size_t end, struct token_list *out)
+{
+    size_t len = end - start;
+    const char *word = t->p + start;
+    struct large_word *set = large_set(s, word, len);
+    for (size_t i = 0; i < WAYS; i++) {
+        if (set[i].len == len && !memcmp(set[i].key, word, len)) {
+            put_tokens(b, set[i].ids, set[i].n, t, start, out);
+            return;
+        }
+    }
+    encode_word(b, s, word, len);
+    put_symbols(&s->symbols, t, start, end, out);
+    if (lengths_are_plain(b, s->symbols.ids, s->symbols.n, len))
+        remember_large(&s->symbols, set, word, len);
+}
+
+/* A short word of few tokens lives in the small cache, one of many in the large. */
+static void encode_small(const struct bpe *b, struct bpe_scratch *s, const struct text *t,
+                         size_t start, size_t end, struct token_list *out)
+{
+    size_t len = end - start, before = out->n;
+    char key[KEY_SMALL + 1] = {0};
+    memcpy(key, t->p + start, len);
+    struct small_word *set = small_set(s, key, len);
+    for (size_t i = 0; i < WAYS; i++) {
+        if (small_is(&set[i], key, len)) {
+            put_tokens(b, set[i].ids, set[i].size >> 4, t, start, out);
+            return;
+        }
+    }
+    encode_large(b, s, t, start, end, out);
+    size_t n = out->n - before;
+    if (n > IDS_SMALL || !lengths_are_plain(b, out->ids + before, n, len))
+        return;
+    set[1] = set[0];
+    memcpy(set[0].key, key, KEY_SMALL);
+    set[0].size = (uint8_t)(len | n << 4);
+    memcpy(set[0].ids, out->ids + before, n * sizeof *out->ids);
+}
+
+void bpe_encode(const struct bpe *b, struct bpe_scratch *s, const struct text *t, size_t start,
+                size_t end, struct token_list *out)
+{
+    size_t len = end - start;
+    if (len <= KEY_SMALL) {
+        encode_small(b, s, t, start, end, out);
+    } else if (len <= KEY_LARGE) {
+        encode_large(b, s, t, start, end, out);
+    } else {
+        encode_word(b, s, t->p + start, len);
+        put_symbols(&s->symbols, t, start, end, out);
+    }
+}

@@ -1,0 +1,52 @@
+/*
+ * bpe: byte pair encoding of a word (Sennrich, Haddow and Birch, "Neural machine translation of
+ * rare words with subword units", ACL 2016), with the variations of `tokenizers`.
+ *
+ * A word starts as symbols, one for each byte or character; the adjacent pair whose merge has the
+ * lowest rank, the leftmost of several, becomes one symbol, until no pair has a merge.
+ */
+#ifndef TEXT_BPE_H
+#define TEXT_BPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "text/text.h"
+#include "text/vocab.h"
+
+struct bpe_options {
+    bool bytes;         /* symbols are bytes, written in the vocabulary by byte_level_char */
+    bool ignore_merges; /* a word that is a token is that token, whatever the merges say */
+    bool byte_fallback; /* a character that is no token becomes its bytes, "<0x0A>" */
+    bool fuse_unk;      /* neighbouring unknown characters become one token */
+    int64_t unk;        /* -1: unknown characters are left out */
+    const char *prefix; /* before every character but a word's first; NULL for none */
+    const char *suffix; /* behind a word's last character; NULL for none */
+};
+
+struct bpe;
+struct bpe_scratch; /* word cache and work memory of one thread */
+
+/* The vocabulary must outlive the result. n_merges merges will be added. NULL on failure. */
+struct bpe *bpe_new(const struct vocab *v, const struct bpe_options *o, size_t n_merges,
+                    struct err *err);
+void bpe_free(struct bpe *b);
+/* The next merge in order of rank; left and right are vocabulary strings. */
+int bpe_add_merge(struct bpe *b, const char *left, size_t left_len, const char *right,
+                  size_t right_len, struct err *err);
+
+struct bpe_scratch *bpe_scratch_new(void);
+void bpe_scratch_free(struct bpe_scratch *s);
+
+/* Appends the tokens of t[start, end), which is one word, not empty. */
+void bpe_encode(const struct bpe *b, struct bpe_scratch *s, const struct text *t, size_t start,
+                size_t end, struct token_list *out);
+
+/* The character that stands for a byte in a byte-level vocabulary (GPT-2's bytes_to_unicode), and
+ * the byte of a character, -1 if it stands for none. */
+uint32_t byte_level_char(uint8_t byte);
+int byte_level_byte(uint32_t c);
+
+#endif

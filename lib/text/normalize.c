@@ -1,0 +1,655 @@
+#include "text/normalize.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+#include "base/mem.h"
+#include "text/bpe.h"
+#include "text/json_field.h"
+#include "text/regex.h"
+
+enum { MAX_STEPS = 32 };
+
+enum step_kind {
+    STEP_FORM,      /* a Unicode normalisation form */
+    STEP_LOWERCASE, /* each character by its own */
+    STEP_REPLACE,   /* a literal */
+    STEP_REGEX,     /* a pattern */
+    STEP_PREPEND,
+    STEP_STRIP,
+    STEP_FILTER,     /* characters that go, and those that become spaces */
+    STEP_IDEOGRAPHS, /* spaces around ideographs, as BERT has it */
+    STEP_BYTES,      /* bytes spelled as characters */
+};
+
+enum form { NFC, NFD, NFKC, NFKD, N_FORMS };
+static const char *const form_names[] = {"NFC", "NFD", "NFKC", "NFKD"};
+static const utf8proc_option_t form_options[] = {
+    UTF8PROC_STABLE | UTF8PROC_COMPOSE,
+    UTF8PROC_STABLE | UTF8PROC_DECOMPOSE,
+    UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT,
+    UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT,
+};
+
+enum filter {
+    FILTER_NMT,       /* sentencepiece's nmt rules */
+    FILTER_CLEAN,     /* BERT's clean_text */
+    FILTER_MARKS,     /* \p{M} */
+    FILTER_NONSPACING /* \p{Mn} */
+};
+
+struct step {
+    enum step_kind kind;
+    enum form form;
+    enum filter filter;
+    char *string, *content;
+    size_t string_len, content_len;
+    struct regex *regex;
+    bool left, right;
+};
+
+struct normalizer {
+    const struct unicode *unicode;
+    struct step steps[MAX_STEPS];
+    size_t n_steps;
+    unsigned forms;        /* bit for each form in use */
+    struct unicode stable; /* per form two bits: see stability() */
+};
+
+struct normalizer_scratch {
+    struct text_builder texts[2];
+    struct regex_scratch *regex;
+    utf8proc_int32_t *chars;
+    size_t cap;
+};
+
+/*
+ * Which characters a normalisation form leaves alone.
+ *
+ * A boundary is a character whose decomposition begins with a starter that composes with nothing
+ * before it: text may be normalised up to it and from it on. A character is inert if it's a
+ * boundary and its own normal form; so runs of inert characters are copied as they are.
+ */
+
+enum { INERT = 1, BOUNDARY = 2 };
+
+struct stability {
+    unsigned forms;
+    uint8_t *second; /* [0x110000 / 8] bit: composes with a character before it */
+};
+
+static bool is_second(const struct stability *x, uint32_t c)
+{
+    return x->second[c >> 3] >> (c & 7) & 1;
+}
+
+static size_t decompose(uint32_t c, utf8proc_option_t options, utf8proc_int32_t out[64])
+{
+    int boundclass = 0;
+    utf8proc_ssize_t n =
+        utf8proc_decompose_char((utf8proc_int32_t)c, out, 64, options, &boundclass);
+    return n < 0 || n > 64 ? 0 : (size_t)n;
+}
+
+static bool is_hangul_syllable(uint32_t c)
+{
+    return c >= 0xac00 && c <= 0xd7a3;
+}
+
+/* Every character behind the first of a canonical decomposition, and Hangul's vowels and tails. */
+static void find_seconds(struct stability *x)
+{
+    for (uint32_t c = 0; c < 0x30000; c++) {
+        utf8proc_int32_t parts[64];
+        const utf8proc_property_t *p = utf8proc_get_property((utf8proc_int32_t)c);
+        if (p->decomp_seqindex == UINT16_MAX || p->decomp_type)
+            continue;
+        size_t n = decompose(c, UTF8PROC_STABLE | UTF8PROC_DECOMPOSE, parts);
+        for (size_t i = 1; i < n; i++)
+            x->second[parts[i] >> 3] |= (uint8_t)(1 << (parts[i] & 7));
+    }
+    for (uint32_t c = 0x1161; c <= 0x11c2; c++)
+        if (c <= 0x1175 || c >= 0x11a8)
+            x->second[c >> 3] |= (uint8_t)(1 << (c & 7));
+}
+
+static unsigned stability_in(const struct stability *x, uint32_t c, enum form form)
+{
+    utf8proc_int32_t parts[64];
+    size_t n = decompose(c, form_options[form], parts);
+    if (!n)
+        return 0;
+    const utf8proc_property_t *first = utf8proc_get_property(parts[0]);
+    if (first->combining_class || is_second(x, (uint32_t)parts[0]))
+        return 0;
+    if (form_options[form] & UTF8PROC_COMPOSE) {
+        utf8proc_ssize_t left =
+            utf8proc_normalize_utf32(parts, (utf8proc_ssize_t)n, form_options[form]);
+        n = left < 0 ? 0 : (size_t)left;
+    }
+    return n == 1 && (uint32_t)parts[0] == c ? INERT | BOUNDARY : BOUNDARY;
+}
+
+static unsigned stability(uint32_t c, const void *arg)
+{
+    const struct stability *x = arg;
+    const utf8proc_property_t *p = utf8proc_get_property((utf8proc_int32_t)c);
+    unsigned value = 0;
+    if (p->decomp_seqindex == UINT16_MAX && !p->combining_class && !is_second(x, c) &&
+        !is_hangul_syllable(c))
+        return 0xff;
+    for (unsigned form = 0; form < N_FORMS; form++)
+        if (x->forms >> form & 1)
+            value |= stability_in(x, c, (enum form)form) << 2 * form;
+    return value;
+}
+
+static void find_stability(struct normalizer *n)
+{
+    struct stability x = {n->forms, xcalloc(0x110000 / 8, 1)};
+    find_seconds(&x);
+    unicode_build(&n->stable, stability, &x);
+    free(x.second);
+}
+
+/*
+ * Reading the specification.
+ */
+
+static struct step *add_step(struct normalizer *n, enum step_kind kind, struct err *err)
+{
+    if (n->n_steps == MAX_STEPS) {
+        err_set(err, "more than %d normalizers in a sequence", MAX_STEPS);
+        return NULL;
+    }
+    struct step *step = &n->steps[n->n_steps++];
+    memset(step, 0, sizeof *step);
+    step->kind = kind;
+    return step;
+}
+
+static int add_form(struct normalizer *n, enum form form, struct err *err)
+{
+    struct step *step = add_step(n, STEP_FORM, err);
+    if (!step)
+        return -1;
+    step->form = form;
+    n->forms |= 1u << form;
+    return 0;
+}
+
+static int add_filter(struct normalizer *n, enum filter filter, struct err *err)
+{
+    struct step *step = add_step(n, STEP_FILTER, err);
+    if (!step)
+        return -1;
+    step->filter = filter;
+    return 0;
+}
+
+static int parse_replace(struct normalizer *n, const json_t *spec, struct err *err)
+{
+    const json_t *pattern = json_object_get(spec, "pattern");
+    const json_t *regex = json_object_get(pattern, "Regex");
+    const json_t *string = json_object_get(pattern, "String");
+    const json_t *content = json_object_get(spec, "content");
+    if (!json_is_string(content) || (!json_is_string(regex) && !json_is_string(string)))
+        return err_set(err, "no pattern or no content");
+    struct step *step = add_step(n, regex ? STEP_REGEX : STEP_REPLACE, err);
+    if (!step)
+        return -1;
+    step->content_len = json_string_length(content);
+    step->content = xmemdup0(json_string_value(content), step->content_len);
+    if (regex) {
+        step->regex = regex_new(json_string_value(regex), json_string_length(regex), err);
+        return step->regex ? 0 : -1;
+    }
+    step->string_len = json_string_length(string);
+    step->string = xmemdup0(json_string_value(string), step->string_len);
+    return 0;
+}
+
+static int parse_prepend(struct normalizer *n, const json_t *spec, struct err *err)
+{
+    const json_t *prepend = json_object_get(spec, "prepend");
+    struct step *step = add_step(n, STEP_PREPEND, err);
+    if (!step)
+        return -1;
+    if (!json_is_string(prepend))
+        return err_set(err, "no prepend");
+    step->content_len = json_string_length(prepend);
+    step->content = xmemdup0(json_string_value(prepend), step->content_len);
+    return 0;
+}
+
+static int parse_strip(struct normalizer *n, const json_t *spec, struct err *err)
+{
+    struct step *step = add_step(n, STEP_STRIP, err);
+    if (!step)
+        return -1;
+    step->left = json_field_bool(spec, "strip_left", true);
+    step->right = json_field_bool(spec, "strip_right", true);
+    return 0;
+}
+
+static int parse_bert(struct normalizer *n, const json_t *spec, struct err *err)
+{
+    bool lowercase = json_field_bool(spec, "lowercase", true);
+    if (json_field_bool(spec, "clean_text", true) && add_filter(n, FILTER_CLEAN, err))
+        return -1;
+    if (json_field_bool(spec, "handle_chinese_chars", true) && !add_step(n, STEP_IDEOGRAPHS, err))
+        return -1;
+    if (json_field_bool(spec, "strip_accents", lowercase) &&
+        (add_form(n, NFD, err) || add_filter(n, FILTER_NONSPACING, err)))
+        return -1;
+    return !lowercase || add_step(n, STEP_LOWERCASE, err) ? 0 : -1;
+}
+
+static int parse(struct normalizer *n, const json_t *spec, unsigned depth, struct err *err);
+
+static int parse_type(struct normalizer *n, const char *type, const json_t *spec, unsigned depth,
+                      struct err *err)
+{
+    for (unsigned form = 0; form < N_FORMS; form++)
+        if (!strcmp(type, form_names[form]))
+            return add_form(n, (enum form)form, err);
+    if (!strcmp(type, "Sequence")) {
+        const json_t *one;
+        size_t i;
+        json_array_foreach(json_object_get(spec, "normalizers"), i, one)
+        {
+            if (parse(n, one, depth + 1, err))
+                return -1;
+        }
+        return 0;
+    }
+    if (!strcmp(type, "Lowercase"))
+        return add_step(n, STEP_LOWERCASE, err) ? 0 : -1;
+    if (!strcmp(type, "Replace"))
+        return parse_replace(n, spec, err);
+    if (!strcmp(type, "Prepend"))
+        return parse_prepend(n, spec, err);
+    if (!strcmp(type, "Strip"))
+        return parse_strip(n, spec, err);
+    if (!strcmp(type, "StripAccents"))
+        return add_filter(n, FILTER_MARKS, err);
+    if (!strcmp(type, "Nmt"))
+        return add_filter(n, FILTER_NMT, err);
+    if (!strcmp(type, "BertNormalizer"))
+        return parse_bert(n, spec, err);
+    if (!strcmp(type, "ByteLevel"))
+        return add_step(n, STEP_BYTES, err) ? 0 : -1;
+    return err_set(err, "not supported");
+}
+
+static int parse(struct normalizer *n, const json_t *spec, unsigned depth, struct err *err)
+{
+    if (!spec || json_is_null(spec))
+        return 0;
+    const char *type = json_field_string(spec, "type", NULL);
+    if (!type || depth > 8)
+        return err_set(err, type ? "nested too deeply" : "no type");
+    if (parse_type(n, type, spec, depth, err))
+        return strcmp(type, "Sequence") ? err_prefix(err, "%s", type) : -1;
+    return 0;
+}
+
+int normalizer_new(struct normalizer **out, const json_t *spec, const struct unicode *u,
+                   struct err *err)
+{
+    struct normalizer *n = xcalloc(1, sizeof *n);
+    n->unicode = u;
+    if (parse(n, spec, 0, err)) {
+        normalizer_free(n);
+        return err_prefix(err, "normalizer");
+    }
+    if (n->forms)
+        find_stability(n);
+    *out = n;
+    return 0;
+}
+
+void normalizer_free(struct normalizer *n)
+{
+    if (!n)
+        return;
+    for (size_t i = 0; i < n->n_steps; i++) {
+        free(n->steps[i].string);
+        free(n->steps[i].content);
+        regex_free(n->steps[i].regex);
+    }
+    unicode_release(&n->stable);
+    free(n);
+}
+
+bool normalizer_is_identity(const struct normalizer *n)
+{
+    return !n->n_steps;
+}
+
+struct normalizer_scratch *normalizer_scratch_new(const struct normalizer *n)
+{
+    struct normalizer_scratch *s = xcalloc(1, sizeof *s);
+    text_builder_init(&s->texts[0]);
+    text_builder_init(&s->texts[1]);
+    for (size_t i = 0; i < n->n_steps; i++)
+        if (n->steps[i].regex && !s->regex)
+            s->regex = regex_scratch_new();
+    return s;
+}
+
+void normalizer_scratch_free(struct normalizer_scratch *s)
+{
+    if (!s)
+        return;
+    text_builder_release(&s->texts[0]);
+    text_builder_release(&s->texts[1]);
+    regex_scratch_free(s->regex);
+    free(s->chars);
+    free(s);
+}
+
+/*
+ * The steps. Each writes the whole text into an empty builder, and returns 1; or returns 0, having
+ * written nothing, where the text stays as it is; or -1.
+ */
+
+/* Start of the character that ends at i > 0. */
+static size_t character_before(const char *p, size_t i)
+{
+    do
+        i--;
+    while (((unsigned char)p[i] & 0xc0) == 0x80);
+    return i;
+}
+
+static int normalize_part(struct normalizer_scratch *s, enum form form, const struct text *in,
+                          size_t start, size_t end, struct text_builder *out, struct err *err)
+{
+    const utf8proc_uint8_t *p = (const utf8proc_uint8_t *)in->p + start;
+    utf8proc_ssize_t len = (utf8proc_ssize_t)(end - start), n;
+    while ((n = utf8proc_decompose(p, len, s->chars, (utf8proc_ssize_t)s->cap,
+                                   form_options[form])) > (utf8proc_ssize_t)s->cap) {
+        s->cap = (size_t)n;
+        s->chars = xreallocarray(s->chars, s->cap + 1, sizeof *s->chars);
+    }
+    if (n >= 0)
+        n = utf8proc_normalize_utf32(s->chars, n, form_options[form]);
+    if (n < 0)
+        return err_set(err, "normalizer: %s: %s", form_names[form], utf8proc_errmsg(n));
+    for (utf8proc_ssize_t i = 0; i < n; i++) {
+        char c[4];
+        text_builder_add(out, c, utf8_put((uint32_t)s->chars[i], c), text_origin(in, start));
+    }
+    return 1;
+}
+
+/* The first character from i on that isn't inert. */
+static size_t skip_inert(const struct normalizer *n, enum form form, const struct text *in,
+                         size_t i)
+{
+    const unsigned char *p = (const unsigned char *)in->p;
+    unsigned len;
+    while (i < in->len) {
+        if (p[i] < 0x80) { /* ASCII is inert in every form */
+            i++;
+            continue;
+        }
+        if (!(unicode_class(&n->stable, utf8_char(p + i, &len)) >> 2 * form & INERT))
+            break;
+        i += len;
+    }
+    return i;
+}
+
+static size_t next_boundary(const struct normalizer *n, enum form form, const struct text *in,
+                            size_t i)
+{
+    const unsigned char *p = (const unsigned char *)in->p;
+    while (i < in->len) {
+        unsigned len;
+        if (unicode_class(&n->stable, utf8_char(p + i, &len)) >> 2 * form & BOUNDARY)
+            break;
+        i += len;
+    }
+    return i;
+}
+
+static int step_form(const struct normalizer *n, struct normalizer_scratch *s, enum form form,
+                     const struct text *in, struct text_builder *out, struct err *err)
+{
+    size_t done = 0, at = skip_inert(n, form, in, 0);
+    if (at == in->len)
+        return 0;
+    while (at < in->len) {
+        unsigned len = utf8_length((unsigned char)in->p[at]);
+        bool boundary = next_boundary(n, form, in, at) == at;
+        size_t start = boundary || at == done ? at : character_before(in->p, at);
+        size_t end = next_boundary(n, form, in, at + len);
+        text_builder_copy(out, in, done, start);
+        if (normalize_part(s, form, in, start, end, out, err) < 0)
+            return -1;
+        done = end;
+        at = skip_inert(n, form, in, end);
+    }
+    text_builder_copy(out, in, done, in->len);
+    return 1;
+}
+
+/* U+0130 has a lower case of two characters, alone of all. */
+static void step_lowercase(const struct text *in, struct text_builder *out)
+{
+    for (size_t i = 0; i < in->len;) {
+        unsigned len;
+        char lower[4];
+        uint32_t c = utf8_char((const unsigned char *)in->p + i, &len);
+        uint32_t origin = text_origin(in, i);
+        if (c == 0x130)
+            text_builder_add(out, "i\xcc\x87", 3, origin);
+        else
+            text_builder_add(out, lower,
+                             utf8_put((uint32_t)utf8proc_tolower((utf8proc_int32_t)c), lower),
+                             origin);
+        i += len;
+    }
+}
+
+static int step_replace(const struct step *step, const struct text *in, struct text_builder *out)
+{
+    const char *p = in->p, *end = in->p + in->len, *found;
+    if (!step->string_len || !memmem(p, in->len, step->string, step->string_len))
+        return 0;
+    while ((found = memmem(p, (size_t)(end - p), step->string, step->string_len))) {
+        size_t at = (size_t)(found - in->p);
+        text_builder_copy(out, in, (size_t)(p - in->p), at);
+        text_builder_add(out, step->content, step->content_len, text_origin(in, at));
+        p = found + step->string_len;
+    }
+    text_builder_copy(out, in, (size_t)(p - in->p), in->len);
+    return 1;
+}
+
+static int step_regex(const struct step *step, struct normalizer_scratch *s, const struct text *in,
+                      struct text_builder *out, struct err *err)
+{
+    struct regex_cursor cursor;
+    size_t done = 0, start, end;
+    int rc;
+    regex_start(&cursor, in->p, in->len);
+    while ((rc = regex_next(step->regex, s->regex, &cursor, &start, &end, err)) > 0) {
+        text_builder_copy(out, in, done, start);
+        text_builder_add(out, step->content, step->content_len,
+                         in->len ? text_origin(in, start < in->len ? start : in->len - 1) : 0);
+        done = end;
+    }
+    if (rc < 0)
+        return err_prefix(err, "normalizer");
+    text_builder_copy(out, in, done, in->len);
+    return 1;
+}
+
+static int step_strip(const struct normalizer *n, const struct step *step, const struct text *in,
+                      struct text *out)
+{
+    const unsigned char *p = (const unsigned char *)in->p;
+    size_t start = 0, end = in->len;
+    unsigned len;
+    while (step->left && start < end &&
+           unicode_class(n->unicode, utf8_char(p + start, &len)) & UNICODE_SPACE)
+        start += len;
+    while (step->right && end > start) {
+        size_t at = character_before(in->p, end);
+        if (!(unicode_class(n->unicode, utf8_char(p + at, &len)) & UNICODE_SPACE))
+            break;
+        end = at;
+    }
+    *out = text_slice(in, start, end);
+    return 0;
+}
+
+static bool nmt_drops(uint32_t c)
+{
+    return (c >= 1 && c <= 8) || c == 0xb || (c >= 0xe && c <= 0x1f) || c == 0x7f || c == 0x8f ||
+           c == 0x9f;
+}
+
+static bool nmt_is_space(uint32_t c)
+{
+    return c == '\t' || c == '\n' || c == '\f' || c == '\r' || c == 0x1680 ||
+           (c >= 0x200b && c <= 0x200f) || c == 0x2028 || c == 0x2029 || c == 0x2581 ||
+           c == 0xfeff || c == 0xfffd;
+}
+
+static bool is_category_other(uint32_t c)
+{
+    switch (utf8proc_category((utf8proc_int32_t)c)) {
+    case UTF8PROC_CATEGORY_CC:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_CO:
+    case UTF8PROC_CATEGORY_CN:
+    case UTF8PROC_CATEGORY_CS:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* 0: the character goes; ' ': it becomes a space; else it stays. */
+static uint32_t filtered(const struct normalizer *n, enum filter filter, uint32_t c)
+{
+    bool blank = c == '\t' || c == '\n' || c == '\r';
+    switch (filter) {
+    case FILTER_NMT:
+        return nmt_drops(c) ? 0 : nmt_is_space(c) ? ' ' : c;
+    case FILTER_CLEAN:
+        if (!c || c == 0xfffd || (!blank && is_category_other(c)))
+            return 0;
+        return unicode_class(n->unicode, c) & UNICODE_SPACE ? ' ' : c;
+    case FILTER_MARKS:
+        return unicode_class(n->unicode, c) & UNICODE_M ? 0 : c;
+    default:
+        return utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_MN ? 0 : c;
+    }
+}
+
+static void step_filter(const struct normalizer *n, const struct step *step, const struct text *in,
+                        struct text_builder *out)
+{
+    for (size_t i = 0; i < in->len;) {
+        unsigned len;
+        uint32_t c = utf8_char((const unsigned char *)in->p + i, &len);
+        uint32_t to = filtered(n, step->filter, c);
+        if (to == c)
+            text_builder_copy(out, in, i, i + len);
+        else if (to)
+            text_builder_add(out, " ", 1, text_origin(in, i));
+        i += len;
+    }
+}
+
+/* The blocks that BERT takes for Chinese. */
+static bool is_ideograph(uint32_t c)
+{
+    return (c >= 0x4e00 && c <= 0x9fff) || (c >= 0x3400 && c <= 0x4dbf) ||
+           (c >= 0x20000 && c <= 0x2a6df) || (c >= 0x2a700 && c <= 0x2b81f) ||
+           (c >= 0x2b920 && c <= 0x2ceaf) || (c >= 0xf900 && c <= 0xfaff) ||
+           (c >= 0x2f800 && c <= 0x2fa1f);
+}
+
+static void step_ideographs(const struct text *in, struct text_builder *out)
+{
+    for (size_t i = 0; i < in->len;) {
+        unsigned len;
+        bool spaced = is_ideograph(utf8_char((const unsigned char *)in->p + i, &len));
+        uint32_t origin = text_origin(in, i);
+        text_builder_add(out, " ", spaced, origin);
+        text_builder_copy(out, in, i, i + len);
+        text_builder_add(out, " ", spaced, origin);
+        i += len;
+    }
+}
+
+static void step_bytes(const struct text *in, struct text_builder *out)
+{
+    for (size_t i = 0; i < in->len; i++) {
+        char c[4];
+        text_builder_add(out, c, utf8_put(byte_level_char((uint8_t)in->p[i]), c),
+                         text_origin(in, i));
+    }
+}
+
+static int step_apply(const struct normalizer *n, struct normalizer_scratch *s,
+                      const struct step *step, struct text *t, struct text_builder *out,
+                      struct err *err)
+{
+    switch (step->kind) {
+    case STEP_FORM:
+        return step_form(n, s, step->form, t, out, err);
+    case STEP_LOWERCASE:
+        step_lowercase(t, out);
+        return 1;
+    case STEP_REPLACE:
+        return step_replace(step, t, out);
+    case STEP_REGEX:
+        return step_regex(step, s, t, out, err);
+    case STEP_PREPEND:
+        if (!t->len)
+            return 0;
+        text_builder_add(out, step->content, step->content_len, text_origin(t, 0));
+        text_builder_copy(out, t, 0, t->len);
+        return 1;
+    case STEP_STRIP:
+        return step_strip(n, step, t, t);
+    case STEP_FILTER:
+        step_filter(n, step, t, out);
+        return 1;
+    case STEP_IDEOGRAPHS:
+        step_ideographs(t, out);
+        return 1;
+    default:
+        step_bytes(t, out);
+        return 1;
+    }
+}
+
+int normalize(const struct normalizer *n, struct normalizer_scratch *s, const struct text *in,
+              struct text *out, struct err *err)
+{
+    struct text t = *in;
+    size_t builder = 0;
+    for (size_t i = 0; i < n->n_steps; i++) {
+        text_builder_clear(&s->texts[builder]);
+        int rc = step_apply(n, s, &n->steps[i], &t, &s->texts[builder], err);
+        if (rc < 0)
+            return -1;
+        if (!rc)
+            continue;
+        t = text_builder_text(&s->texts[builder]);
+        builder ^= 1;
+        if (t.len > UINT32_MAX)
+            return err_set(err, "normalizer: the text grows over 4 GiB");
+    }
+    *out = t;
+    return 0;
+}

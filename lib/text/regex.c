@@ -1,0 +1,131 @@
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "text/regex.h"
+
+#include <pcre2.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "text/unicode.h"
+
+enum { JIT_STACK_START = 32 << 10, JIT_STACK_MOST = 16 << 20 };
+
+struct regex {
+    pcre2_code *code;
+    char *pattern;
+};
+
+struct regex_scratch {
+    pcre2_match_data *match;
+    pcre2_match_context *context;
+    pcre2_jit_stack *stack;
+};
+
+/* What the two read differently and a tokenizer might use is refused rather than guessed at. */
+static int check_dialect(const char *pattern, struct err *err)
+{
+    static const char *const refused[] = {"&&",  "\\h", "\\H",  "\\R", "\\X", "\\y", "\\Y",
+                                          "\\K", "\\O", "\\g<", "(?~", "(?@", NULL};
+    for (size_t i = 0; refused[i]; i++)
+        if (strstr(pattern, refused[i]))
+            return err_set(err, "pattern \"%s\": %s is not supported", pattern, refused[i]);
+    return 0;
+}
+
+struct regex *regex_new(const char *pattern, size_t len, struct err *err)
+{
+    int code;
+    PCRE2_SIZE at;
+    if (strlen(pattern) == len && check_dialect(pattern, err))
+        return NULL;
+    pcre2_code *compiled = pcre2_compile((PCRE2_SPTR)pattern, len,
+                                         PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &code, &at, NULL);
+    if (!compiled) {
+        char message[128];
+        pcre2_get_error_message(code, (PCRE2_UCHAR *)message, sizeof message);
+        err_set(err, "pattern \"%s\": at byte %zu: %s", pattern, (size_t)at, message);
+        return NULL;
+    }
+    pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE); /* slower, not wrong, where there is none */
+    struct regex *re = xcalloc(1, sizeof *re);
+    re->code = compiled;
+    re->pattern = xmemdup0(pattern, len);
+    return re;
+}
+
+void regex_free(struct regex *re)
+{
+    if (!re)
+        return;
+    pcre2_code_free(re->code);
+    free(re->pattern);
+    free(re);
+}
+
+struct regex_scratch *regex_scratch_new(void)
+{
+    struct regex_scratch *s = xcalloc(1, sizeof *s);
+    s->match = pcre2_match_data_create(1, NULL);
+    s->context = pcre2_match_context_create(NULL);
+    s->stack = pcre2_jit_stack_create(JIT_STACK_START, JIT_STACK_MOST, NULL);
+    pcre2_jit_stack_assign(s->context, NULL, s->stack);
+    return s;
+}
+
+void regex_scratch_free(struct regex_scratch *s)
+{
+    if (!s)
+        return;
+    pcre2_match_data_free(s->match);
+    pcre2_match_context_free(s->context);
+    pcre2_jit_stack_free(s->stack);
+    free(s);
+}
+
+void regex_start(struct regex_cursor *c, const char *p, size_t len)
+{
+    *c = (struct regex_cursor){p, len, 0, 0, 0};
+}
+
+static int match(const struct regex *re, struct regex_scratch *s, const struct regex_cursor *c)
+{
+    int rc = pcre2_match(re->code, (PCRE2_SPTR)c->p, c->len, c->from, PCRE2_NO_UTF_CHECK, s->match,
+                         s->context);
+    if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
+        rc = pcre2_match(re->code, (PCRE2_SPTR)c->p, c->len, c->from,
+                         PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, s->match, s->context);
+    return rc;
+}
+
+/* From `from` on, one character further; past the end at the end. */
+static size_t step_over(const struct regex_cursor *c, size_t from)
+{
+    return from + (from < c->len ? utf8_length((unsigned char)c->p[from]) : 1);
+}
+
+int regex_next(const struct regex *re, struct regex_scratch *s, struct regex_cursor *c,
+               size_t *start, size_t *end, struct err *err)
+{
+    while (c->from <= c->len) {
+        int rc = match(re, s, c);
+        if (rc == PCRE2_ERROR_NOMATCH)
+            break;
+        if (rc < 0) {
+            char message[128];
+            pcre2_get_error_message(rc, (PCRE2_UCHAR *)message, sizeof message);
+            return err_set(err, "pattern \"%s\" on %zu bytes of text: %s", re->pattern, c->len,
+                           message);
+        }
+        const PCRE2_SIZE *found = pcre2_get_ovector_pointer(s->match);
+        *start = found[0];
+        *end = found[1];
+        c->from = *end > *start ? *end : step_over(c, *end);
+        if (*start == *end && c->any && *end == c->last)
+            continue;
+        c->any = 1;
+        c->last = *end;
+        return 1;
+    }
+    c->from = c->len + 1;
+    return 0;
+}

@@ -1,0 +1,43 @@
+/*
+ * scan: hand-written scanners for the patterns that most tokenisers split text with.
+ *
+ * A scanner cuts text into the pieces that its pattern's matches and the gaps between them are. It
+ * is chosen by comparing the pattern; any other pattern goes through PCRE2. Each is checked
+ * against PCRE2 on random text by tests/unit/test-tokenizer-scan.c.
+ */
+#ifndef TEXT_SCAN_H
+#define TEXT_SCAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "text/unicode.h"
+
+/* Text [start, end). */
+struct piece {
+    uint32_t start, end;
+};
+
+/*
+ * Cuts p[*pos, end) into pieces, at most max, moving *pos behind the last; returns their number.
+ * Nothing outside [*pos, end) is looked at, so *pos must be where the text or a piece begins.
+ */
+typedef size_t scan_function(const struct unicode *u, const char *p, size_t *pos, size_t end,
+                             struct piece *out, size_t max);
+
+struct scanner {
+    const char *pattern;
+    scan_function *scan;
+    bool gaps; /* the pattern leaves some text unmatched */
+};
+
+extern const struct scanner scanners[];
+extern const size_t n_scanners;
+const struct scanner *scanner_find(const char *pattern); /* NULL: none for this pattern */
+
+/* GPT-2's own pattern, which the ByteLevel pre-tokeniser has built in. */
+#define PATTERN_GPT2                                                                               \
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+
+#endif

@@ -1,0 +1,417 @@
+#include "text/tokenizer.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "formats/gguf.h"
+#include "text/tokenizer_parts.h"
+
+struct tokenizer_scratch {
+    struct normalizer_scratch *normalizer;
+    struct pretokenizer_scratch *pretokenizer;
+    struct bpe_scratch *bpe;
+    struct text_builder repaired;
+};
+
+struct tokenizer *tokenizer_new(void)
+{
+    struct tokenizer *t = xcalloc(1, sizeof *t);
+    unicode_init(&t->unicode);
+    vocab_init(&t->vocab);
+    added_init(&t->added);
+    t->bos = t->eos = -1;
+    return t;
+}
+
+void tokenizer_free(struct tokenizer *t)
+{
+    if (!t)
+        return;
+    bpe_free(t->bpe);
+    pretokenizer_free(t->pretokenizer);
+    normalizer_free(t->normalizer);
+    detokenizer_free(t->detokenizer);
+    added_release(&t->added);
+    vocab_release(&t->vocab);
+    unicode_release(&t->unicode);
+    free(t->before.v);
+    free(t->after.v);
+    free(t->end_ids.v);
+    for (size_t i = 0; i < t->n_templates; i++) {
+        free(t->templates[i].name);
+        free(t->templates[i].text);
+    }
+    free(t->templates);
+    free(t);
+}
+
+static bool is_folder(const char *path, bool *exists)
+{
+    struct stat st;
+    *exists = !stat(path, &st);
+    return *exists && S_ISDIR(st.st_mode);
+}
+
+int tokenizer_load(struct tokenizer **out, const char *path, struct err *err)
+{
+    bool exists;
+    struct tokenizer *t = tokenizer_new();
+    int rc = is_folder(path, &exists) ? tokenizer_load_folder(t, path, err)
+                                      : tokenizer_load_gguf(t, path, err);
+    if (rc || tokenizer_finish(t, err)) {
+        tokenizer_free(t);
+        return -1;
+    }
+    *out = t;
+    return 0;
+}
+
+int tokenizer_exists(const char *path, struct err *err)
+{
+    bool exists, folder = is_folder(path, &exists);
+    struct gguf_string model;
+    struct gguf *g;
+    if (!exists)
+        return err_errno(err, "%s", path);
+    if (folder) {
+        struct buf name = BUF_INIT;
+        buf_addf(&name, "%s/tokenizer.json", path);
+        is_folder(name.p, &exists);
+        buf_release(&name);
+        return exists;
+    }
+    if (gguf_open(&g, path, err))
+        return -1;
+    int found =
+        gguf_get_string(g, "tokenizer.ggml.model", &model) && gguf_find(g, "tokenizer.ggml.tokens");
+    gguf_close(g);
+    return found;
+}
+
+int tokenizer_finish(struct tokenizer *t, struct err *err)
+{
+    added_finish(&t->added);
+    t->size = t->vocab.n;
+    if (t->added.n && t->added.tokens[t->added.n - 1].id >= t->size)
+        t->size = t->added.tokens[t->added.n - 1].id + 1;
+    if (!t->size)
+        return err_set(err, "the vocabulary is empty");
+    tokenizer_find_end_ids(t);
+    return 0;
+}
+
+struct tokenizer_scratch *tokenizer_scratch_new(const struct tokenizer *t)
+{
+    struct tokenizer_scratch *s = xcalloc(1, sizeof *s);
+    s->normalizer = normalizer_scratch_new(t->normalizer);
+    s->pretokenizer = pretokenizer_scratch_new(t->pretokenizer);
+    s->bpe = bpe_scratch_new();
+    text_builder_init(&s->repaired);
+    return s;
+}
+
+void tokenizer_scratch_free(struct tokenizer_scratch *s)
+{
+    if (!s)
+        return;
+    normalizer_scratch_free(s->normalizer);
+    pretokenizer_scratch_free(s->pretokenizer);
+    bpe_scratch_free(s->bpe);
+    text_builder_release(&s->repaired);
+    free(s);
+}
+
+/*
+ * Encoding: the text between tokens found as they are is normalised; the text between tokens found
+ * in that is cut into words, and each word goes to the model.
+ */
+
+struct encoding {
+    const struct tokenizer *t;
+    struct tokenizer_scratch *s;
+    struct added_rules rules;
+    struct token_list *out;
+};
+
+static int encode_words(struct encoding *e, const struct text *text, struct err *err)
+{
+    const struct piece *pieces;
+    struct text words;
+    size_t n;
+    int rc;
+    pretokenize_start(e->s->pretokenizer, text);
+    while ((rc = pretokenize_next(e->t->pretokenizer, e->s->pretokenizer, &words, &pieces, &n,
+                                  err)) > 0)
+        for (size_t i = 0; i < n; i++)
+            bpe_encode(e->t->bpe, e->s->bpe, &words, pieces[i].start, pieces[i].end, e->out);
+    return rc;
+}
+
+static int encode_between(struct encoding *e, const struct text *text, bool normalized,
+                          int (*rest)(struct encoding *, const struct text *, struct err *),
+                          struct err *err)
+{
+    struct added_match m;
+    size_t pos = 0, searched = 0;
+    while (added_next(&e->t->added, normalized, &e->rules, text, pos, &searched, &m)) {
+        struct text gap = text_slice(text, pos, m.start);
+        if (gap.len && rest(e, &gap, err))
+            return -1;
+        token_list_reserve(e->out, 1);
+        token_list_put(e->out, m.token->id, text_origin(text, m.start));
+        pos = m.end;
+        if (searched < pos)
+            searched = pos;
+    }
+    struct text gap = text_slice(text, pos, text->len);
+    return gap.len ? rest(e, &gap, err) : 0;
+}
+
+static int encode_raw(struct encoding *e, const struct text *text, struct err *err)
+{
+    struct text normal;
+    if (normalize(e->t->normalizer, e->s->normalizer, text, &normal, err))
+        return -1;
+    return encode_between(e, &normal, true, encode_words, err);
+}
+
+/* The text with U+FFFD for what is no UTF-8. */
+static struct text repair(struct text_builder *b, const struct text *in, size_t valid)
+{
+    static const char replacement[] = "\xef\xbf\xbd";
+    size_t i = valid, part;
+    text_builder_clear(b);
+    text_builder_copy(b, in, 0, valid);
+    while (i < in->len) {
+        if (!utf8_well_formed(in->p + i, in->len - i, &part)) {
+            text_builder_add(b, replacement, 3, text_origin(in, i));
+            i += part;
+        }
+        valid = utf8_valid(in->p + i, in->len - i);
+        text_builder_copy(b, in, i, i + valid);
+        i += valid;
+    }
+    return text_builder_text(b);
+}
+
+static void put_all(struct token_list *out, const struct id_list *ids, size_t offset)
+{
+    token_list_reserve(out, ids->n);
+    for (size_t i = 0; i < ids->n; i++)
+        token_list_put(out, ids->v[i], (uint32_t)offset);
+}
+
+int tokenizer_encode_around(const struct tokenizer *t, struct tokenizer_scratch *s, const char *p,
+                            size_t len, unsigned flags, const struct tokenizer_span *plain,
+                            size_t n_plain, struct token_list *out, struct err *err)
+{
+    struct encoding e = {
+        t, s, {&t->unicode, (flags & TOKENIZER_ALLOW_SPECIAL) != 0, plain, n_plain}, out};
+    struct text text = {p, len, NULL, 0};
+    if (len >= UINT32_MAX)
+        return err_set(err, "a text of %zu bytes is more than 4 GiB", len);
+    size_t valid = utf8_valid(p, len);
+    if (valid < len)
+        text = repair(&s->repaired, &text, valid);
+    if (text.len >= UINT32_MAX)
+        return err_set(err, "a text of %zu bytes is more than 4 GiB", text.len);
+    if (flags & TOKENIZER_ADD_SPECIAL)
+        put_all(out, &t->before, 0);
+    if (encode_between(&e, &text, false, encode_raw, err))
+        return -1;
+    if (flags & TOKENIZER_ADD_SPECIAL)
+        put_all(out, &t->after, len);
+    return 0;
+}
+
+int tokenizer_encode(const struct tokenizer *t, struct tokenizer_scratch *s, const char *text,
+                     size_t len, unsigned flags, struct token_list *out, struct err *err)
+{
+    return tokenizer_encode_around(t, s, text, len, flags, NULL, 0, out, err);
+}
+
+int tokenizer_decode(const struct tokenizer *t, const uint32_t *ids, size_t n, bool skip_special,
+                     struct buf *out, struct err *err)
+{
+    struct token_strings tokens;
+    token_strings_init(&tokens);
+    for (size_t i = 0; i < n; i++) {
+        const struct added_token *added = added_by_id(&t->added, ids[i]);
+        size_t len = 0;
+        const char *p = added ? added->content : vocab_string(&t->vocab, ids[i], &len);
+        if (added && added->normal) {
+            p = added->normal;
+            len = added->normal_len;
+        } else if (added) {
+            len = added->len;
+        }
+        if (p && !(skip_special && added && added->special))
+            token_strings_add(&tokens, p, len);
+    }
+    int rc = detokenize(t->detokenizer, &tokens, out, err);
+    token_strings_release(&tokens);
+    return rc;
+}
+
+/*
+ * What a tokenizer knows of itself.
+ */
+
+size_t tokenizer_vocab_size(const struct tokenizer *t)
+{
+    return t->size;
+}
+
+const char *tokenizer_token(const struct tokenizer *t, uint32_t id, size_t *len)
+{
+    const struct added_token *added = added_by_id(&t->added, id);
+    if (!added)
+        return vocab_string(&t->vocab, id, len);
+    if (len)
+        *len = added->len;
+    return added->content;
+}
+
+int64_t tokenizer_id(const struct tokenizer *t, const char *token, size_t len)
+{
+    const struct added_token *added = added_by_content(&t->added, token, len);
+    return added ? (int64_t)added->id : vocab_find(&t->vocab, token, len);
+}
+
+bool tokenizer_is_special(const struct tokenizer *t, uint32_t id)
+{
+    const struct added_token *added = added_by_id(&t->added, id);
+    return added && added->special;
+}
+
+int64_t tokenizer_bos(const struct tokenizer *t)
+{
+    return t->bos;
+}
+
+int64_t tokenizer_eos(const struct tokenizer *t)
+{
+    return t->eos;
+}
+
+size_t tokenizer_end_ids(const struct tokenizer *t, const uint32_t **ids)
+{
+    *ids = t->end_ids.v;
+    return t->end_ids.n;
+}
+
+const char *tokenizer_chat_template(const struct tokenizer *t, const char *name, size_t *len)
+{
+    if (!name)
+        name = "default";
+    for (size_t i = 0; i < t->n_templates; i++) {
+        if (strcmp(t->templates[i].name, name))
+            continue;
+        if (len)
+            *len = t->templates[i].len;
+        return t->templates[i].text;
+    }
+    return NULL;
+}
+
+/* Of id and length, little-endian, and the string, in order of id. */
+void tokenizer_hash(const struct tokenizer *t, char hex[HASH_HEX])
+{
+    struct hash *h = hash_new();
+    for (uint32_t id = 0; id < t->size; id++) {
+        size_t len;
+        const char *p = tokenizer_token(t, id, &len);
+        if (!p)
+            continue;
+        uint64_t numbers[2] = {id, len};
+        uint8_t bytes[16];
+        for (size_t i = 0; i < sizeof bytes; i++)
+            bytes[i] = (uint8_t)(numbers[i / 8] >> 8 * (i % 8));
+        hash_add(h, bytes, sizeof bytes);
+        hash_add(h, p, len);
+    }
+    hash_hex(h, hex);
+    hash_free(h);
+}
+
+/*
+ * Building.
+ */
+
+void id_list_add(struct id_list *l, uint32_t id)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (l->v[i] == id)
+            return;
+    ARRAY_GROW(l->v, l->n, l->cap);
+    l->v[l->n++] = id;
+}
+
+int tokenizer_set_pipeline(struct tokenizer *t, const json_t *spec, bool byte_model,
+                           struct err *err)
+{
+    if (normalizer_new(&t->normalizer, json_object_get(spec, "normalizer"), &t->unicode, err) ||
+        pretokenizer_new(&t->pretokenizer, json_object_get(spec, "pre_tokenizer"), byte_model,
+                         &t->unicode, err) ||
+        detokenizer_new(&t->detokenizer, json_object_get(spec, "decoder"), err))
+        return -1;
+    return 0;
+}
+
+static int normalize_token(struct tokenizer *t, struct added_token *token, struct err *err)
+{
+    struct text in = {token->content, token->len, NULL, 0}, out;
+    if (!token->normalized || normalizer_is_identity(t->normalizer))
+        return 0;
+    struct normalizer_scratch *s = normalizer_scratch_new(t->normalizer);
+    int rc = normalize(t->normalizer, s, &in, &out, err);
+    if (!rc && (out.len != in.len || memcmp(out.p, in.p, in.len))) {
+        token->normal = xmemdup0(out.p, out.len);
+        token->normal_len = out.len;
+    }
+    normalizer_scratch_free(s);
+    return rc;
+}
+
+int tokenizer_add_token(struct tokenizer *t, struct added_token token, struct err *err)
+{
+    if (!token.len)
+        return 0;
+    if (token.id > VOCAB_MAX_ID)
+        return err_set(err, "added token \"%s\": id %u is above %u", token.content, token.id,
+                       VOCAB_MAX_ID);
+    if (normalize_token(t, &token, err))
+        return err_prefix(err, "added token \"%s\"", token.content);
+    added_put(&t->added, &token);
+    free(token.normal);
+    return 0;
+}
+
+void tokenizer_add_template(struct tokenizer *t, const char *name, const char *p, size_t len)
+{
+    for (size_t i = 0; i < t->n_templates; i++)
+        if (!strcmp(t->templates[i].name, name))
+            return;
+    ARRAY_GROW(t->templates, t->n_templates, t->templates_cap);
+    t->templates[t->n_templates++] = (struct chat_template){xstrdup(name), xmemdup0(p, len), len};
+}
+
+void tokenizer_find_end_ids(struct tokenizer *t)
+{
+    static const char *const names[] = {
+        "<|im_end|>",      "<|eot_id|>",         "<|eom_id|>",
+        "<|end|>",         "<end_of_turn>",      "<|END_OF_TURN_TOKEN|>",
+        "<|return|>",      "<|call|>",           "<|endoftext|>",
+        "<|end_of_text|>", "<end_of_utterance>", "<EOT>",
+        "<turn|>",
+    };
+    if (t->eos >= 0)
+        id_list_add(&t->end_ids, (uint32_t)t->eos);
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        const struct added_token *token = added_by_content(&t->added, names[i], strlen(names[i]));
+        if (token && token->special)
+            id_list_add(&t->end_ids, token->id);
+    }
+}

@@ -1,0 +1,268 @@
+/* tokenizer.json, the format of the `tokenizers` library. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "formats/json.h"
+#include "text/json_field.h"
+#include "text/tokenizer_parts.h"
+
+#define FILE_LIMIT ((size_t)1 << 30)
+
+static int load_vocab(struct vocab *v, const json_t *object, struct err *err)
+{
+    const char *key;
+    json_t *value;
+    if (!json_is_object(object))
+        return err_set(err, "vocab is missing");
+    json_object_foreach((json_t *)object, key, value)
+    {
+        json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
+        if (id < 0 || id > VOCAB_MAX_ID)
+            return err_set(err, "vocab: the id of \"%s\" is no number up to %u", key, VOCAB_MAX_ID);
+        if (vocab_add(v, (uint32_t)id, key, strlen(key), err))
+            return err_prefix(err, "vocab");
+    }
+    return 0;
+}
+
+/* "left right", or the pair of them. */
+static int load_merge(struct bpe *b, const json_t *merge, size_t rank, struct err *err)
+{
+    const json_t *left = json_array_get(merge, 0), *right = json_array_get(merge, 1);
+    if (json_is_string(left) && json_is_string(right) && json_array_size(merge) == 2)
+        return bpe_add_merge(b, json_string_value(left), json_string_length(left),
+                             json_string_value(right), json_string_length(right), err);
+    const char *p = json_string_value(merge), *space = p ? strchr(p, ' ') : NULL;
+    if (!space || strchr(space + 1, ' '))
+        return err_set(err, "merge %zu is not two tokens", rank);
+    return bpe_add_merge(b, p, (size_t)(space - p), space + 1, strlen(space + 1), err);
+}
+
+static int load_bpe(struct tokenizer *t, const json_t *model, bool byte_level, struct err *err)
+{
+    const json_t *merges = json_object_get(model, "merges"), *merge;
+    struct bpe_options o = {
+        .ignore_merges = json_field_bool(model, "ignore_merges", false),
+        .byte_fallback = json_field_bool(model, "byte_fallback", false),
+        .fuse_unk = json_field_bool(model, "fuse_unk", false),
+        .unk = -1,
+        .prefix = json_field_string(model, "continuing_subword_prefix", NULL),
+        .suffix = json_field_string(model, "end_of_word_suffix", NULL),
+    };
+    const char *unk = json_field_string(model, "unk_token", NULL);
+    size_t i;
+    if (json_number_value(json_object_get(model, "dropout")) > 0)
+        return err_set(err, "dropout is not supported");
+    if (!json_is_array(merges))
+        return err_set(err, "merges is missing");
+    if (load_vocab(&t->vocab, json_object_get(model, "vocab"), err))
+        return -1;
+    if (unk && (o.unk = vocab_find(&t->vocab, unk, strlen(unk))) < 0)
+        return err_set(err, "unk_token \"%s\" is not in the vocabulary", unk);
+    o.bytes = byte_level;
+    t->bpe = bpe_new(&t->vocab, &o, json_array_size(merges), err);
+    if (!t->bpe)
+        return -1;
+    json_array_foreach(merges, i, merge)
+    {
+        if (load_merge(t->bpe, merge, i, err))
+            return -1;
+    }
+    return 0;
+}
+
+/*
+ * Whether words can go to the model as bytes: ByteLevel spells each byte as one character, and
+ * nothing in the model looks at characters otherwise.
+ */
+static bool model_takes_bytes(const json_t *spec, const json_t *model)
+{
+    return pretokenizer_ends_in_bytes(json_object_get(spec, "pre_tokenizer")) &&
+           !*json_field_string(model, "continuing_subword_prefix", "") &&
+           !*json_field_string(model, "end_of_word_suffix", "") &&
+           !json_field_string(model, "unk_token", NULL) &&
+           !json_field_bool(model, "byte_fallback", false);
+}
+
+/* The id of an added token: the vocabulary's, else the next one behind all ids. What the file says
+ * must agree, as it does in every file that `tokenizers` wrote. */
+static int load_added_token(struct tokenizer *t, const json_t *spec, uint32_t *next,
+                            struct err *err)
+{
+    const json_t *content = json_object_get(spec, "content");
+    json_int_t stated = json_field_integer(spec, "id", -1);
+    if (!json_is_string(content))
+        return err_set(err, "an added token has no content");
+    struct added_token token = {
+        .content = (char *)json_string_value(content),
+        .len = json_string_length(content),
+        .special = json_field_bool(spec, "special", false),
+        .single_word = json_field_bool(spec, "single_word", false),
+        .lstrip = json_field_bool(spec, "lstrip", false),
+        .rstrip = json_field_bool(spec, "rstrip", false),
+    };
+    token.normalized = json_field_bool(spec, "normalized", !token.special);
+    const struct added_token *before = added_by_content(&t->added, token.content, token.len);
+    int64_t id = before ? (int64_t)before->id : vocab_find(&t->vocab, token.content, token.len);
+    if (id < 0)
+        id = (*next)++;
+    if (stated >= 0 && stated != id)
+        return err_set(err, "added token \"%s\" has id %lld, but its place is %lld", token.content,
+                       (long long)stated, (long long)id);
+    token.id = (uint32_t)id;
+    return tokenizer_add_token(t, token, err);
+}
+
+static int load_added_tokens(struct tokenizer *t, const json_t *list, struct err *err)
+{
+    const json_t *one;
+    size_t i;
+    uint32_t next = (uint32_t)t->vocab.n_tokens;
+    json_array_foreach(list, i, one)
+    {
+        if (load_added_token(t, one, &next, err))
+            return -1;
+    }
+    return 0;
+}
+
+/*
+ * Post-processors: for one sequence, all of them come to ids before and behind it.
+ */
+
+static void surround(struct tokenizer *t, const struct id_list *before, const struct id_list *after)
+{
+    struct id_list *old = &t->before, new = {NULL, 0, 0};
+    for (size_t i = 0; i < before->n + old->n; i++) {
+        ARRAY_GROW(new.v, new.n, new.cap);
+        new.v[new.n++] = i < before->n ? before->v[i] : old->v[i - before->n];
+    }
+    free(old->v);
+    *old = new;
+    for (size_t i = 0; i < after->n; i++) {
+        ARRAY_GROW(t->after.v, t->after.n, t->after.cap);
+        t->after.v[t->after.n++] = after->v[i];
+    }
+}
+
+static int add_special_ids(struct id_list *l, const json_t *special, const char *name,
+                           struct err *err)
+{
+    const json_t *ids = json_object_get(json_object_get(special, name), "ids"), *id;
+    size_t i;
+    if (!json_is_array(ids))
+        return err_set(err, "special token \"%s\" has no ids", name);
+    json_array_foreach(ids, i, id)
+    {
+        json_int_t n = json_is_integer(id) ? json_integer_value(id) : -1;
+        if (n < 0 || n > VOCAB_MAX_ID)
+            return err_set(err, "special token \"%s\" has a bad id", name);
+        ARRAY_GROW(l->v, l->n, l->cap);
+        l->v[l->n++] = (uint32_t)n;
+    }
+    return 0;
+}
+
+static int set_template(struct tokenizer *t, const json_t *spec, struct err *err)
+{
+    const json_t *special = json_object_get(spec, "special_tokens"), *part;
+    struct id_list sides[2] = {{NULL, 0, 0}, {NULL, 0, 0}};
+    size_t i, seen = 0;
+    int rc = 0;
+    json_array_foreach(json_object_get(spec, "single"), i, part)
+    {
+        const char *token = json_field_string(json_object_get(part, "SpecialToken"), "id", NULL);
+        const char *sequence = json_field_string(json_object_get(part, "Sequence"), "id", NULL);
+        if (token)
+            rc = rc ? rc : add_special_ids(&sides[seen > 0], special, token, err);
+        else if (sequence && !strcmp(sequence, "A") && !seen)
+            seen++;
+        else if (!rc)
+            rc = err_set(err, "single is not special tokens around one $A");
+    }
+    if (!rc && !seen)
+        rc = err_set(err, "single has no $A");
+    if (!rc)
+        surround(t, &sides[0], &sides[1]);
+    free(sides[0].v);
+    free(sides[1].v);
+    return rc;
+}
+
+/* [CLS] text [SEP], each given as ["token", id]. */
+static int set_cls_sep(struct tokenizer *t, const json_t *spec, struct err *err)
+{
+    json_int_t cls = json_integer_value(json_array_get(json_object_get(spec, "cls"), 1));
+    json_int_t sep = json_integer_value(json_array_get(json_object_get(spec, "sep"), 1));
+    if (cls < 0 || cls > VOCAB_MAX_ID || sep < 0 || sep > VOCAB_MAX_ID)
+        return err_set(err, "cls or sep has a bad id");
+    uint32_t first = (uint32_t)cls, last = (uint32_t)sep;
+    struct id_list before = {&first, 1, 1}, after = {&last, 1, 1};
+    surround(t, &before, &after);
+    return 0;
+}
+
+static int set_postprocessor(struct tokenizer *t, const json_t *spec, unsigned depth,
+                             struct err *err)
+{
+    const char *type = json_field_string(spec, "type", NULL);
+    const json_t *one;
+    size_t i;
+    int rc = 0;
+    if (!spec || json_is_null(spec))
+        return 0;
+    if (!type || depth > 8)
+        return err_set(err, type ? "nested too deeply" : "no type");
+    if (!strcmp(type, "Sequence")) {
+        json_array_foreach(json_object_get(spec, "processors"), i, one)
+        {
+            if (set_postprocessor(t, one, depth + 1, err))
+                return -1;
+        }
+        return 0;
+    }
+    if (!strcmp(type, "TemplateProcessing"))
+        rc = set_template(t, spec, err);
+    else if (!strcmp(type, "BertProcessing") || !strcmp(type, "RobertaProcessing"))
+        rc = set_cls_sep(t, spec, err);
+    else if (strcmp(type, "ByteLevel"))
+        rc = err_set(err, "not supported");
+    return rc ? err_prefix(err, "%s", type) : 0;
+}
+
+int tokenizer_set_postprocessor(struct tokenizer *t, const json_t *spec, struct err *err)
+{
+    return set_postprocessor(t, spec, 0, err) ? err_prefix(err, "post_processor") : 0;
+}
+
+static int load_spec(struct tokenizer *t, const json_t *spec, struct err *err)
+{
+    const json_t *model = json_object_get(spec, "model");
+    /* Files from before the field was there hold BPE where there are merges. */
+    const char *type =
+        json_field_string(model, "type", json_object_get(model, "merges") ? "BPE" : "?");
+    bool bytes = !strcmp(type, "BPE") && model_takes_bytes(spec, model);
+    if (!json_is_object(model))
+        return err_set(err, "no model");
+    int rc = strcmp(type, "BPE") ? err_set(err, "not supported") : load_bpe(t, model, bytes, err);
+    if (rc)
+        return err_prefix(err, "model %s", type);
+    if (tokenizer_set_pipeline(t, spec, bytes, err) ||
+        load_added_tokens(t, json_object_get(spec, "added_tokens"), err))
+        return -1;
+    return tokenizer_set_postprocessor(t, json_object_get(spec, "post_processor"), err);
+}
+
+int tokenizer_load_folder(struct tokenizer *t, const char *path, struct err *err)
+{
+    struct buf name = BUF_INIT;
+    buf_addf(&name, "%s/tokenizer.json", path);
+    json_t *spec = json_read_file(name.p, FILE_LIMIT, err);
+    int rc = spec ? load_spec(t, spec, err) : -1;
+    if (spec && rc)
+        err_prefix(err, "%s", name.p);
+    json_decref(spec);
+    buf_release(&name);
+    return rc ? -1 : tokenizer_load_config(t, path, err);
+}

@@ -1,0 +1,107 @@
+#include "text/vocab.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+
+void vocab_init(struct vocab *v)
+{
+    memset(v, 0, sizeof *v);
+}
+
+void vocab_release(struct vocab *v)
+{
+    free(v->entries);
+    free(v->arena);
+    free(v->slots);
+    vocab_init(v);
+}
+
+static bool entry_is(const struct vocab *v, uint32_t id, const char *p, size_t len)
+{
+    return v->entries[id].len == len && !memcmp(v->arena + v->entries[id].at, p, len);
+}
+
+/* The slot of the string, or the empty one where it would go. */
+static size_t find_slot(const struct vocab *v, const char *p, size_t len)
+{
+    size_t i = hash64(p, len, 0) & (v->n_slots - 1);
+    while (v->slots[i] && !entry_is(v, v->slots[i] - 1, p, len))
+        i = (i + 1) & (v->n_slots - 1);
+    return i;
+}
+
+static void grow_slots(struct vocab *v)
+{
+    free(v->slots);
+    v->n_slots = v->n_slots ? 4 * v->n_slots : 1024;
+    v->slots = xcalloc(v->n_slots, sizeof *v->slots);
+    for (size_t id = 0; id < v->n; id++) {
+        const struct vocab_entry *e = &v->entries[id];
+        if (e->len != VOCAB_NONE)
+            v->slots[find_slot(v, v->arena + e->at, e->len)] = (uint32_t)id + 1;
+    }
+}
+
+static void grow_entries(struct vocab *v, uint32_t id)
+{
+    while (v->n <= id) {
+        ARRAY_GROW(v->entries, v->n, v->cap);
+        v->entries[v->n++] = (struct vocab_entry){0, VOCAB_NONE};
+    }
+}
+
+static uint32_t arena_add(struct vocab *v, const char *p, size_t len)
+{
+    size_t at = v->arena_len;
+    if (v->arena_cap - at < len + 1) {
+        v->arena_cap = v->arena_cap * 2 + len + 4096;
+        v->arena = xrealloc(v->arena, v->arena_cap);
+    }
+    if (len)
+        memcpy(v->arena + at, p, len);
+    v->arena[at + len] = 0;
+    v->arena_len += len + 1;
+    return (uint32_t)at;
+}
+
+int vocab_add(struct vocab *v, uint32_t id, const char *p, size_t len, struct err *err)
+{
+    if (id > VOCAB_MAX_ID)
+        return err_set(err, "token id %u is above %u", id, VOCAB_MAX_ID);
+    if (len >= VOCAB_NONE || v->arena_len + len + 1 >= VOCAB_NONE)
+        return err_set(err, "the vocabulary's strings are longer than 4 GiB");
+    if (2 * v->n_tokens >= v->n_slots)
+        grow_slots(v);
+    size_t slot = find_slot(v, p, len);
+    if (v->slots[slot])
+        return err_set(err, "token \"%.*s\" has two ids, %u and %u", (int)(len < 100 ? len : 100),
+                       p, v->slots[slot] - 1, id);
+    grow_entries(v, id);
+    if (v->entries[id].len != VOCAB_NONE)
+        return err_set(err, "token id %u is both \"%.100s\" and \"%.*s\"", id,
+                       v->arena + v->entries[id].at, (int)(len < 100 ? len : 100), p);
+    v->entries[id].at = arena_add(v, p, len);
+    v->entries[id].len = (uint32_t)len;
+    v->slots[slot] = id + 1;
+    v->n_tokens++;
+    return 0;
+}
+
+int64_t vocab_find(const struct vocab *v, const char *p, size_t len)
+{
+    if (!v->n_slots)
+        return -1;
+    return (int64_t)v->slots[find_slot(v, p, len)] - 1;
+}
+
+const char *vocab_string(const struct vocab *v, uint32_t id, size_t *len)
+{
+    if (id >= v->n || v->entries[id].len == VOCAB_NONE)
+        return NULL;
+    if (len)
+        *len = v->entries[id].len;
+    return v->arena + v->entries[id].at;
+}

@@ -1,0 +1,44 @@
+/*
+ * vocab: the strings of a vocabulary and their ids, both ways.
+ *
+ * Ids may have holes. The strings lie in one arena; the way back is an open-addressing table of
+ * ids. A string has one id and an id one string.
+ */
+#ifndef TEXT_VOCAB_H
+#define TEXT_VOCAB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* The highest id that a vocabulary file may hold: far above any in use, far below what would let a
+ * small file ask for much memory. */
+#define VOCAB_MAX_ID ((1u << 24) - 1)
+
+struct vocab_entry {
+    uint32_t at, len; /* in the arena; len VOCAB_NONE: no token has this id */
+};
+#define VOCAB_NONE UINT32_MAX
+
+struct vocab {
+    struct vocab_entry *entries; /* [n] */
+    size_t n, cap;               /* highest id + 1 */
+    char *arena;
+    size_t arena_len, arena_cap;
+    uint32_t *slots; /* id + 1, 0 for empty */
+    size_t n_slots;  /* a power of two */
+    size_t n_tokens;
+};
+
+void vocab_init(struct vocab *v);
+void vocab_release(struct vocab *v);
+
+/* Adds a token. Fails where the id or the string is taken, or the id is above VOCAB_MAX_ID. */
+int vocab_add(struct vocab *v, uint32_t id, const char *p, size_t len, struct err *err);
+int64_t vocab_find(const struct vocab *v, const char *p, size_t len); /* -1: none */
+/* The string of an id, NUL-terminated; NULL for an id without one. */
+const char *vocab_string(const struct vocab *v, uint32_t id, size_t *len);
+
+#endif
