@@ -1,0 +1,483 @@
+/* Filters on single values: text, numbers, JSON. The table of all filters is at the end. */
+#include "text/template_internal.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+#include "base/mem.h"
+#include "text/template_filters.h"
+
+static const struct str *text(struct render *r, struct value v)
+{
+    return value_to_str(&r->l, v);
+}
+
+static struct value filter_upper(struct render *r, const struct value *a,
+                                 const struct arguments *rest)
+{
+    (void)rest;
+    return value_str(str_upper(&r->l, text(r, a[0])));
+}
+
+static struct value filter_lower(struct render *r, const struct value *a,
+                                 const struct arguments *rest)
+{
+    (void)rest;
+    return value_str(str_lower(&r->l, text(r, a[0])));
+}
+
+static struct value filter_capitalize(struct render *r, const struct value *a,
+                                      const struct arguments *rest)
+{
+    (void)rest;
+    return value_str(str_capitalize(&r->l, text(r, a[0])));
+}
+
+/* Jinja's title: words begin after -, space, ( { [ or <. */
+static struct value filter_title(struct render *r, const struct value *a,
+                                 const struct arguments *rest)
+{
+    const struct str *s = text(r, a[0]);
+    struct builder b;
+    bool inside = false;
+    (void)rest;
+    builder_init(&b, &r->l);
+    for (size_t at = 0; at < s->len;) {
+        size_t from = at;
+        uint32_t c = utf8_next(s->p, s->len, &at);
+        const struct str *one = str_part(&r->l, s, from, at);
+        builder_add_str(&b, inside ? str_lower(&r->l, one) : str_upper(&r->l, one));
+        inside = !(c < 0x80 && c && strchr("-({[<", (int)c)) && !is_space(c);
+    }
+    return value_str(builder_str(&b));
+}
+
+static struct value filter_trim(struct render *r, const struct value *a,
+                                const struct arguments *rest)
+{
+    (void)rest;
+    return value_str(str_strip(&r->l, text(r, a[0]), a[1], true, true));
+}
+
+static struct value filter_replace(struct render *r, const struct value *a,
+                                   const struct arguments *rest)
+{
+    (void)rest;
+    return value_str(str_replace(&r->l, text(r, a[0]), text(r, a[1]), text(r, a[2]),
+                                 int_or(r, a[3], -1, "count")));
+}
+
+static struct value filter_string(struct render *r, const struct value *a,
+                                  const struct arguments *rest)
+{
+    (void)rest;
+    return value_str(text(r, a[0]));
+}
+
+static struct value filter_safe(struct render *r, const struct value *a,
+                                const struct arguments *rest)
+{
+    struct str *s = arena_alloc(&r->l, 1, sizeof *s);
+    (void)rest;
+    *s = *text(r, a[0]);
+    s->markup = true;
+    return value_str(s);
+}
+
+static struct value filter_escape(struct render *r, const struct value *a,
+                                  const struct arguments *rest)
+{
+    (void)rest;
+    if (a[0].type == V_STRING && a[0].s->markup)
+        return a[0];
+    return value_str(str_escape(&r->l, text(r, a[0])));
+}
+
+static struct value filter_forceescape(struct render *r, const struct value *a,
+                                       const struct arguments *rest)
+{
+    (void)rest;
+    return value_str(str_escape(&r->l, text(r, a[0])));
+}
+
+/* Tags and comments go, and runs of whitespace become one space. */
+static struct value filter_striptags(struct render *r, const struct value *a,
+                                     const struct arguments *rest)
+{
+    const struct str *s = text(r, a[0]);
+    struct value none = {.type = V_MISSING};
+    struct builder b;
+    bool space = false;
+    (void)rest;
+    builder_init(&b, &r->l);
+    s = str_strip(&r->l, s, none, true, true);
+    for (size_t at = 0; at < s->len;) {
+        const char *close = s->p[at] == '<' ? memchr(s->p + at, '>', s->len - at) : NULL;
+        if (close) {
+            at = (size_t)(close - s->p) + 1;
+            continue;
+        }
+        size_t from = at;
+        if (is_space(utf8_next(s->p, s->len, &at))) {
+            space = true;
+            continue;
+        }
+        if (space && b.len)
+            builder_addz(&b, " ", str_origin_at(s, from));
+        space = false;
+        builder_add_part(&b, s, from, at);
+    }
+    return value_str(builder_str(&b));
+}
+
+static struct value filter_indent(struct render *r, const struct value *a,
+                                  const struct arguments *rest)
+{
+    struct value width = a[1].type == V_MISSING ? value_int(4) : a[1];
+    bool first = truth_or(a[2], false), blank = truth_or(a[3], false);
+    const struct str *unit =
+        width.type == V_STRING ? width.s : binary(r, OP_MUL, value_str(str_z(&r->l, " ")), width).s;
+    const struct str *s =
+        str_concat(&r->l, want_str(r, a[0], "indent's value"), str_z(&r->l, "\n"));
+    const struct list *lines = str_splitlines(&r->l, s, false).list;
+    struct builder b;
+    (void)rest;
+    builder_init(&b, &r->l);
+    for (size_t i = 0; i < lines->n; i++) {
+        const struct str *line = lines->items[i].s;
+        if (i)
+            builder_addz(&b, "\n", 0);
+        if (i ? blank || line->len : first)
+            builder_add_str(&b, unit);
+        builder_add_str(&b, line);
+    }
+    return value_str(builder_str(&b));
+}
+
+static struct value filter_center(struct render *r, const struct value *a,
+                                  const struct arguments *rest)
+{
+    const struct builtin *center = string_method_find(str_z(&r->l, "center"));
+    struct value b[3] = {value_str(text(r, a[0])),
+                         a[1].type == V_MISSING ? value_int(80) : a[1],
+                         {.type = V_MISSING}};
+    return center->call(r, b, rest);
+}
+
+static struct value filter_truncate(struct render *r, const struct value *a,
+                                    const struct arguments *rest)
+{
+    const struct str *s = text(r, a[0]), *end = str_or(r, a[3], "...", "end");
+    int64_t length = int_or(r, a[1], 255, "length"), leeway = int_or(r, a[4], 5, "leeway");
+    int64_t n_end = (int64_t)str_length(end);
+    (void)rest;
+    if (length < n_end || leeway < 0)
+        template_fail(&r->l, "truncate: expected length >= %lld", (long long)n_end);
+    if ((int64_t)str_length(s) - leeway <= length)
+        return value_str(s);
+    size_t cut = str_offset(s, (size_t)(length - n_end));
+    if (!truth_or(a[2], false))
+        for (size_t i = cut; i-- > 0;)
+            if (s->p[i] == ' ') {
+                cut = i;
+                break;
+            }
+    return value_str(str_concat(&r->l, str_part(&r->l, s, 0, cut), end));
+}
+
+static bool is_word(uint32_t c)
+{
+    utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
+    return c == '_' || (k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_LO) ||
+           (k >= UTF8PROC_CATEGORY_ND && k <= UTF8PROC_CATEGORY_NO);
+}
+
+static struct value filter_wordcount(struct render *r, const struct value *a,
+                                     const struct arguments *rest)
+{
+    const struct str *s = text(r, a[0]);
+    int64_t n = 0;
+    bool inside = false;
+    (void)rest;
+    for (size_t at = 0; at < s->len;) {
+        bool word = is_word(utf8_next(s->p, s->len, &at));
+        n += word && !inside;
+        inside = word;
+    }
+    return value_int(n);
+}
+
+static struct value filter_urlencode(struct render *r, const struct value *a,
+                                     const struct arguments *rest)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    static const char kept[] = "_.-~/";
+    const struct str *s = text(r, a[0]);
+    struct builder b;
+    (void)rest;
+    if (a[0].type == V_DICT || a[0].type == V_LIST)
+        template_fail(&r->l, "urlencode of a %s is not supported", type_name(a[0]));
+    builder_init(&b, &r->l);
+    for (size_t i = 0; i < s->len; i++) {
+        unsigned char c = (unsigned char)s->p[i];
+        char code[3] = {'%', hex[c >> 4], hex[c & 15]};
+        bool keep = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                    (c && strchr(kept, c));
+        builder_add(&b, keep ? (const char *)&c : code, keep ? 1 : 3, str_origin_at(s, i));
+    }
+    return value_str(builder_str(&b));
+}
+
+static struct value filter_format(struct render *r, const struct value *a,
+                                  const struct arguments *rest)
+{
+    struct value values;
+    if (rest->n && rest->n_keywords)
+        template_fail(&r->l, "format: positional and keyword arguments at the same time");
+    if (rest->n_keywords) {
+        values = value_dict(&r->l);
+        for (size_t i = 0; i < rest->n_keywords; i++)
+            dict_set(&r->l, values.dict, value_str(rest->keywords[i].name),
+                     rest->keywords[i].value);
+    } else {
+        values = value_list(&r->l, LIST_TUPLE);
+        for (size_t i = 0; i < rest->n; i++)
+            list_add(&r->l, values.list, rest->items[i]);
+    }
+    return format_percent(r, text(r, a[0]), values);
+}
+
+/* ---- numbers ---- */
+
+/* A string as Python's float() reads it: whitespace around, underscores between digits. */
+static bool parse_float(const struct str *s, double *f)
+{
+    char digits[400];
+    size_t n = 0, from = 0, to = s->len;
+    while (from < to && is_space((unsigned char)s->p[from]))
+        from++;
+    while (to > from && is_space((unsigned char)s->p[to - 1]))
+        to--;
+    for (size_t i = from; i < to; i++) {
+        if (s->p[i] == '_' && i > from && i + 1 < to && s->p[i + 1] != '_')
+            continue;
+        if (n == sizeof digits - 1 || !s->p[i] || strchr("xXpP(", s->p[i]))
+            return false;
+        digits[n++] = s->p[i];
+    }
+    digits[n] = 0;
+    char *end;
+    *f = strtod(digits, &end);
+    return n && !*end;
+}
+
+static bool parse_int(const struct str *s, int base, int64_t *i)
+{
+    char digits[80];
+    size_t n = 0, from = 0, to = s->len;
+    while (from < to && is_space((unsigned char)s->p[from]))
+        from++;
+    while (to > from && is_space((unsigned char)s->p[to - 1]))
+        to--;
+    for (size_t k = from; k < to; k++) {
+        if (s->p[k] == '_' && k > from && k + 1 < to && s->p[k + 1] != '_')
+            continue;
+        if (n == sizeof digits - 1 || !s->p[k] || is_space((unsigned char)s->p[k]))
+            return false;
+        digits[n++] = s->p[k];
+    }
+    digits[n] = 0;
+    char *p = digits, *end;
+    size_t sign = *p == '-' || *p == '+';
+    if (p[sign] == '0' &&
+        ((base == 8 && (p[sign + 1] | 32) == 'o') || (base == 2 && (p[sign + 1] | 32) == 'b')))
+        memmove(p + sign, p + sign + 2, strlen(p + sign + 2) + 1);
+    errno = 0;
+    *i = strtoll(digits, &end, base);
+    return n && !*end && !errno;
+}
+
+static bool float_to_int(double f, int64_t *i)
+{
+    if (!(f > -9.2e18 && f < 9.2e18))
+        return false;
+    *i = (int64_t)f;
+    return true;
+}
+
+static struct value filter_int(struct render *r, const struct value *a,
+                               const struct arguments *rest)
+{
+    struct value otherwise = a[1].type == V_MISSING ? value_int(0) : a[1], out = value_int(0);
+    int64_t base = int_or(r, a[2], 10, "base");
+    double f;
+    (void)rest;
+    need_defined(&r->l, a[0]);
+    out.origin = a[0].origin;
+    if (base < 2 || base > 36)
+        template_fail(&r->l, "int() base must be >= 2 and <= 36");
+    if (a[0].type == V_STRING) {
+        out.origin = str_origin_at(a[0].s, 0);
+        if (parse_int(a[0].s, (int)base, &out.i) ||
+            (parse_float(a[0].s, &f) && float_to_int(f, &out.i)))
+            return out;
+    } else if (value_is_number(a[0])) {
+        if (a[0].type != V_FLOAT)
+            out.i = a[0].type == V_BOOL ? a[0].b : a[0].i;
+        if (a[0].type != V_FLOAT || float_to_int(a[0].f, &out.i))
+            return out;
+    }
+    return otherwise;
+}
+
+static struct value filter_float(struct render *r, const struct value *a,
+                                 const struct arguments *rest)
+{
+    struct value otherwise = a[1].type == V_MISSING ? value_float(0) : a[1], out = value_float(0);
+    (void)rest;
+    need_defined(&r->l, a[0]);
+    out.origin = a[0].type == V_STRING ? str_origin_at(a[0].s, 0) : a[0].origin;
+    if (a[0].type == V_STRING && parse_float(a[0].s, &out.f))
+        return out;
+    if (value_is_number(a[0])) {
+        out.f = value_number(a[0]);
+        return out;
+    }
+    return otherwise;
+}
+
+static struct value filter_abs(struct render *r, const struct value *a,
+                               const struct arguments *rest)
+{
+    (void)rest;
+    need_defined(&r->l, a[0]);
+    if (!value_is_number(a[0]))
+        template_fail(&r->l, "bad operand type for abs(): '%s'", type_name(a[0]));
+    if (a[0].type == V_FLOAT)
+        return value_float(fabs(a[0].f));
+    int64_t i = a[0].type == V_BOOL ? a[0].b : a[0].i;
+    return i < 0 ? binary(r, OP_SUB, value_int(0), value_int(i)) : value_int(i);
+}
+
+static double scaled_round(double f, int precision, const struct str *method)
+{
+    if (method->p[0] == 'f' || method->p[0] == 'c') {
+        double scale = pow(10, precision);
+        return (method->p[0] == 'c' ? ceil(f * scale) : floor(f * scale)) / scale;
+    }
+    if (precision < 0) {
+        double scale = pow(10, -precision);
+        return nearbyint(f / scale) * scale;
+    }
+    char digits[512]; /* printf rounds the exact value, halves to even, as Python */
+    snprintf(digits, sizeof digits, "%.*f", precision, f);
+    return strtod(digits, NULL);
+}
+
+static struct value filter_round(struct render *r, const struct value *a,
+                                 const struct arguments *rest)
+{
+    int64_t precision = int_or(r, a[1], 0, "precision");
+    const struct str *method = str_or(r, a[2], "common", "method");
+    (void)rest;
+    need_defined(&r->l, a[0]);
+    if (!str_equalz(method, "common") && !str_equalz(method, "ceil") &&
+        !str_equalz(method, "floor"))
+        template_fail(&r->l, "method must be common, ceil or floor");
+    if (!value_is_number(a[0]))
+        template_fail(&r->l, "type %s doesn't define __round__ method", type_name(a[0]));
+    precision = precision < -100 ? -100 : precision > 100 ? 100 : precision;
+    if (a[0].type != V_FLOAT && method->p[1] == 'o' && method->p[0] == 'c' && precision >= 0)
+        return value_int(a[0].type == V_BOOL ? a[0].b : a[0].i);
+    return value_float(scaled_round(value_number(a[0]), (int)precision, method));
+}
+
+/* ---- the rest ---- */
+
+static struct value filter_default(struct render *r, const struct value *a,
+                                   const struct arguments *rest)
+{
+    (void)rest;
+    if (a[0].type == V_UNDEFINED || (truth_or(a[2], false) && !value_truth(a[0])))
+        return a[1].type == V_MISSING ? value_str(str_z(&r->l, "")) : a[1];
+    return a[0];
+}
+
+static struct value filter_attr(struct render *r, const struct value *a,
+                                const struct arguments *rest)
+{
+    const struct str *name = want_str(r, a[1], "attr's name");
+    (void)rest;
+    need_defined(&r->l, a[0]);
+    if (a[0].type == V_DICT && !method_find(a[0], name) && !method_is_refused(a[0], name)) {
+        struct value empty = value_dict(&r->l);
+        return get_attribute(r, empty, name);
+    }
+    return get_attribute(r, a[0], name);
+}
+
+static struct value filter_tojson(struct render *r, const struct value *a,
+                                  const struct arguments *rest)
+{
+    struct json_style style = {.ensure_ascii = truth_or(a[1], false),
+                               .sort_keys = truth_or(a[4], false)};
+    struct builder b;
+    (void)rest;
+    if (a[2].type == V_STRING)
+        style.indent = a[2].s;
+    else if (a[2].type != V_MISSING && a[2].type != V_NONE)
+        style.indent =
+            binary(r, OP_MUL, value_str(str_z(&r->l, " ")), value_int(want_int(r, a[2], "indent")))
+                .s;
+    style.item_separator = str_z(&r->l, style.indent ? "," : ", ");
+    style.key_separator = str_z(&r->l, ": ");
+    if (a[3].type != V_MISSING && a[3].type != V_NONE) {
+        const struct list *pair = value_items(&r->l, a[3]);
+        if (pair->n != 2)
+            template_fail(&r->l, "separators must be a pair of strings");
+        style.item_separator = want_str(r, pair->items[0], "a separator");
+        style.key_separator = want_str(r, pair->items[1], "a separator");
+    }
+    builder_init(&b, &r->l);
+    builder_add_json(&b, a[0], &style);
+    return value_str(builder_str(&b));
+}
+
+static const struct builtin filters[] = {
+    {"abs", "value", filter_abs},
+    {"attr", "obj name", filter_attr},
+    {"capitalize", "s", filter_capitalize},
+    {"center", "value ? width", filter_center},
+    {"d", "value ? default_value boolean", filter_default},
+    {"default", "value ? default_value boolean", filter_default},
+    {"e", "s", filter_escape},
+    {"escape", "s", filter_escape},
+    {"float", "value ? default", filter_float},
+    {"forceescape", "value", filter_forceescape},
+    {"format", "value *", filter_format},
+    {"indent", "s ? width first blank", filter_indent},
+    {"int", "value ? default base", filter_int},
+    {"lower", "s", filter_lower},
+    {"replace", "s old new ? count", filter_replace},
+    {"round", "value ? precision method", filter_round},
+    {"safe", "value", filter_safe},
+    {"string", "object", filter_string},
+    {"striptags", "value", filter_striptags},
+    {"title", "s", filter_title},
+    {"tojson", "x ? ensure_ascii indent separators sort_keys", filter_tojson},
+    {"trim", "value ? chars", filter_trim},
+    {"truncate", "s ? length killwords end leeway", filter_truncate},
+    {"upper", "s", filter_upper},
+    {"urlencode", "value", filter_urlencode},
+    {"wordcount", "s", filter_wordcount},
+};
+
+const struct builtin *filter_find(const struct str *name)
+{
+    const struct builtin *f = builtin_search(filters, ARRAY_SIZE(filters), name);
+    return f ? f : list_filter_find(name);
+}

@@ -1,0 +1,10 @@
+/* The filters' two halves: single values (template_filter.c), sequences (template_filter_list.c).
+ */
+#ifndef TEXT_TEMPLATE_FILTERS_H
+#define TEXT_TEMPLATE_FILTERS_H
+
+#include "text/template_internal.h"
+
+const struct builtin *list_filter_find(const struct str *name);
+
+#endif
