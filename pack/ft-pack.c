@@ -171,12 +171,12 @@ static uint32_t *select_documents(const struct corpus *c, size_t *n)
     if (!*n)
         die("none of %" PRIu64 " documents has a trained token", untrained);
     if (untrained)
-        warn("%" PRIu64 " of %" PRIu64 " documents have no trained token and are left out",
-             untrained, c->empty + c->n_documents);
+        warn("%" PRIu64 " of %" PRIu64 " documents without a trained token: left out", untrained,
+             c->empty + c->n_documents);
     if (opt.dedup) {
         size_t kept = pack_drop_repeated(c, documents, *n);
         if (kept < *n)
-            warn("%zu documents repeat another's tokens and are left out", *n - kept);
+            warn("%zu of %zu documents repeat another's tokens: left out", *n - kept, *n);
         *n = kept;
     }
     return documents;
@@ -208,30 +208,35 @@ static char *provenance_line(const struct corpus *c)
     return buf_detach(&b, NULL);
 }
 
-static void say_overlong(const struct pack_counts *k)
+static void say_overlong(const struct pack_counts *k, size_t n_documents)
 {
+    struct buf b = BUF_INIT;
     if (!k->overlong)
         return;
-    if (opt.overlong == OVERLONG_SPLIT)
-        warn("%" PRIu64 " documents are longer than %zu tokens: split into %" PRIu64
-             " parts, %" PRIu64 " tokens in parts without a trained token left out",
-             k->overlong, opt.length, k->parts, k->lost);
-    else
-        warn("%" PRIu64 " documents are longer than %zu tokens: %s, %" PRIu64 " of their %" PRIu64
-             " tokens (%" PRIu64 " trained) left out",
-             k->overlong, opt.length, opt.overlong == OVERLONG_DROP ? "dropped" : "truncated",
-             k->lost, k->overlong_tokens, k->lost_trained);
+    buf_addf(&b, "%" PRIu64 " of %zu documents longer than %zu tokens: ", k->overlong, n_documents,
+             opt.length);
+    if (opt.overlong == OVERLONG_SPLIT) {
+        buf_addf(&b, "split into %" PRIu64 " parts", k->parts);
+        if (k->lost)
+            buf_addf(&b, ", %" PRIu64 " tokens in parts without a trained one left out", k->lost);
+    } else {
+        buf_addf(&b, "%s, %" PRIu64 " of their %" PRIu64 " tokens (%" PRIu64 " trained) left out",
+                 opt.overlong == OVERLONG_DROP ? "dropped" : "truncated", k->lost,
+                 k->overlong_tokens, k->lost_trained);
+    }
+    warn("%s", b.p);
+    buf_release(&b);
 }
 
 static void say_totals(const struct side *s)
 {
     const struct stream_totals *t = &s->totals;
     double rows = (double)t->records * (double)opt.length;
-    warn("%s%s%" PRIu64 " documents, %" PRIu64 " tokens, %.1f%% trained, in %" PRIu64
-         " rows of %zu, %.1f%% full",
-         s->name ? s->name : "", s->name ? ": " : "", t->documents, t->tokens,
-         t->tokens ? 100 * (double)t->trained / (double)t->tokens : 0, t->records, opt.length,
-         rows > 0 ? 100 * (double)t->tokens / rows : 0);
+    warn("%s%s%" PRIu64 " document%s, %" PRIu64 " tokens, %.1f%% trained, in %" PRIu64
+         " row%s of %zu, %.1f%% full",
+         s->name ? s->name : "", s->name ? ": " : "", t->documents, t->documents == 1 ? "" : "s",
+         t->tokens, t->tokens ? 100 * (double)t->trained / (double)t->tokens : 0, t->records,
+         t->records == 1 ? "" : "s", opt.length, rows > 0 ? 100 * (double)t->tokens / rows : 0);
 }
 
 static void write_side(struct side *s, const struct corpus *c, const struct stream_header *h,
@@ -272,7 +277,7 @@ static void cut_sides(struct side *sides, size_t n_sides, const struct corpus *c
         sum.lost += s->counts.lost;
         sum.lost_trained += s->counts.lost_trained;
     }
-    say_overlong(&sum);
+    say_overlong(&sum, n);
     if (!n_pieces)
         die("no document with a trained token is left");
 }
