@@ -1,0 +1,130 @@
+#!/bin/bash
+# usage: bench.sh [VENV]          (make bench VENV=FOLDER)
+#
+# Speed and memory beside the programs that people use for the same, one at a time on this machine:
+# LoRA training beside PEFT, scoring beside transformers and llama.cpp, tokenising beside tokenizers.
+# VENV is a Python environment outside the tree; it is made with what is missing (by default in
+# ${XDG_CACHE_HOME:-~/.cache}/tuneutils/venv). Environment: MODEL (a .gguf file), STEPS, TEXT (a text
+# file to tokenise), LOCK (only one bench holds it), ONLY (train, eval or tok), COMPILE=1 (also PEFT
+# through torch.compile, which takes minutes before its first step and is faster then).
+set -eu -o pipefail
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/tuneutils
+venv=${1:-$cache/venv}
+here=$(cd "$(dirname "$0")" && pwd)
+examples=$here/../../doc/examples/house-style
+steps=${STEPS:-6}
+only=${ONLY:-train eval tok}
+
+exec 9>"${LOCK:-/tmp/tuneutils-bench.lock}"
+flock 9
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+
+python=$venv/bin/python
+if ! "$python" -c 'import torch, transformers, peft, tokenizers, llama_cpp' 2>/dev/null; then
+    [ -x "$python" ] || python3 -m venv "$venv"
+    "$python" -m pip install --quiet torch transformers peft tokenizers safetensors llama-cpp-python
+fi
+export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 PYTHONWARNINGS=ignore
+
+model=${MODEL:-$work/smollm2.gguf}
+[ -n "${MODEL:-}" ] || "$examples/fetch-model" "$model"
+ft-merge -m "$model" -o "$work/hf" --type f32
+
+# N rows of L ids that look random: "{"ids":[...]}".
+rows() {
+    awk -v n="$1" -v length_="$2" 'BEGIN {
+        x = 1
+        for (i = 0; i < n; i++) {
+            printf "{\"id\":\"%d\",\"ids\":[", i
+            for (j = 0; j < length_; j++) {
+                x = x * 48271 % 2147483647
+                printf "%s%d", j ? "," : "", 17 + x % 49000
+            }
+            print "]}"
+        }
+    }'
+}
+
+# field NAME: out of a line of JSON.
+field() { sed -n 's/.*"'"$1"'": *"\{0,1\}\([^,"}]*\).*/\1/p'; }
+per_second() { awk -v n="$1" -v s="$2" -v e="$3" 'BEGIN { printf "%.1f", n / (e - s) }'; }
+row() { printf '%-44s %10s %8s %9s\n' "$1" "$2" "$3" "$4"; }
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
+gb() { awk -v b="$1" 'BEGIN { printf "%.2f GB", b / 1e9 }'; }
+best() { sort -rn | head -n 1; }
+
+printf '%s, %s cores, %s of memory; %s\n' "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" \
+    "$(nproc)" "$(awk '/MemTotal/ { printf "%.0f GB", $2 / 1e6 }' /proc/meminfo)" \
+    "$("$python" -c 'import torch, transformers, peft; print("torch", torch.__version__, "transformers", transformers.__version__, "peft", peft.__version__)')"
+
+bench_train() {
+    local rows_=$1 length=$2 backend speed rss mine=0 setting line peers=
+    rows $((rows_ * steps)) "$length" >"$work/ids.jsonl"
+    ft-pack -m "$model" --length "$length" "$work/ids.jsonl" -o "$work/rows.ft" 2>/dev/null
+    printf '\nLoRA training, rank 16, all linear layers, %s rows of %s tokens a step\n' "$rows_" "$length"
+    row '' tokens/s ratio memory
+    for setting in bfloat16 autocast ${COMPILE:+bfloat16-compile}; do
+        line=$("$python" "$here/peft_train.py" "$work/hf" "$work/ids.jsonl" "$rows_" "$steps" "$setting" 2>/dev/null)
+        peers="$peers$(echo "$line" | field tok_per_s) $(echo "$line" | field rss) $setting
+"
+    done
+    read -r speed rss setting < <(printf %s "$peers" | best)
+    printf %s "$peers" | while read -r s r name; do row "PEFT, $name" "$s" "$(ratio "$s" "$speed")" "$(gb "$r")"; done
+    for backend in ${BACKENDS:-fp32 auto}; do
+        ft-train -m "$model" -o "$work/adapter-$backend" --rank 16 --alpha 32 --targets all-linear --steps "$steps" \
+            --batch "$rows_" --lr 2e-4 --schedule constant --backend "$backend" --log "$work/log.jsonl" \
+            "$work/rows.ft" 2>/dev/null
+        mine=$(field tok_per_s <"$work/log.jsonl" | tail -n +2 | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }')
+        row "ft-train, $backend" "$mine" "$(ratio "$mine" "$speed")" "$(gb "$(field rss <"$work/log.jsonl" | best)")"
+        rm -rf "$work/adapter-$backend"
+    done
+}
+
+bench_eval() {
+    rows 8 512 >"$work/ids.jsonl"
+    ft-pack -m "$model" --length 512 "$work/ids.jsonl" -o "$work/rows.ft" 2>/dev/null
+    printf '\nScoring 8 documents of 512 tokens (ft-eval with loading, the others without)\n'
+    row '' tokens/s '' perplexity
+    local program start line
+    start=$(date +%s.%N)
+    line=$(ft-eval -m "$model" "$work/rows.ft")
+    row ft-eval "$(per_second 4096 "$start" "$(date +%s.%N)")" '' "$(echo "$line" | field ppl | cut -c 1-9)"
+    for program in float32 bfloat16; do
+        line=$("$python" "$here/peer_eval.py" "$program" "$work/hf" "$work/ids.jsonl" 2>/dev/null)
+        row "transformers, $program" "$(echo "$line" | field tok_per_s)" '' "$(echo "$line" | field ppl)"
+    done
+    line=$("$python" "$here/peer_eval.py" llama.cpp "$model" "$work/ids.jsonl" 2>/dev/null)
+    row 'llama.cpp, the GGUF file as it is' "$(echo "$line" | field tok_per_s)" '' "$(echo "$line" | field ppl)"
+}
+
+bench_tok() {
+    local text=${TEXT:-$work/text} start end size
+    if [ -z "${TEXT:-}" ]; then # long descriptions of Debian's packages, or whatever Python brings
+        if "$examples/fetch-lists" "$work/lists" 2>/dev/null; then
+            sed -n 's/^ //p; s/^$//p' "$work/lists/Translation-1" | head -c 20000000 >"$text"
+        else
+            cat "$venv"/lib/python3*/site-packages/transformers/models/*/*.py | head -c 20000000 >"$text"
+        fi
+    fi
+    "$python" -c 'import json, sys
+for d in open(sys.argv[1], encoding="utf-8", errors="replace").read().split("\n\n"):
+    if d: print(json.dumps({"text": d}, ensure_ascii=False))' "$text" >"$work/text.jsonl"
+    size=$(stat -c %s "$text")
+    printf '\nTokenising %s MB of text (ft-tok as a whole process, tokenizers without loading)\n' $((size / 1000000))
+    row '' MB/s '' tokens
+    start=$(date +%s.%N)
+    ft-tok -m "$model" --train-on all --no-specials "$work/text.jsonl" >"$work/tokens.ft"
+    end=$(date +%s.%N)
+    row ft-tok "$(per_second "$size" "$start" "$end" | awk '{ printf "%.2f", $1 / 1e6 }')" '' \
+        "$(ft-dump --stats "$work/tokens.ft" 2>/dev/null | field tokens | head -n 1)"
+    "$python" "$here/peer_tok.py" "$work/hf/tokenizer.json" "$text" | while read -r line; do
+        row "tokenizers, $(echo "$line" | field mode)" "$(echo "$line" | field mb_per_s)" '' "$(echo "$line" | field tokens)"
+    done
+}
+
+case " $only " in *" train "*) bench_train 4 512; bench_train 1 2048 ;; esac
+case " $only " in *" eval "*) bench_eval ;; esac
+case " $only " in *" tok "*) bench_tok ;; esac
