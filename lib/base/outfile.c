@@ -12,10 +12,10 @@
 #include "base/mem.h"
 
 /* Temporary names in use, for outfile_remove_all; a slot is claimed before its file exists. */
-enum { MAX_PENDING = 64 };
+enum { MAX_PENDING = 1024 };
 static char *volatile pending[MAX_PENDING];
 
-static void pending_add(char *tmp)
+void outfile_pending_add(char *tmp)
 {
     static bool registered;
     if (!registered) {
@@ -29,7 +29,7 @@ static void pending_add(char *tmp)
         }
 }
 
-static void pending_drop(const char *tmp)
+void outfile_pending_drop(const char *tmp)
 {
     for (int i = 0; i < MAX_PENDING; i++)
         if (pending[i] == tmp)
@@ -43,12 +43,17 @@ void outfile_remove_all(void)
         if (tmp)
             unlink(tmp);
     }
+    for (int i = 0; i < MAX_PENDING; i++) { /* folders, now that their files are gone */
+        const char *tmp = pending[i];
+        if (tmp)
+            rmdir(tmp);
+    }
 }
 
 static void release(struct outfile *o)
 {
     if (o->tmp)
-        pending_drop(o->tmp);
+        outfile_pending_drop(o->tmp);
     free(o->tmp);
     free(o->path);
     *o = (struct outfile){0};
@@ -79,7 +84,7 @@ int outfile_open(struct outfile *o, const char *path, struct err *err)
         struct buf tmp = BUF_INIT;
         buf_addf(&tmp, "%s.%ld.tmp", path, (long)getpid());
         o->tmp = buf_detach(&tmp, NULL);
-        pending_add(o->tmp);
+        outfile_pending_add(o->tmp);
         o->fp = fopen(o->tmp, "w+e");
         if (o->fp)
             return 0;

@@ -8,6 +8,8 @@
 #ifndef BASE_OUTFILE_H
 #define BASE_OUTFILE_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "base/err.h"
@@ -27,8 +29,31 @@ void outfile_abandon(struct outfile *o); /* closes and removes; safe on a commit
 /* Writes a whole small file by the same rules. */
 int file_write(const char *path, const void *p, size_t len, struct err *err);
 
-/* Removes the temporary files of every open outfile: only async-signal-safe calls inside. */
+/* Removes the temporary files and folders of every open outfile and outdir: only async-signal-safe
+ * calls inside. */
 void outfile_remove_all(void);
+/* Puts a path that stays the caller's on that list, and takes it off. */
+void outfile_pending_add(char *tmp);
+void outfile_pending_drop(const char *tmp);
+
+/*
+ * A folder that appears whole or not at all: its files are written into a temporary folder beside
+ * it, which outdir_commit renames; an error, an exit or a signal leaves nothing.
+ */
+struct outdir {
+    char *path, *tmp;
+    char **files; /* [n]: paths inside tmp */
+    size_t n, cap;
+    bool replace; /* a folder stands there that the commit puts this one in the place of */
+};
+
+/* path may be an empty folder. Anything else that is there is an error, but with `replace` a folder
+ * that holds plain files only, among them one named `mark`, as an earlier result does. */
+int outdir_open(struct outdir *d, const char *path, bool replace, const char *mark, struct err *err);
+/* Where to write a file of that name: a view, valid until the commit. */
+const char *outdir_file(struct outdir *d, const char *name);
+int outdir_commit(struct outdir *d, struct err *err); /* abandons on failure */
+void outdir_abandon(struct outdir *d);                /* safe on a committed or zeroed outdir */
 
 /* mkdir -p. */
 int directory_make(const char *path, struct err *err);
