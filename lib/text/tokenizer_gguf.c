@@ -5,43 +5,12 @@
 #include "base/mem.h"
 #include "formats/gguf.h"
 #include "formats/json.h"
+#include "text/gguf_pre.h"
 #include "text/json_field.h"
 #include "text/scan.h"
 #include "text/tokenizer_parts.h"
 
 enum token_type { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE };
-
-#define BYTE_LEVEL "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":"
-#define SPLIT(pattern)                                                                             \
-    "{\"type\":\"Split\",\"behavior\":\"Isolated\",\"pattern\":{\"Regex\":\"" pattern "\"}},"
-#define SEQUENCE(steps) "{\"type\":\"Sequence\",\"pretokenizers\":[" steps BYTE_LEVEL "false}]}"
-#define LLAMA3(digits)                                                                             \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|" digits                 \
-    "| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
-
-/*
- * What tokenizer.ggml.pre stands for: the pre_tokenizer of the tokenizer.json that such a file was
- * made from.
- */
-static const struct pre {
-    const char *name, *pre_tokenizer;
-    bool ignore_merges, add_bos;
-    const char *normalizer;
-} pres[] = {
-    {"gpt-2", BYTE_LEVEL "true}", false, false, NULL},
-    {"default", BYTE_LEVEL "true}", false, false, NULL},
-    {"smollm", BYTE_LEVEL "true}", false, false, NULL},
-    {"llama-bpe", SEQUENCE(SPLIT(LLAMA3("\\\\p{N}{1,3}"))), true, true, NULL},
-    {"qwen2", SEQUENCE(SPLIT(LLAMA3("\\\\p{N}"))), false, false, "NFC"},
-};
-
-static const struct pre *find_pre(const struct gguf_string *name)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(pres); i++)
-        if (strlen(pres[i].name) == name->len && !memcmp(pres[i].name, name->p, name->len))
-            return &pres[i];
-    return NULL;
-}
 
 static const struct gguf_value *find_strings(const struct gguf *g, const char *key)
 {
@@ -117,7 +86,7 @@ static int load_merges(struct tokenizer *t, const struct gguf *g, bool ignore_me
     return 0;
 }
 
-static int set_pipeline(struct tokenizer *t, const struct pre *pre, struct err *err)
+static int set_pipeline(struct tokenizer *t, const struct gguf_pre *pre, struct err *err)
 {
     struct buf spec = BUF_INIT;
     buf_addf(&spec, "{\"pre_tokenizer\":%s,\"decoder\":{\"type\":\"ByteLevel\"}",
@@ -184,7 +153,7 @@ static int load_gpt2(struct tokenizer *t, const struct gguf *g, struct err *err)
     const struct gguf_value *tokens = find_strings(g, "tokenizer.ggml.tokens"), *types;
     struct gguf_string name = {"default", 7};
     gguf_get_string(g, "tokenizer.ggml.pre", &name);
-    const struct pre *pre = find_pre(&name);
+    const struct gguf_pre *pre = gguf_pre_find(name.p, name.len);
     if (!pre)
         return err_set(err, "tokenizer.ggml.pre \"%.*s\" is not supported", (int)name.len, name.p);
     if (!tokens)
