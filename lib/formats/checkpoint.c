@@ -275,6 +275,19 @@ const json_t *checkpoint_config(const struct checkpoint *c)
     return c->config;
 }
 
+const char *checkpoint_metadata(const struct checkpoint *c, const char *key, size_t *len)
+{
+    struct gguf_string s;
+    if (c->gguf) {
+        *len = gguf_get_string(c->gguf, key, &s) ? s.len : 0;
+        return *len ? s.p : NULL;
+    }
+    const json_t *metadata = c->n_shards ? safetensors_metadata(c->shards[0]) : NULL;
+    const json_t *v = json_object_get(metadata, key);
+    *len = json_string_length(v);
+    return json_string_value(v);
+}
+
 /* The pages that lie wholly (inner) or partly inside of the tensor. */
 static bool pages_of(const struct tensor *t, bool inner, void **start, size_t *len)
 {

@@ -47,6 +47,10 @@ const struct tensor *checkpoint_find(const struct checkpoint *c,
 const struct gguf *checkpoint_gguf(const struct checkpoint *c); /* NULL for a folder */
 const json_t *checkpoint_config(const struct checkpoint *c);    /* config.json; NULL for GGUF */
 
+/* A string from the metadata: of GGUF, or of __metadata__ in a folder's first file. A view; NULL:
+ * absent. */
+const char *checkpoint_metadata(const struct checkpoint *c, const char *key, size_t *len);
+
 /* XXH3-128 over names, types, shapes and data of all tensors, independent of how they are spread
  * over files and ordered. Reads everything: seconds for gigabytes. Names are unique. */
 void checkpoint_hash(const struct checkpoint *c, char hex[33]);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "formats/json.h"
 #include "model/adapter_config.h"
@@ -237,6 +238,28 @@ void adapter_pair_values(const struct adapter_pair *p, float *a, float *b)
     dtypes[p->b->dtype].to_float(p->b->data, b, p->out * p->r);
 }
 
+const char *adapter_provenance(const struct adapter *a)
+{
+    return json_string_value(
+        json_object_get(safetensors_metadata(a->file), "tuneutils.provenance"));
+}
+
+void adapter_hash(const struct adapter *a, char hex[33])
+{
+    struct hash *h = hash_new();
+    struct buf text = BUF_INIT;
+    json_add_pretty(&text, a->config);
+    hash_add(h, text.p, text.len);
+    buf_release(&text);
+    for (size_t i = 0; i < safetensors_count(a->file); i++) {
+        const struct tensor *t = safetensors_at(a->file, i);
+        hash_add(h, t->name, strlen(t->name) + 1);
+        hash_add(h, t->data, t->bytes);
+    }
+    hash_hex(h, hex);
+    hash_free(h);
+}
+
 /* Fitting a model */
 
 static int check_pair(const struct adapter *a, const struct adapter_pair *p,
@@ -269,6 +292,10 @@ static int check_whole(const struct adapter *a, const struct adapter_whole *w,
     const struct tensor *t = w->tensor;
     if (!names_find_hf(config, w->name, &name))
         return err_set(err, "%s: tensor %s is not in the base model", a->path, w->name);
+    if (name.slot == SLOT_EMBED && config->tied)
+        return err_set(
+            err, "%s: %s is replaced (modules_to_save), but the base's output matrix is tied to it",
+            a->path, w->name);
     if (t->n_dims != name.n_dims || t->shape[0] != name.rows ||
         (t->n_dims == 2 && t->shape[1] != name.cols))
         return err_set(err, "%s: tensor %s has another shape than the base model's", a->path,

@@ -52,6 +52,11 @@ const struct adapter_whole *adapter_find_whole(const struct adapter *a, const ch
 /* The pair as float32: a [r, in], b [out, r]. */
 void adapter_pair_values(const struct adapter_pair *p, float *a, float *b);
 
+/* How it was made, by its metadata; NULL if it doesn't say. */
+const char *adapter_provenance(const struct adapter *a);
+/* XXH3-128 over its configuration and tensors. */
+void adapter_hash(const struct adapter *a, char hex[33]);
+
 /*
  * Checks that the adapter is one for such a model: every pair and every whole weight has its tensor
  * there with its shape, and every matrix that the configuration targets has its pair.

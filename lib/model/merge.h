@@ -1,0 +1,87 @@
+/*
+ * merge: a base model with adapters merged into its weights, written as a Hugging Face folder or a
+ * GGUF file.
+ *
+ * W' = W + sum over adapters of weight * scale * B A, in float32, then rounded once to the type
+ * that is written. A weight that an adapter replaces whole (modules_to_save) moves from W by weight
+ * * (V - W). Tensors are worked on in tiles of rows, so that memory doesn't grow with the model;
+ * tiles depend on the shapes alone, so the bytes don't depend on the number of threads.
+ */
+#ifndef MODEL_MERGE_H
+#define MODEL_MERGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/pool.h"
+#include "formats/checkpoint.h"
+#include "model/adapter.h"
+#include "model/config.h"
+#include "model/names.h"
+
+struct merge_adapter {
+    struct adapter *adapter;
+    double weight;
+};
+
+struct merge {
+    const struct checkpoint *base;
+    struct model_config config;
+    const struct merge_adapter *adapters;
+    size_t n_adapters;
+    struct pool *pool;
+    const char *provenance; /* one line a program that made it; NULL for none */
+    const char *pre;        /* GGUF: name of the pre-tokeniser; NULL: found from tokenizer.json */
+
+    /* Set while writing, for messages. */
+    size_t n_changed;    /* tensors that an adapter changed */
+    size_t n_fallback;   /* tensors whose rows are no whole number of blocks: written as F16 */
+    bool has_vocabulary; /* GGUF: a vocabulary was written too */
+    void (*progress)(void *arg, const char *tensor, size_t done,
+                     size_t total); /* bytes; may be NULL */
+    void *progress_arg;
+    size_t bytes_done, bytes_total;
+};
+
+/* Reads the base's description and checks that all its tensors are there and that every adapter
+ * fits. The caller has set base, adapters, n_adapters, pool and what it wants of the rest. */
+int merge_check(struct merge *m, struct err *err);
+
+/* Whether an adapter would leave every weight as it is: all its B, or its weight, are zero. */
+bool merge_is_no_op(const struct merge_adapter *a);
+
+/* The type that most of the base's numbers in linear layers have. */
+enum dtype merge_base_type(const struct merge *m);
+
+/* Type of a tensor in the output, where the choice is left open. */
+enum { MERGE_AS_BASE = -1 };
+
+/*
+ * Writes a folder: weights in type (F32, F16, BF16, or MERGE_AS_BASE: each tensor's own), split
+ * into files of at most shard_bytes, config.json, and the tokenizer's files: copied from a folder,
+ * or made from a GGUF base's metadata. The folder appears whole or not at all. replace: as
+ * outdir_open.
+ */
+int merge_write_folder(struct merge *m, const char *path, int type, size_t shard_bytes,
+                       bool replace, struct err *err);
+
+/*
+ * Writes a GGUF file: matrices in type (MERGE_AS_BASE: each as it is in the base), vectors in F32,
+ * metadata from a GGUF base or made from a folder's config.json and tokenizer files.
+ */
+int merge_write_gguf(struct merge *m, const char *path, int type, struct err *err);
+
+/*
+ * The bytes of one tensor as it is written: in type, rows in Hugging Face order or in GGUF's,
+ * handed to `write` from front to back. For the two above.
+ */
+int merge_tensor(struct merge *m, const struct tensor_name *name, enum dtype type, bool gguf_order,
+                 int (*write)(void *arg, const void *p, size_t len, struct err *err), void *arg,
+                 struct err *err);
+/* The base's tensor of that name; NULL: none. */
+const struct tensor *merge_base_tensor(const struct merge *m, const struct tensor_name *name);
+/* Whether any adapter changes it. */
+bool merge_changes(const struct merge *m, const struct tensor_name *name);
+
+#endif
