@@ -224,6 +224,8 @@ int program_start(const struct program *program, int argc, char **argv)
     saved_argc = argc;
     saved_argv = xcalloc((size_t)argc + 1, sizeof *saved_argv);
     memcpy(saved_argv, argv, (size_t)argc * sizeof *argv);
+    if (argc)
+        argv[0] = (char *)(uintptr_t)program->name; /* getopt_long's messages begin with it */
     catch_fatal_signals();
 
     struct option *longs = xcalloc(program->n_options + 3, sizeof *longs);
