@@ -15,13 +15,17 @@
 #include "formats/model_listing.h"
 #include "formats/stream.h"
 #include "formats/stream_listing.h"
+#include "text/tokenizer.h"
 
 static struct {
-    const char *output;
+    const char *output, *model;
     bool json, stats, check, hash;
 } opt;
 
 static const struct option_spec options[] = {
+    {OPT_STRING, 'm', "model", &opt.model, "MODEL",
+     "show documents as text of this model's tokenizer, trained parts in \u27e6 \u27e7", NULL, 0,
+     0},
     {OPT_FLAG, 0, "json", &opt.json, NULL, "one JSON object a document, or a tensor", NULL, 0, 0},
     {OPT_FLAG, 0, "stats", &opt.stats, NULL, "only the table of statistics", NULL, 0, 0},
     {OPT_FLAG, 0, "check", &opt.check, NULL, "only verify, say nothing when all is well", NULL, 0,
@@ -38,6 +42,7 @@ static const struct program program = {
     .notes = "Examples:\n"
              "  ft-dump all.ft                    # header and statistics\n"
              "  ft-dump --json all.ft | head -1   # documents as JSON Lines\n"
+             "  ft-dump -m base all.ft | less     # documents as text\n"
              "  ft-dump --check *.ft model.gguf adapter/\n",
     .options = options,
     .n_options = ARRAY_SIZE(options),
@@ -45,7 +50,8 @@ static const struct program program = {
 
 enum { FLUSH_AT = 1 << 20, ADAPTER_CONFIG_LIMIT = 16 << 20 };
 static struct output *out;
-static struct buf text; /* what waits to be written */
+static struct buf text;             /* what waits to be written */
+static struct tokenizer *tokenizer; /* of --model */
 
 static void flush(void)
 {
@@ -62,15 +68,95 @@ static void show_hash(const char *hex, const char *path)
 
 /* ---- streams ---- */
 
-static void show_documents(const struct stream_record *r, uint64_t row)
+static int decode(struct buf *b, const uint32_t *ids, size_t n, struct err *err)
+{
+    buf_clear(b);
+    return tokenizer_decode(tokenizer, ids, n, false, b, err);
+}
+
+/*
+ * The text with marks around what is trained. Each run is what its tokens add to the text before
+ * them: decoded alone it could lose a space at its beginning.
+ */
+static int show_text(const uint32_t *ids, const uint8_t *trained, size_t n, struct err *err)
+{
+    struct buf whole = BUF_INIT;
+    size_t shown = 0;
+    int status = 0;
+    for (size_t at = 0, end; at < n && !status; at = end) {
+        for (end = at; end < n && trained[end] == trained[at]; end++)
+            ;
+        status = decode(&whole, ids, end, err);
+        if (status || whole.len < shown)
+            shown = whole.len;
+        if (trained[at])
+            buf_addstr(&text, "\u27e6");
+        buf_add(&text, whole.p + shown, whole.len - shown);
+        if (trained[at])
+            buf_addstr(&text, "\u27e7");
+        shown = whole.len;
+    }
+    buf_addch(&text, '\n');
+    buf_release(&whole);
+    return status;
+}
+
+static void show_title(const struct stream_document *d, uint64_t row, size_t n_trained)
+{
+    buf_addf(&text, "---- row %" PRIu64 ", document %" PRIu64, row, d->index);
+    if (d->part)
+        buf_addf(&text, ", part %" PRIu64, d->part);
+    if (d->id)
+        buf_addf(&text, ", id %s", d->id);
+    if (d->source)
+        buf_addf(&text, ", from %s", d->source);
+    buf_addf(&text, ": %zu tokens, %zu trained\n", d->n_tokens, n_trained);
+}
+
+static int show_document(const struct stream_record *r, size_t i, size_t at, uint64_t row,
+                         struct err *err)
+{
+    const struct stream_document *d = &r->documents[i];
+    struct buf whole = BUF_INIT;
+    size_t n_trained = 0;
+    int status = 0;
+    if (opt.json && tokenizer)
+        status = decode(&whole, r->ids + at, d->n_tokens, err);
+    if (opt.json) {
+        stream_list_document(&text, r, i, at, row, tokenizer ? whole.p : NULL, whole.len);
+    } else {
+        for (size_t t = at; t < at + d->n_tokens; t++)
+            n_trained += r->trained[t];
+        show_title(d, row, n_trained);
+        status = show_text(r->ids + at, r->trained + at, d->n_tokens, err);
+    }
+    buf_release(&whole);
+    return status;
+}
+
+static int show_documents(const struct stream_record *r, uint64_t row, struct err *err)
 {
     size_t at = 0;
     for (size_t i = 0; i < r->n_documents; i++) {
-        stream_list_document(&text, r, i, at, row, NULL, 0);
+        if (show_document(r, i, at, row, err))
+            return err_prefix(err, "record %" PRIu64 ", document %zu", row, i);
         at += r->documents[i].n_tokens;
         if (text.len >= FLUSH_AT)
             flush();
     }
+    return 0;
+}
+
+/* Ids of another tokenizer would give another text. */
+static int check_tokenizer(const struct stream_reader *r, const char *path, struct err *err)
+{
+    const char *of_stream = stream_reader_header(r)->tokenizer;
+    char of_model[HASH_HEX];
+    tokenizer_hash(tokenizer, of_model);
+    if (*of_stream && strcmp(of_stream, of_model) != 0)
+        return err_set(err, "%s: its tokens are of another tokenizer (%s) than the model (%s)",
+                       path ? path : "stdin", of_stream, of_model);
+    return 0;
 }
 
 static void show_header(const struct stream_reader *r)
@@ -84,7 +170,8 @@ static int dump_records(struct stream_reader *r, struct stream_stats *stats, str
 {
     struct stream_record record;
     uint64_t segment = 0, row = 0;
-    bool headers = !opt.json && !opt.stats && !opt.check && !opt.hash;
+    bool documents = opt.json || opt.model;
+    bool headers = !documents && !opt.stats && !opt.check && !opt.hash;
     int status;
     stream_record_init(&record);
     if (headers)
@@ -93,9 +180,11 @@ static int dump_records(struct stream_reader *r, struct stream_stats *stats, str
         if (headers && stream_reader_segment(r) != segment)
             show_header(r);
         segment = stream_reader_segment(r);
-        if (opt.json)
-            show_documents(&record, row);
-        else if (!opt.check && !opt.hash)
+        if (documents && show_documents(&record, row, err)) {
+            status = -1;
+            break;
+        }
+        if (!documents && !opt.check && !opt.hash)
             stream_stats_add(stats, stream_reader_header(r), &record);
         row++;
     }
@@ -110,12 +199,14 @@ static int dump_stream(struct input *in, const char *path, struct err *err)
     if (stream_reader_open_input(&r, in, err))
         return -1;
     stream_stats_init(&stats);
-    int status = dump_records(r, &stats, err);
+    int status = opt.model ? check_tokenizer(r, path, err) : 0;
+    if (!status)
+        status = dump_records(r, &stats, err);
     if (!status && opt.hash) {
         char hex[HASH_HEX];
         stream_reader_hash(r, hex);
         show_hash(hex, path);
-    } else if (!status && !opt.json && !opt.check) {
+    } else if (!status && !opt.json && !opt.check && !opt.model) {
         if (!opt.stats)
             buf_addch(&text, '\n');
         stream_stats_list(&stats, &text);
@@ -303,11 +394,15 @@ int main(int argc, char **argv)
     struct err err;
     if (opt.json + opt.stats + opt.check + opt.hash > 1)
         usage_error("only one of --json, --stats, --check and --hash");
+    if (opt.model && opt.stats + opt.check + opt.hash)
+        usage_error("--model shows documents, which --stats, --check and --hash don't");
+    if (opt.model && tokenizer_load(&tokenizer, opt.model, &err))
+        die("%s", err.msg);
     buf_init(&text);
     if (output_open(&out, opt.output, &err))
         die("%s", err.msg);
     for (int i = 0; i < (n ? n : 1); i++) {
-        if (n > 1 && !opt.json && !opt.check && !opt.hash)
+        if (n > 1 && !opt.json && !opt.model && !opt.check && !opt.hash)
             buf_addf(&text, "%s==> %s <==\n", i ? "\n" : "", argv[first + i]);
         if (dump(n ? argv[first + i] : NULL, &err)) {
             flush(); /* what was read before the fault */
@@ -321,5 +416,6 @@ int main(int argc, char **argv)
     if (output_commit(out, &err))
         die("%s", err.msg);
     buf_release(&text);
+    tokenizer_free(tokenizer);
     return failed;
 }

@@ -145,8 +145,11 @@ static void read_inputs(struct corpus *c, char **files, size_t n)
     if (opt.model) {
         struct stream_header h;
         stream_header_init(&h);
-        if (origin_of_model(&h, opt.model, &err))
+        int status = origin_of_model(&h, opt.model, &err);
+        if (status < 0)
             die("%s", err.msg);
+        if (status > 0)
+            warn("%s; the ids are taken to be the model's all the same", err.msg);
         corpus_expect(c, &h);
         stream_header_release(&h);
     }

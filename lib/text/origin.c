@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "formats/gguf.h"
 #include "formats/json.h"
+#include "text/tokenizer.h"
 
 enum { CONFIG_LIMIT = 16 << 20 };
 
@@ -45,7 +46,7 @@ static int read_config(struct stream_header *h, const json_t *config, struct err
                : 0;
 }
 
-/* 1, 0 where the folder has no config.json, -1. */
+/* Leaves h as it is where the folder has no config.json. */
 static int read_folder(struct stream_header *h, const char *model, struct err *err)
 {
     struct buf path = BUF_INIT;
@@ -53,7 +54,7 @@ static int read_folder(struct stream_header *h, const char *model, struct err *e
     buf_addf(&path, "%s/config.json", model);
     if (!access(path.p, F_OK)) {
         json_t *config = json_read_file(path.p, CONFIG_LIMIT, err);
-        status = config ? 1 : -1;
+        status = config ? 0 : -1;
         if (config && read_config(h, config, err))
             status = err_prefix(err, "%s", path.p);
         json_decref(config);
@@ -89,7 +90,28 @@ static int read_gguf(struct stream_header *h, const char *model, struct err *err
     if (!size || size > UINT32_MAX)
         return err_set(err, "%s: has neither token_embd.weight nor a list of tokens", model);
     h->vocab_size = (uint32_t)size;
-    return 1;
+    return 0;
+}
+
+/* What the tokenizer knows, where the model didn't say. 1 if it can't be read. */
+static int add_tokenizer(struct stream_header *h, const char *model, struct err *err)
+{
+    struct tokenizer *t;
+    int exists = tokenizer_exists(model, err);
+    if (exists <= 0)
+        return exists;
+    if (tokenizer_load(&t, model, err))
+        return 1;
+    size_t size = tokenizer_vocab_size(t);
+    tokenizer_hash(t, h->tokenizer);
+    if (!h->vocab_size && size <= UINT32_MAX)
+        h->vocab_size = (uint32_t)size;
+    if (h->bos < 0)
+        h->bos = tokenizer_bos(t);
+    if (h->eos < 0)
+        h->eos = tokenizer_eos(t);
+    tokenizer_free(t);
+    return 0;
 }
 
 int origin_of_model(struct stream_header *h, const char *model, struct err *err)
@@ -97,14 +119,19 @@ int origin_of_model(struct stream_header *h, const char *model, struct err *err)
     struct stat st;
     if (stat(model, &st))
         return err_errno(err, "%s", model);
-    int known = S_ISDIR(st.st_mode) ? read_folder(h, model, err) : read_gguf(h, model, err);
-    if (known < 0)
+    int status = S_ISDIR(st.st_mode) ? read_folder(h, model, err) : read_gguf(h, model, err);
+    if (!status)
+        status = add_tokenizer(h, model, err);
+    if (status < 0)
         return -1;
-    if (!known)
-        return err_set(err, "%s: has no config.json", model);
+    if (!h->vocab_size)
+        return status
+                   ? -1
+                   : err_set(err, "%s: has neither config.json nor a tokenizer, so it is no model",
+                             model);
     if (h->bos >= h->vocab_size || h->eos >= h->vocab_size)
         return err_set(
             err, "%s: bos %" PRId64 " or eos %" PRId64 " is outside its vocabulary of %" PRIu32,
             model, h->bos, h->eos, h->vocab_size);
-    return 0;
+    return status;
 }

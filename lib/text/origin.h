@@ -9,8 +9,11 @@
 
 /*
  * Fills the tokenizer's hash, vocab_size, bos and eos of h from a model: a folder with config.json,
- * a tokenizer or both, or a .gguf file. A model without a tokenizer has the hash "". No weights are
- * read. vocab_size is the model's, the number of rows of its embedding, where it says one.
+ * a tokenizer or both, or a .gguf file. No weights are read. vocab_size is the model's, the rows of
+ * its embedding, or else the tokenizer's; so are bos and eos.
+ *
+ * A model without a tokenizer has the hash "". Returns 1 for one whose tokenizer cannot be read,
+ * with the reason in err: its ids are still ids, whoever made them.
  */
 int origin_of_model(struct stream_header *h, const char *model, struct err *err);
 

@@ -66,6 +66,18 @@ xz -c s.ft >s.xz
 is 'a hash of the records only' "$(ft-dump --hash s.xz | cut -c1-32)" "$(ft-dump --hash s.ft | cut -c1-32)"
 ft-dump -o out.gz --json s.ft && gzip -dc out.gz | cmp -s - want; result $? 'into a compressed file'
 
+# Documents as text: "The quick brown fox", the last two words trained; then a stream of another tokenizer.
+bpe=$SRCDIR/tests/data/tokenizer/tiny_bpe
+echo '{"ids":[54,74,71,223,435,275,77,306,290,89,80,286,81,90],"trained":[0,0,0,0,0,0,0,1,1,1,1,1,1,1],"id":"fox"}' |
+    ft-pack -m "$bpe" -o text.ft 2>/dev/null
+is 'as text' "$(ft-dump -m "$bpe" text.ft)" '---- row 0, document 0, id fox: 14 tokens, 7 trained
+The quick⟦ brown fox⟧'
+ft-dump --json -m "$bpe" text.ft | grep -q '"text":"The quick brown fox"}$'; result $? 'text in JSON'
+fails 'a model without a tokenizer' 'model' ft-dump -m model s.ft
+hash=$(ft-dump text.ft | sed -n 's/^tokenizer  *//p')
+LC_ALL=C sed "s/$hash/0123456789abcdef0123456789abcdef/" text.ft >other.ft
+fails 'of another tokenizer' 'other.ft: its tokens are of another tokenizer' ft-dump -m "$bpe" other.ft
+
 # Models.
 for m in llama llama_bf16; do
     [ -d "$models/$m" ] || continue

@@ -122,7 +122,7 @@ bad 'weight' '{"ids":[1,2],"weight":-1}' '"weight" is no number of 0 or more'
 bad 'bytes' '{"ids":[1,2],"bytes":-1}' '"bytes" is no number of bytes'
 fails 'no model' 1 'ids.jsonl: JSON Lines of ids need -m MODEL' ft-pack -o x.ft ids.jsonl
 fails 'no such model' 1 'nowhere: No such file' ft-pack -m nowhere -o x.ft ids.jsonl
-fails 'a folder that is no model' 1 'empty: has no config.json' ft-pack -m empty -o x.ft ids.jsonl
+fails 'a folder that is no model' 1 'empty: has neither config.json nor a tokenizer' ft-pack -m empty -o x.ft ids.jsonl
 fails 'a file that is no model' 1 'ids.jsonl: ' ft-pack -m ids.jsonl -o x.ft ids.jsonl
 fails 'a shard' 1 'a.ft: is packed already' ft-pack -o x.ft a.ft
 fails 'an empty input' 1 'stdin: is empty' pack -o x.ft /dev/stdin </dev/null
