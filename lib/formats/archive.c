@@ -261,8 +261,9 @@ ssize_t input_read(struct input *in, void *p, size_t n, struct err *err)
         return -1;
     if (n > in->len)
         n = in->len;
-    if (n)
-        memcpy(p, in->p, n);
+    if (!n)
+        return 0;
+    memcpy(p, in->p, n);
     in->p += n;
     in->len -= n;
     return (ssize_t)n;

@@ -107,7 +107,7 @@ struct value call_builtin(struct render *r, const struct builtin *f, struct valu
     }
     if (any) {
         rest = *args;
-        rest.items += used;
+        rest.items = args->n ? args->items + used : NULL;
         rest.n -= used;
     } else if (used < args->n) {
         template_fail(&r->l, "%s: takes %zu arguments but %zu were given", f->name, n,

@@ -26,7 +26,7 @@ void text_builder_clear(struct text_builder *b)
 static uint32_t *map_room(struct text_builder *b, size_t extra)
 {
     size_t n = b->text.len;
-    if (b->cap - n < extra) {
+    if (!b->map || b->cap - n < extra) {
         b->cap = n + n / 2 + extra + 256;
         b->map = xreallocarray(b->map, b->cap, sizeof *b->map);
     }
