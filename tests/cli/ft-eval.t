@@ -1,0 +1,220 @@
+#!/usr/bin/perl
+# ft-eval as a user types it: PyTorch's losses on the reference models, documents as they were in,
+# adapters, and what it refuses.
+use strict;
+use warnings;
+use File::Temp qw(tempdir);
+use JSON::PP;
+
+my $models = "$ENV{SRCDIR}/tests/data/models";
+my $dir = tempdir('ft-eval.XXXXXX', TMPDIR => 1, CLEANUP => 1);
+chdir $dir or die "$dir: $!\n";
+my ($count, $failures) = (0, 0);
+
+sub ok {
+    my ($good, $name, @notes) = @_;
+    $count++;
+    $failures++ unless $good;
+    print $good ? 'ok' : 'not ok', " $count - $name\n";
+    print map { "#   $_\n" } @notes unless $good;
+    return $good;
+}
+
+sub is {
+    my ($got, $want, $name) = @_;
+    return ok($got eq $want, $name, "got  $got", "want $want");
+}
+
+sub near {
+    my ($got, $want, $relative, $name) = @_;
+    return ok(defined $got && abs($got - $want) <= $relative * abs $want, $name, 'got  ' . ($got // 'null'), "want $want");
+}
+
+sub slurp {
+    my ($path) = @_;
+    open my $in, '<:raw', $path or die "$path: $!\n";
+    local $/;
+    return scalar(<$in>) // '';
+}
+
+sub spew {
+    my ($path, @text) = @_;
+    open my $out, '>:raw', $path or die "$path: $!\n";
+    print $out @text;
+    close $out or die "$path: $!\n";
+}
+
+# Runs a shell command, stderr in the file err: stdout, or in a list stdout and the exit status.
+sub run {
+    my ($command) = @_;
+    my $text = `$command 2>err`;
+    return wantarray ? ($text, $? >> 8) : $text;
+}
+
+sub evaluate { return decode_json(run("ft-eval @_") || 'null') // {} }
+sub lines { return map { decode_json($_) } split /\n/, run("ft-eval @_") }
+
+# Exit 1 and one line with the text in it.
+sub refuses {
+    my ($name, $text, $command) = @_;
+    my ($out, $status) = run($command);
+    my $said = slurp('err');
+    ok($status == 1 && $said =~ /^ft-eval: [^\n]*\Q$text\E[^\n]*\n\z/ && $out eq '', $name, "status $status", split /\n/, $said);
+}
+
+sub make_ids {
+    my ($path, @documents) = @_;
+    spew($path, map { encode_json($_) . "\n" } @documents);
+}
+
+# A tensor of floats.
+sub tensor {
+    my ($path, $name) = @_;
+    my $bytes = slurp($path);
+    my $length = unpack 'Q<', $bytes;
+    my ($start, $end) = @{decode_json(substr $bytes, 8, $length)->{$name}{data_offsets}};
+    return unpack 'f<*', substr $bytes, 8 + $length + $start, $end - $start;
+}
+
+# The reference models.
+my %documents;
+for my $name (sort map { m{/(\w+)/inputs\.json} } glob "$models/*/inputs.json") {
+    my $inputs = decode_json(slurp("$models/$name/inputs.json"));
+    my $want = decode_json(slurp("$models/$name/expected.json"));
+    my @documents = map { {id => "d$_", ids => $inputs->{documents}[$_], trained => $inputs->{trained}[$_]} } 0 .. $#{$inputs->{documents}};
+    $documents{$name} = \@documents;
+    make_ids("$name.jsonl", @documents);
+    run("ft-pack -m $models/$name --length 64 --seed 3 -o $name.ft $name.jsonl");
+    my $got = evaluate("-m $models/$name $name.ft");
+    near($got->{nll}, $want->{total_nll}, 1e-5, "$name: nll");
+    is($got->{tokens} // '', $want->{tokens}, "$name: tokens");
+    near($got->{ppl}, $want->{perplexity}, 1e-4, "$name: perplexity");
+    my @got = lines("-m $models/$name --per-token $name.ft");
+    is(join(' ', map { $_->{id} } @got), 'd0 d1 d2', "$name: documents in the order of the input");
+    my ($worst, $wrong) = (0, 0);
+    for my $i (0 .. $#got) {
+        my @want = tensor("$models/$name/expected.safetensors", "logprob.$i");
+        my ($first, @logprobs) = @{$got[$i]{logprobs}};
+        $wrong++ if defined $first || @logprobs != @want || $got[$i]{tokens} != $want->{documents}[$i]{tokens};
+        for (0 .. $#want) {
+            my $difference = abs($logprobs[$_] - $want[$_]);
+            $worst = $difference if $difference > $worst;
+        }
+    }
+    ok(!$wrong && $worst <= 5e-5, "$name: log p of every token", "largest difference $worst", "$wrong documents of another shape");
+}
+
+my $model = "$models/llama";
+my @documents = @{$documents{llama}};
+
+# The fields of the summary follow from those of the documents.
+{
+    my $sum = evaluate("-m $model llama.ft");
+    my @lines = lines("-m $model --per-document llama.ft");
+    my ($n, $nll, $squares) = (0, 0, 0);
+    $n += $_->{tokens}, $nll += $_->{nll} for @lines;
+    $squares += ($_->{nll} - $nll / $n * $_->{tokens})**2 for @lines;
+    near($sum->{mean_nll}, $nll / $n, 1e-12, 'the mean');
+    near($sum->{stderr}, sqrt(@lines / (@lines - 1) * $squares) / $n, 1e-9, 'the standard error, by document');
+    is($sum->{documents}, 3, 'number of documents');
+    ok(exists $sum->{bits_per_byte} && !defined $sum->{bits_per_byte}, 'no bits per byte where the bytes are unknown');
+    near($lines[1]{mean_nll}, $lines[1]{nll} / $lines[1]{tokens}, 1e-12, 'the mean of a document');
+    make_ids('bytes.jsonl', map { {%{$documents[$_]}, bytes => 100 * $_ + 50} } 0 .. 2);
+    run("ft-pack -m $model -o bytes.ft bytes.jsonl");
+    $sum = evaluate("-m $model bytes.ft");
+    near($sum->{bits_per_byte}, $nll / log(2) / 450, 1e-9, 'bits per byte');
+    is($sum->{text_bytes}, 450, 'bytes');
+    make_ids('one.jsonl', {%{$documents[2]}, source => 'book'});
+    run("ft-pack -m $model -o one.ft one.jsonl");
+    ok(!defined evaluate("-m $model one.ft")->{stderr}, 'one document has no standard error');
+    is((lines("-m $model --per-document one.ft"))[0]{source} // '', 'book', 'the source');
+}
+
+# How the stream comes changes nothing.
+{
+    my $want = run("ft-eval -m $model --per-token llama.ft");
+    is(scalar run("ft-eval -m $model --per-token --threads 1 llama.ft"), $want, 'the same bytes with one thread');
+    is(scalar run("ft-eval -m $model --per-token --threads 3 llama.ft"), $want, 'the same bytes with three');
+    is(scalar run("cat llama.ft | ft-eval -m $model --per-token"), $want, 'the same bytes from a pipe');
+    is(scalar run("gzip -c llama.ft | ft-eval -m $model --per-token -"), $want, 'the same bytes compressed');
+    run("ft-eval -m $model --per-token -o out.jsonl llama.ft");
+    is(slurp('out.jsonl'), $want, 'the same bytes in a file');
+    my $all = run("ft-eval -m $model --per-document --batch-tokens 1 llama.ft");
+    my @apart = map { decode_json($_)->{nll} } split /\n/, $all;
+    my @together = map { $_->{nll} } lines("-m $model --per-document llama.ft");
+    ok(!(grep { abs($apart[$_] - $together[$_]) > 1e-5 * $together[$_] } 0 .. 2), 'documents one by one', "@apart", "@together");
+    my @twice = lines("-m $model --per-document llama.ft llama.ft");
+    is(join(' ', map { $_->{id} } @twice), 'd0 d1 d2 d0 d1 d2', 'two files are one input');
+    @twice = map { decode_json($_)->{id} } split /\n/, run("cat llama.ft llama.ft | ft-eval -m $model --per-document");
+    is("@twice", 'd0 d1 d2 d0 d1 d2', 'and so is their concatenation');
+}
+
+# Parts of a document are joined.
+{
+    make_ids('long.jsonl', map { {id => "d$_", ids => $documents[$_]{ids}} } 0 .. 2);
+    run("ft-pack -m $model --length 16 --seed 5 -o long.ft long.jsonl");
+    my @got = lines("-m $model --per-token long.ft");
+    is(join(' ', map { "$_->{id}:" . @{$_->{logprobs}} . ":$_->{tokens}" } @got), 'd0:7:6 d1:23:22 d2:41:40', 'parts are one document again');
+    ok(!(grep { my $d = $_; grep { !defined $d->{logprobs}[$_] } 1 .. $#{$d->{logprobs}} } @got), 'with every log p but the first');
+    is(evaluate("-m $model long.ft")->{documents}, 3, 'and count as one');
+    my @trained = ((0) x 31, (1) x 10);
+    make_ids('late.jsonl', {id => 'late', ids => $documents[2]{ids}, trained => \@trained});
+    run("ft-pack -m $model --length 16 -o late.ft late.jsonl");
+    @got = lines("-m $model --per-document late.ft");
+    is(join(' ', map { "$_->{id}:$_->{part}:$_->{tokens}" } @got), 'late:2:10', 'a missing first part is told');
+}
+
+# Adapters.
+{
+    my $lora = "$model/lora";
+    my $want = decode_json(slurp("$lora/expected.json"));
+    my $base = evaluate("-m $model llama.ft")->{mean_nll};
+    my $initial = evaluate("-m $model -a $lora/initial llama.ft")->{mean_nll};
+    my $after = evaluate("-m $model -a $lora/after3/ llama.ft")->{mean_nll};
+    near($initial, $want->{losses}[0], 1e-5, 'with an adapter');
+    near($after, $want->{loss_after}, 1e-5, 'with the one that was trained');
+    ok(abs($base - $initial) > 0.01, 'it does change the loss');
+    near(evaluate("-m $model -a $lora/initial:0.25 -a $lora/initial:0.75 llama.ft")->{mean_nll}, $initial, 1e-6, 'weights add up');
+    near(evaluate("-m $model -a $lora/after3 -a $lora/initial:1 -a $lora/initial:-1 llama.ft")->{mean_nll}, $after, 1e-6, 'and subtract');
+    near(evaluate("-m $model -a $lora/initial:0 llama.ft")->{mean_nll}, $base, 1e-6, 'weight 0 is the base');
+}
+
+# Wrong input.
+{
+    my $bytes = slurp('llama.ft');
+    my $bad = 0;
+    for my $at (map { int(length($bytes) * $_ / 50) } 0 .. 49) {
+        spew('cut.ft', substr $bytes, 0, $at);
+        my ($out, $status) = run("ft-eval -m $model cut.ft");
+        $bad++ unless $status == 1 && $out eq '' && slurp('err') =~ /^ft-eval: cut\.ft: [^\n]+\n\z/;
+    }
+    ok(!$bad, 'a shard cut off at 50 places is refused', "$bad were not");
+    run("ft-pack -m $models/llama_sharded -o other.ft long.jsonl");
+    refuses('a larger vocabulary', 'other.ft: made for a vocabulary of 320, the model has 288', "ft-eval -m $model other.ft");
+    refuses('a folder as the stream', 'llama', "ft-eval -m $model $model");
+    refuses('no such stream', 'none.ft', "ft-eval -m $model none.ft");
+    refuses('an empty input', 'stdin', "ft-eval -m $model </dev/null");
+    refuses('text as the stream', 'llama.jsonl', "ft-eval -m $model llama.jsonl");
+    refuses('no such model', 'none', 'ft-eval -m none llama.ft');
+    refuses('no such adapter', 'none', "ft-eval -m $model -a none llama.ft");
+    refuses("another model's adapter", 'llama3rope', "ft-eval -m $model -a $models/llama3rope/lora/initial llama.ft");
+    refuses('a full disk', 'No space left', "ft-eval -m $model llama.ft >/dev/full") if -e '/dev/full';
+    refuses('a full disk, line by line', 'No space left', "ft-eval -m $model --per-token llama.ft >/dev/full") if -e '/dev/full';
+    refuses('a closed stdout', 'stdout', "ft-eval -m $model llama.ft >&-");
+    refuses('an output in no folder', 'nowhere', "ft-eval -m $model -o nowhere/x llama.ft");
+    my (undef, $status) = run('ft-eval llama.ft');
+    is($status, 2, 'no model is wrong usage');
+    my $half = slurp("$model/model.safetensors");
+    mkdir 'half';
+    spew('half/config.json', slurp("$model/config.json"));
+    $bad = 0;
+    for my $at (map { int(length($half) * $_ / 50) } 0 .. 49) {
+        spew('half/model.safetensors', substr $half, 0, $at);
+        my ($out, $ended) = run('ft-eval -m half llama.ft');
+        $bad++ unless $ended == 1 && $out eq '' && slurp('err') =~ /^ft-eval: half[^\n]+\n\z/;
+    }
+    ok(!$bad, 'a model cut off at 50 places is refused', "$bad were not");
+}
+
+print "1..$count\n";
+exit($failures ? 1 : 0);
