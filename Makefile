@@ -105,7 +105,7 @@ check-long: all unit-tests
 # The instrumented builds live in folders of their own.
 CLANG = clang
 sanitize:
-	$(MAKE) -f $(srcdir)/Makefile B=$B/asan CC=$(CLANG) LDFLAGS=-fsanitize=address,undefined \
+	LSAN_OPTIONS=suppressions=$(abspath $(srcdir))/tests/leaks.supp:print_suppressions=0 $(MAKE) -f $(srcdir)/Makefile B=$B/asan CC=$(CLANG) LDFLAGS=-fsanitize=address,undefined \
 		CFLAGS='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined' check
 
 # A fuzzer starts from the seeds in tests/fuzz/NAME/, keeps what it finds under $B/fuzz/corpus/NAME
