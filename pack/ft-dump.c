@@ -53,9 +53,19 @@ static struct output *out;
 static struct buf text;             /* what waits to be written */
 static struct tokenizer *tokenizer; /* of --model */
 
+/* Names and texts may hold anything; a terminal is not to be told what to do by them. */
+static void tame(struct buf *b)
+{
+    for (size_t i = 0; i < b->len; i++)
+        if (((unsigned char)b->p[i] < ' ' && b->p[i] != '\n' && b->p[i] != '\t') || b->p[i] == 0x7f)
+            b->p[i] = '?';
+}
+
 static void flush(void)
 {
     struct err err;
+    if (!opt.json)
+        tame(&text);
     if (output_write(out, text.p, text.len, &err))
         die("%s", err.msg);
     buf_clear(&text);
@@ -101,15 +111,21 @@ static int show_text(const uint32_t *ids, const uint8_t *trained, size_t n, stru
     return status;
 }
 
+static void show_name(const char *what, const char *name)
+{
+    if (!name)
+        return;
+    buf_addstr(&text, what);
+    json_add_string(&text, name, strlen(name));
+}
+
 static void show_title(const struct stream_document *d, uint64_t row, size_t n_trained)
 {
     buf_addf(&text, "---- row %" PRIu64 ", document %" PRIu64, row, d->index);
     if (d->part)
         buf_addf(&text, ", part %" PRIu64, d->part);
-    if (d->id)
-        buf_addf(&text, ", id %s", d->id);
-    if (d->source)
-        buf_addf(&text, ", from %s", d->source);
+    show_name(", id ", d->id);
+    show_name(", from ", d->source);
     buf_addf(&text, ": %zu tokens, %zu trained\n", d->n_tokens, n_trained);
 }
 
@@ -355,7 +371,7 @@ static bool is_safetensors(const char *path)
     size_t n = f ? fread(p, 1, sizeof p, f) : 0;
     if (f)
         fclose(f);
-    return n == sizeof p && p[8] == '{' && !p[5] && !p[6] && !p[7];
+    return n == sizeof p && p[8] == '{' && !p[5] && !p[6] && !p[7] && memcmp(p, "GGUF", 4) != 0;
 }
 
 static int dump_other(const char *path, struct err *err)

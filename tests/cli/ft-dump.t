@@ -70,13 +70,16 @@ ft-dump -o out.gz --json s.ft && gzip -dc out.gz | cmp -s - want; result $? 'int
 bpe=$SRCDIR/tests/data/tokenizer/tiny_bpe
 echo '{"ids":[54,74,71,223,435,275,77,306,290,89,80,286,81,90],"trained":[0,0,0,0,0,0,0,1,1,1,1,1,1,1],"id":"fox"}' |
     ft-pack -m "$bpe" -o text.ft 2>/dev/null
-is 'as text' "$(ft-dump -m "$bpe" text.ft)" '---- row 0, document 0, id fox: 14 tokens, 7 trained
+is 'as text' "$(ft-dump -m "$bpe" text.ft)" '---- row 0, document 0, id "fox": 14 tokens, 7 trained
 The quick⟦ brown fox⟧'
 ft-dump --json -m "$bpe" text.ft | grep -q '"text":"The quick brown fox"}$'; result $? 'text in JSON'
 fails 'a model without a tokenizer' 'model' ft-dump -m model s.ft
 hash=$(ft-dump text.ft | sed -n 's/^tokenizer  *//p')
 LC_ALL=C sed "s/$hash/0123456789abcdef0123456789abcdef/" text.ft >other.ft
 fails 'of another tokenizer' 'other.ft: its tokens are of another tokenizer' ft-dump -m "$bpe" other.ft
+
+printf '%s\n' '{"ids":[1,2],"id":"\u001b[31mred\u0007\nx"}' | ft-pack -m model -o esc.ft 2>/dev/null
+is 'no control characters in text' "$(ft-dump -m "$bpe" esc.ft | LC_ALL=C tr -d '\n\040-\176\200-\377')" ''
 
 # Models.
 for m in llama llama_bf16; do
