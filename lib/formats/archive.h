@@ -21,7 +21,8 @@ struct input;
 
 int input_open(struct input **in, const char *path, struct err *err);
 /* An input over bytes in memory (not copied), for members of archives and tests. */
-int input_open_memory(struct input **in, const char *name, const void *p, size_t len, struct err *err);
+int input_open_memory(struct input **in, const char *name, const void *p, size_t len,
+                      struct err *err);
 /* Up to n bytes; fewer only when that is what has arrived. 0 at the end, -1 on failure. */
 ssize_t input_read(struct input *in, void *p, size_t n, struct err *err);
 /* The next byte, which stays there: 1, 0 at the end, -1. */
@@ -45,5 +46,49 @@ int output_write(struct output *out, const void *p, size_t len, struct err *err)
 int output_flush(struct output *out, struct err *err);
 int output_commit(struct output *out, struct err *err); /* frees out, also on failure */
 void output_abandon(struct output *out);                /* frees out; NULL is allowed */
+
+/*
+ * The members of an archive, one after the other: zip, 7z, rar, cab, ar (also .deb), cpio and tar,
+ * tar also compressed. A single compressed file is an archive of one member without a name. Nothing
+ * is ever written to a disk. A damaged zip member doesn't hide those behind it.
+ */
+enum archive_kind {
+    ARCHIVE_NONE,
+    ARCHIVE_ZIP,
+    ARCHIVE_7Z,
+    ARCHIVE_RAR,
+    ARCHIVE_CAB,
+    ARCHIVE_AR,
+    ARCHIVE_CPIO,
+    ARCHIVE_TAR,
+    ARCHIVE_COMPRESSED, /* what is inside shows when it is opened: a tar or a single file */
+};
+enum { ARCHIVE_SNIFF = 512 }; /* bytes that archive_sniff can use */
+
+/* By the first bytes; fewer than ARCHIVE_SNIFF may miss a tar. */
+enum archive_kind archive_sniff(const void *head, size_t len);
+/* True for kinds that have their table at the end, so that a pipe has to be stored before. */
+bool archive_kind_seeks(enum archive_kind kind);
+
+struct members;
+
+/* What a stream of bytes is read with: up to n bytes, 0 at the end, -1 with a message. */
+typedef ssize_t members_source(void *arg, void *p, size_t n, struct err *err);
+
+/* An archive in memory (a mapped file, a member of another archive), which must outlive m. */
+int members_open_memory(struct members **m, enum archive_kind kind, const void *p, size_t len,
+                        struct err *err);
+int members_open_stream(struct members **m, enum archive_kind kind, members_source *source,
+                        void *arg, struct err *err);
+/* The next regular file: 1, 0 at the end, -1 when the archive cannot be read any further. */
+int members_next(struct members *m, struct err *err);
+/* Path as stored, in UTF-8 or, failing that, the bytes that stand there; "" for a single compressed
+ * file. */
+const char *members_name(const struct members *m);
+/* Up to n bytes of the member's content; 0 at its end, -1 when it is damaged. */
+ssize_t members_read(struct members *m, void *p, size_t n, struct err *err);
+/* Bytes of the archive that have been used so far. */
+uint64_t members_consumed(const struct members *m);
+void members_close(struct members *m); /* NULL is allowed */
 
 #endif
