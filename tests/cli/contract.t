@@ -22,7 +22,7 @@ chdir $dir or die "$dir: $!\n";
 # folder: a folder is no wrong input.
 # empty: an empty standard input is no error.
 my %programs = (
-    'ft-text'  => {args => [], input => 'text', stdout => 1, empty => 1, folder => 1},
+    'ft-text'  => {args => [], input => 'text', stdout => 1, folder => 1},
     'ft-tok'   => {args => ['-m', $tokenizer], input => 'documents', stdout => 1},
     'ft-pack'  => {args => ['-m', $model], input => 'ids', stdout => 1},
     'ft-dump'  => {args => [], input => 'shard', stdout => 1, cut => 1},
