@@ -132,6 +132,29 @@ if [ -c /dev/full ]; then
     fails 'a full device' 1 'No space left' sh -c 'ft-pack -m model ids.jsonl >/dev/full'
 fi
 
+# Token streams.
+stream=$SRCDIR/tests/fuzz/stream/tokens.ft
+size=$(wc -c <"$stream")
+ft-pack -o y.ft "$stream" 2>/dev/null; result $? 'a token stream'
+is 'its documents' "$(json y.ft | sed 's/.*"ids"/"ids"/')" '"ids":[1,258,3],"trained":[0,1,1]}
+"ids":[1,258],"trained":[0,1]}'
+cp y.ft x.ft
+dd if="$stream" bs=1 2>/dev/null | ft-pack -o y.ft 2>/dev/null; same 'a byte at a time'
+cat "$stream" "$stream" | ft-pack -o x.ft 2>/dev/null; ft-pack -o y.ft "$stream" - <"$stream" 2>/dev/null
+same 'joined by cat or by ft-pack'
+is 'joined: twice the documents' "$(ft-dump --stats x.ft | sed -n 2p)" 'documents       4'
+is 'joined: provenance once' "$(ft-dump x.ft | grep -c 'ft-pack')" 1
+rm -f x.ft
+whole=0
+for i in $(seq 0 $((size - 1))); do
+    head -c "$i" "$stream" | ft-pack -o x.ft 2>err && whole=$((whole + 1))
+    grep -q '^ft-pack: stdin: ' err && [ "$(wc -l <err)" -eq 1 ] && [ ! -e x.ft ] || whole=$((whole + 1))
+done
+is 'cut at every byte: an error in one line, no output' "$whole" 0
+fails 'of another vocabulary' 1 'ids[1] is 258, but the vocabulary has 100' pack -o x.ft "$stream"
+sh -c 'ulimit -f 1; ft-pack -m model --length 16 -o x.ft many.jsonl many.jsonl; exit $?' >/dev/null 2>&1
+[ $? -ne 0 ] && [ -z "$(ls x.ft* 2>/dev/null)" ]; result $? 'a file that may not grow: no half one is left'
+
 # Usage.
 fails 'split without a name' 2 "'=0.1' is not NAME=SHARE" pack --split =0.1 -o x.ft ids.jsonl
 fails 'split of nothing' 2 "'held=0' is not NAME=SHARE" pack --split held=0 -o x.ft ids.jsonl

@@ -533,6 +533,58 @@ static void test_same_however_it_comes(void)
     free(p);
 }
 
+/* Larger than any buffer: a long document whose mask changes at every token, and many short ones.
+ */
+static void test_large(void)
+{
+    enum { LONG = 1000000, MANY = 100000 };
+    struct err err = {""};
+    struct stream_header h;
+    struct stream_writer *w;
+    struct stream_reader *r;
+    struct stream_record record, back;
+    const char *path = in_directory("large.ft");
+    uint32_t *ids = xreallocarray(NULL, LONG, sizeof *ids);
+    uint8_t *trained = xmalloc(LONG);
+    for (size_t i = 0; i < LONG; i++) {
+        ids[i] = (uint32_t)(i * 2654435761 % 70000);
+        trained[i] = i % 2;
+    }
+    header_for(&h, STREAM_SHARD, 70000);
+    h.length = LONG;
+    stream_record_init(&record);
+    stream_record_init(&back);
+    bool ok = !stream_writer_open(&w, path, &h, &err);
+    struct stream_document d = document("long", NULL, 1);
+    stream_record_add(&record, ids, trained, LONG, &d);
+    ok = ok && !stream_write(w, &record, &err);
+    stream_record_clear(&record);
+    for (uint64_t i = 0; i < MANY; i++) {
+        char id[24];
+        snprintf(id, sizeof id, "document %" PRIu64, i);
+        d = document(id, NULL, 1);
+        d.index = i;
+        stream_record_add(&record, ids + i, NULL, 1 + i % 5, &d);
+    }
+    ok = ok && !stream_write(w, &record, &err) && !stream_writer_finish(w, &err);
+    tap_ok(ok, "large: written %s", err.msg);
+    tap_ok(!stream_reader_open(&r, path, &err) && stream_read(r, &back, &err) == 1 &&
+               back.n == LONG && !memcmp(back.ids, ids, LONG * sizeof *ids) &&
+               !memcmp(back.trained, trained, LONG),
+           "large: a million tokens");
+    tap_ok(stream_read(r, &back, &err) == 1 && back.n == record.n && back.n_documents == MANY &&
+               !memcmp(back.ids, record.ids, record.n * sizeof *ids) &&
+               !strcmp(back.documents[MANY - 1].id, "document 99999"),
+           "large: a hundred thousand documents in a row");
+    tap_ok(stream_read(r, &back, &err) == 0, "large: a clean end");
+    stream_reader_close(r);
+    stream_record_release(&record);
+    stream_record_release(&back);
+    stream_header_release(&h);
+    free(ids);
+    free(trained);
+}
+
 static void refuse(const char *name, struct stream_writer *w, const struct stream_record *r,
                    const char *want)
 {
@@ -603,6 +655,7 @@ int main(void)
     test_other_bytes();
     test_concatenation();
     test_same_however_it_comes();
+    test_large();
     test_writer_refuses();
     char command[64];
     snprintf(command, sizeof command, "rm -rf %s", directory);
