@@ -88,10 +88,12 @@ bench_eval() {
     ft-pack -m "$model" --length 512 "$work/ids.jsonl" -o "$work/rows.ft" 2>/dev/null
     printf '\nScoring 8 documents of 512 tokens (ft-eval with loading, the others without)\n'
     row '' tokens/s '' perplexity
-    local program start line
-    start=$(date +%s.%N)
-    line=$(ft-eval -m "$model" "$work/rows.ft")
-    row ft-eval "$(per_second 4096 "$start" "$(date +%s.%N)")" '' "$(echo "$line" | field ppl | cut -c 1-9)"
+    local backend program start line
+    for backend in ${BACKENDS:-fp32 auto}; do
+        start=$(date +%s.%N)
+        line=$(ft-eval -m "$model" --backend "$backend" "$work/rows.ft")
+        row "ft-eval, $backend" "$(per_second 4096 "$start" "$(date +%s.%N)")" '' "$(echo "$line" | field ppl | cut -c 1-11)"
+    done
     for program in float32 bfloat16; do
         line=$("$python" "$here/peer_eval.py" "$program" "$work/hf" "$work/ids.jsonl" 2>/dev/null)
         row "transformers, $program" "$(echo "$line" | field tok_per_s)" '' "$(echo "$line" | field ppl)"
