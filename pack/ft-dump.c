@@ -15,6 +15,7 @@
 #include "formats/model_listing.h"
 #include "formats/stream.h"
 #include "formats/stream_listing.h"
+#include "text/stream_text.h"
 #include "text/tokenizer.h"
 
 static struct {
@@ -78,74 +79,17 @@ static void show_hash(const char *hex, const char *path)
 
 /* ---- streams ---- */
 
-static int decode(struct buf *b, const uint32_t *ids, size_t n, struct err *err)
-{
-    buf_clear(b);
-    return tokenizer_decode(tokenizer, ids, n, false, b, err);
-}
-
-/*
- * The text with marks around what is trained. Each run is what its tokens add to the text before
- * them: decoded alone it could lose a space at its beginning.
- */
-static int show_text(const uint32_t *ids, const uint8_t *trained, size_t n, struct err *err)
-{
-    struct buf whole = BUF_INIT;
-    size_t shown = 0;
-    int status = 0;
-    for (size_t at = 0, end; at < n && !status; at = end) {
-        for (end = at; end < n && trained[end] == trained[at]; end++)
-            ;
-        status = decode(&whole, ids, end, err);
-        if (status || whole.len < shown)
-            shown = whole.len;
-        if (trained[at])
-            buf_addstr(&text, "\u27e6");
-        buf_add(&text, whole.p + shown, whole.len - shown);
-        if (trained[at])
-            buf_addstr(&text, "\u27e7");
-        shown = whole.len;
-    }
-    buf_addch(&text, '\n');
-    buf_release(&whole);
-    return status;
-}
-
-static void show_name(const char *what, const char *name)
-{
-    if (!name)
-        return;
-    buf_addstr(&text, what);
-    json_add_string(&text, name, strlen(name));
-}
-
-static void show_title(const struct stream_document *d, uint64_t row, size_t n_trained)
-{
-    buf_addf(&text, "---- row %" PRIu64 ", document %" PRIu64, row, d->index);
-    if (d->part)
-        buf_addf(&text, ", part %" PRIu64, d->part);
-    show_name(", id ", d->id);
-    show_name(", from ", d->source);
-    buf_addf(&text, ": %zu tokens, %zu trained\n", d->n_tokens, n_trained);
-}
-
 static int show_document(const struct stream_record *r, size_t i, size_t at, uint64_t row,
                          struct err *err)
 {
-    const struct stream_document *d = &r->documents[i];
     struct buf whole = BUF_INIT;
-    size_t n_trained = 0;
     int status = 0;
-    if (opt.json && tokenizer)
-        status = decode(&whole, r->ids + at, d->n_tokens, err);
-    if (opt.json) {
-        stream_list_document(&text, r, i, at, row, tokenizer ? whole.p : NULL, whole.len);
-    } else {
-        for (size_t t = at; t < at + d->n_tokens; t++)
-            n_trained += r->trained[t];
-        show_title(d, row, n_trained);
-        status = show_text(r->ids + at, r->trained + at, d->n_tokens, err);
-    }
+    if (!opt.json)
+        return stream_text_add(&text, tokenizer, r, i, at, row, err);
+    if (tokenizer)
+        status =
+            tokenizer_decode(tokenizer, r->ids + at, r->documents[i].n_tokens, false, &whole, err);
+    stream_list_document(&text, r, i, at, row, tokenizer ? whole.p : NULL, whole.len);
     buf_release(&whole);
     return status;
 }

@@ -372,7 +372,7 @@ int stream_parse_trailer(const msgpack_object *o, const struct stream_segment *s
     if (strcmp(hex, want_hex) != 0)
         return err_set(err, "damaged: the checksum is %s, the trailer says %s", want_hex, hex);
     for (size_t i = 0; i < CHECKSUM; i++) {
-        uint64_t v;
+        uint64_t v = 0;
         if (get_number(&f[i], UINT64_MAX, &v, err))
             return -1;
         if (v != want[i])
