@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
@@ -327,6 +328,8 @@ int main(int argc, char **argv)
     int first = program_start(&program, argc, argv);
     struct corpus corpus;
     size_t n_sides;
+    if (to_stdout(opt.output) && isatty(STDOUT_FILENO))
+        usage_error("a shard is nothing to read on a terminal; give -o FILE or a pipe");
     struct side *sides = make_sides(&n_sides);
     corpus_init(&corpus);
     read_inputs(&corpus, argv + first, (size_t)(argc - first));
