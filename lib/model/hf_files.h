@@ -5,6 +5,7 @@
 #define MODEL_HF_FILES_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/err.h"
 #include "base/outfile.h"
@@ -14,6 +15,10 @@
 /* config.json of a model read from GGUF. NULL where config.json can't express it. The caller
  * decrefs it. */
 json_t *hf_config(const struct model_config *config, const struct gguf *g, struct err *err);
+
+/* tokenizer.json of the vocabulary in the metadata. NULL when it can't be expressed, and with *there
+ * false when there is none. The caller decrefs it. */
+json_t *hf_tokenizer(const struct gguf *g, bool *there, struct err *err);
 
 /* Writes tokenizer.json, tokenizer_config.json, chat_template.jinja and generation_config.json, as
  * far as the metadata has what belongs there. */

@@ -396,22 +396,36 @@ static int write_generation_config(struct outdir *dir, const struct gguf *g,
     return status;
 }
 
+static json_t *make_tokenizer(const struct gguf *g, struct vocabulary *v, bool *there,
+                              struct err *err)
+{
+    struct gguf_string model;
+    *there = gguf_get_string(g, "tokenizer.ggml.model", &model) && !is_text(&model, "no_vocab");
+    if (!*there)
+        return NULL;
+    if (is_text(&model, "gpt2"))
+        return byte_level_tokenizer(g, v, err);
+    if (is_text(&model, "llama"))
+        return sentencepiece_tokenizer(g, v, err);
+    err_set(err, "tokenizer.ggml.model \"%.*s\" is not supported",
+            (int)(model.len < 60 ? model.len : 60), model.p);
+    return NULL;
+}
+
+json_t *hf_tokenizer(const struct gguf *g, bool *there, struct err *err)
+{
+    struct vocabulary v;
+    return make_tokenizer(g, &v, there, err);
+}
+
 int hf_write_tokenizer(struct outdir *dir, const struct gguf *g, struct err *err)
 {
-    struct gguf_string model, template;
+    struct gguf_string template;
     struct vocabulary v;
-    json_t *t;
-    if (!gguf_get_string(g, "tokenizer.ggml.model", &model) || is_text(&model, "no_vocab"))
-        return 0;
-    if (is_text(&model, "gpt2"))
-        t = byte_level_tokenizer(g, &v, err);
-    else if (is_text(&model, "llama"))
-        t = sentencepiece_tokenizer(g, &v, err);
-    else
-        return err_set(err, "tokenizer.ggml.model \"%.*s\" is not supported",
-                       (int)(model.len < 60 ? model.len : 60), model.p);
+    bool there;
+    json_t *t = make_tokenizer(g, &v, &there, err);
     if (!t)
-        return -1;
+        return there ? -1 : 0;
     int status = write_compact(dir, "tokenizer.json", t, err);
     json_decref(t);
     if (status || write_tokenizer_config(dir, g, &v, err) ||
