@@ -28,7 +28,7 @@ __attribute__((unused)) static struct batch fixture_batch(const struct fixture_i
 
 __attribute__((unused)) static bool fixture_exists(const char *dir, const char *name)
 {
-    char path[4096];
+    char path[16384];
     struct stat st;
     snprintf(path, sizeof path, "%s/%s", dir, name);
     return stat(path, &st) == 0;
@@ -36,7 +36,7 @@ __attribute__((unused)) static bool fixture_exists(const char *dir, const char *
 
 __attribute__((unused)) static json_t *fixture_json(const char *dir, const char *name)
 {
-    char path[4096];
+    char path[16384];
     struct err err;
     snprintf(path, sizeof path, "%s/%s", dir, name);
     json_t *v = json_read_file(path, 64 << 20, &err);
@@ -50,7 +50,7 @@ __attribute__((unused)) static json_t *fixture_json(const char *dir, const char 
 __attribute__((unused)) static struct safetensors *fixture_tensors(const char *dir,
                                                                    const char *name)
 {
-    char path[4096];
+    char path[16384];
     struct err err;
     struct safetensors *s;
     snprintf(path, sizeof path, "%s/%s", dir, name);
@@ -111,7 +111,7 @@ __attribute__((unused)) static void fixture_inputs_release(struct fixture_inputs
 __attribute__((unused)) static struct lora *fixture_lora(const char *dir, const char *folder,
                                                          const struct model_config *config)
 {
-    char path[4096];
+    char path[8192];
     struct err err;
     struct tensor_name name;
     snprintf(path, sizeof path, "%s/%s", dir, folder);
