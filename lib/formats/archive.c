@@ -333,6 +333,7 @@ void input_close(struct input *in)
 struct output {
     struct outfile file;
     struct archive *a; /* NULL: not compressed */
+    bool discard;      /* nothing is written any more */
     bool any;          /* something has been written */
     struct err *err;   /* where write_block reports, during a call */
 };
@@ -340,6 +341,8 @@ struct output {
 static la_ssize_t write_block(struct archive *a, void *arg, const void *p, size_t n)
 {
     struct output *out = arg;
+    if (out->discard)
+        return (la_ssize_t)n;
     if (outfile_write(&out->file, p, n, out->err)) {
         archive_set_error(a, errno ? errno : EIO, "%s", strerror(errno));
         return -1;
@@ -441,12 +444,23 @@ int output_flush(struct output *out, struct err *err)
     return 0;
 }
 
-/* libarchive 3.6's lz4 filter crashes when it is closed without data: the frame of nothing, by the
- * "LZ4 Frame Format" (descriptor, end mark, checksum of the content), is written here. */
+/* Ends the compressor without a trace. Only closing it frees all that it has, and the lz4 filter of
+ * libarchive 3.6 crashes when it is closed without data. */
+static void discard(struct output *out)
+{
+    out->discard = true;
+    if (out->a && !out->any)
+        archive_write_data(out->a, "", 1);
+    archive_write_free(out->a);
+    out->a = NULL;
+}
+
+/* For the same reason the frame of nothing, by the "LZ4 Frame Format" (descriptor, end mark,
+ * checksum of the content), is written here. */
 static int write_empty_lz4(struct output *out, struct err *err)
 {
     static const char frame[] = "\x04\x22\x4d\x18\x64\x40\xa7\0\0\0\0\x05\x5d\xcc\x02";
-    archive_write_fail(out->a);
+    discard(out);
     return outfile_write(&out->file, frame, sizeof frame - 1, err);
 }
 
@@ -459,6 +473,8 @@ int output_commit(struct output *out, struct err *err)
         failed = write_empty_lz4(out, err);
     else if (out->a && archive_write_close(out->a) != ARCHIVE_OK)
         failed = *inner.msg ? err_set(err, "%s", inner.msg) : write_fail(out, err);
+    archive_write_free(out->a);
+    out->a = NULL;
     if (!failed)
         failed = outfile_commit(&out->file, err);
     output_abandon(out);
@@ -471,9 +487,7 @@ void output_abandon(struct output *out)
         return;
     struct err ignored;
     out->err = &ignored;
-    if (out->a)
-        archive_write_fail(out->a); /* otherwise free writes what is left */
-    archive_write_free(out->a);
+    discard(out);
     outfile_abandon(&out->file);
     free(out);
 }

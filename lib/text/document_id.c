@@ -58,12 +58,12 @@ bool path_is_hidden(const char *path)
 bool id_matches(const struct string_list *patterns, const char *id)
 {
     for (size_t i = 0; i < patterns->n; i++) {
-        const char *tail = id;
-        do {
+        for (const char *tail = id; tail;) {
             if (fnmatch(patterns->items[i], tail, 0) == 0)
                 return true;
             tail = strchr(tail, '/');
-        } while (tail++);
+            tail = tail ? tail + 1 : NULL;
+        }
     }
     return false;
 }

@@ -59,6 +59,9 @@ struct harvest_sink {
 struct harvest;
 struct harvest *harvest_new(const struct harvest_options *options, const struct harvest_sink *sink);
 int harvest_read(struct harvest *c, const char *operand, struct err *err);
+/* The same with a file's bytes in memory, which isn't written to. */
+int harvest_read_memory(struct harvest *c, const char *name, const void *p, size_t len,
+                        struct err *err);
 const struct harvest_result *harvest_result(const struct harvest *c);
 void harvest_count(struct harvest *c, const char *reason); /* one more was skipped */
 void harvest_free(struct harvest *c);

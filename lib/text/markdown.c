@@ -1,8 +1,7 @@
 #include "text/markdown.h"
 
+#include <stdbool.h>
 #include <string.h>
-
-#include "base/mem.h"
 
 struct line {
     const char *p;
@@ -29,12 +28,6 @@ static size_t run_of(const struct line *line, size_t from, char c)
     while (from + n < line->len && line->p[from + n] == c)
         n++;
     return n;
-}
-
-static void add_heading(struct prose_text *t, struct prose_heading h)
-{
-    ARRAY_GROW(t->headings, t->n_headings, t->headings_cap);
-    t->headings[t->n_headings++] = h;
 }
 
 /* "## Title ##" */
@@ -143,13 +136,14 @@ void markdown_find_headings(struct prose_text *t)
             continue;
         }
         if (hash_heading(&line, at, &h)) {
-            add_heading(t, h);
+            prose_text_add_heading(t, h);
             in_paragraph = has_above = false;
             continue;
         }
         if (has_above && (level = underline_level(&line))) {
-            add_heading(t, (struct prose_heading){above, above + upper.indent, above + upper.len,
-                                                  at + line.len, level});
+            prose_text_add_heading(t,
+                                   (struct prose_heading){above, above + upper.indent,
+                                                          above + upper.len, at + line.len, level});
             in_paragraph = has_above = false;
             continue;
         }

@@ -4,7 +4,7 @@
 #ifndef TEXT_MARKDOWN_H
 #define TEXT_MARKDOWN_H
 
-#include "text/prose.h"
+#include "text/prose_text.h"
 
 /*
  * Fills t->headings from t->text: '#' lines and underlined ones as CommonMark 0.31.2 (sections 4.2

@@ -1,34 +1,17 @@
 #include "text/prose.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "text/prose_table.h"
 
 enum {
     MAX_FRAMES = 32, /* cells, asides and notes inside each other; deeper ones are not set apart */
     MAX_LIST = 16,   /* depth of a list */
-    MAX_COLUMNS = 256,
-    LONG_CELL = 1000, /* bytes: a table with such a cell is layout */
 };
 
 enum block_kind { NO_BLOCK, PARAGRAPH, HEADING, ITEM, PREFORMATTED, TABLE };
-
-struct cell {
-    struct prose_text text;
-    size_t column; /* where it begins; known when the table ends */
-    size_t columns, rows;
-};
-
-struct table {
-    struct cell *cells;
-    size_t n_cells, cells_cap;
-    size_t *rows; /* index of the first cell of each row */
-    size_t n_rows, rows_cap;
-    bool layout;
-    struct table *outer; /* in the same frame */
-};
 
 /* What text is written to: the document, or a cell, an aside or a note. */
 struct frame {
@@ -44,9 +27,9 @@ struct frame {
     int depth;
     char marker[16]; /* not yet written */
     unsigned char width[MAX_LIST + 1];
-    char list[MAX_LIST + 1]; /* what the last item of each depth had: '-', '1', or 0 for none */
-    struct table *table;     /* the innermost */
-    char *label;             /* of a note */
+    char list[MAX_LIST + 1];   /* what the last item of each depth had: '-', '1', or 0 for none */
+    struct prose_table *table; /* the innermost */
+    char *label;               /* of a note */
 };
 
 struct prose {
@@ -56,24 +39,6 @@ struct prose {
     size_t n_frames, frames_cap;
     struct buf open; /* T C A N: tables, cells, asides, notes that are open; small: only counted */
 };
-
-void prose_text_init(struct prose_text *t)
-{
-    *t = (struct prose_text){.text = BUF_INIT};
-}
-
-void prose_text_release(struct prose_text *t)
-{
-    buf_release(&t->text);
-    free(t->headings);
-    prose_text_init(t);
-}
-
-void prose_text_clear(struct prose_text *t)
-{
-    buf_clear(&t->text);
-    t->n_headings = 0;
-}
 
 static struct frame *top(struct prose *w)
 {
@@ -95,21 +60,12 @@ static void push_frame(struct prose *w)
     memset(f->width, 2, sizeof f->width);
 }
 
-static void table_free(struct table *t)
-{
-    for (size_t i = 0; i < t->n_cells; i++)
-        prose_text_release(&t->cells[i].text);
-    free(t->cells);
-    free(t->rows);
-    free(t);
-}
-
 static void pop_frame(struct prose *w)
 {
     struct frame *f = &w->frames[--w->n_frames];
     while (f->table) {
-        struct table *outer = f->table->outer;
-        table_free(f->table);
+        struct prose_table *outer = f->table->outer;
+        prose_table_free(f->table);
         f->table = outer;
     }
     prose_text_release(&f->own);
@@ -140,51 +96,10 @@ void prose_free(struct prose *w)
     free(w);
 }
 
-/* Length of the white space at p: blanks, newlines and no-break spaces. */
-static size_t space_len(const char *p, size_t len)
-{
-    if (!len)
-        return 0;
-    if (*p == ' ' || (*p >= '\t' && *p <= '\r'))
-        return 1;
-    return len >= 2 && !memcmp(p, "\xc2\xa0", 2) ? 2 : 0;
-}
-
-static void trim(const char **p, size_t *len)
-{
-    size_t n;
-    while ((n = space_len(*p, *len))) {
-        *p += n;
-        *len -= n;
-    }
-    for (;;) {
-        if (*len >= 1 && space_len(*p + *len - 1, 1))
-            *len -= 1;
-        else if (*len >= 2 && space_len(*p + *len - 2, 2) == 2)
-            *len -= 2;
-        else
-            break;
-    }
-}
-
 static void add_spaces(struct buf *b, size_t n)
 {
     while (n--)
         buf_addch(b, ' ');
-}
-
-/* Adds text[len], every line but the first indented. */
-static void add_lines(struct buf *b, const char *text, size_t len, size_t indent)
-{
-    while (len) {
-        const char *newline = memchr(text, '\n', len);
-        size_t n = newline ? (size_t)(newline - text) + 1 : len;
-        buf_add(b, text, n);
-        text += n;
-        len -= n;
-        if (newline && len && *text != '\n')
-            add_spaces(b, indent);
-    }
 }
 
 static size_t indent_of(const struct frame *f, int depth)
@@ -243,8 +158,7 @@ static void add_heading(struct prose *w, const char *text, size_t len, int level
     for (size_t i = 0; i < len; i++)
         buf_addch(&t->text, text[i] == '\n' ? ' ' : text[i]);
     h.title_end = h.end = t->text.len;
-    ARRAY_GROW(t->headings, t->n_headings, t->headings_cap);
-    t->headings[t->n_headings++] = h;
+    prose_text_add_heading(t, h);
 }
 
 /* Fences are longer than any run of backquotes inside. */
@@ -265,29 +179,21 @@ static void add_preformatted(struct prose *w, const char *text, size_t len)
     for (size_t i = 0; i < fence; i++)
         buf_addch(&b, '`');
     size_t indent = begin_block(w, PREFORMATTED);
-    add_lines(&top_text(w)->text, b.p, b.len, indent);
+    prose_add_lines(&top_text(w)->text, b.p, b.len, indent);
     buf_release(&b);
 }
 
-/* Appends the blocks of another text; its headings come along. */
+/* Adds the blocks of another text. Where it has headings it isn't indented: it ends the list. */
 static void add_text(struct prose *w, const struct prose_text *from)
 {
     if (!from->text.len)
         return;
     struct frame *f = top(w);
     size_t indent = begin_block(w, from->n_headings ? HEADING : f->depth ? ITEM : PARAGRAPH);
-    struct prose_text *to = top_text(w);
-    size_t at = to->text.len;
-    add_lines(&to->text, from->text.p, from->text.len, indent);
-    for (size_t i = 0; i < from->n_headings; i++) {
-        struct prose_heading h = from->headings[i];
-        h.start += at;
-        h.title += at;
-        h.title_end += at;
-        h.end += at;
-        ARRAY_GROW(to->headings, to->n_headings, to->headings_cap);
-        to->headings[to->n_headings++] = h;
-    }
+    if (from->n_headings)
+        prose_text_append(top_text(w), from);
+    else
+        prose_add_lines(&top_text(w)->text, from->text.p, from->text.len, indent);
 }
 
 static void end_preformatted(struct prose *w)
@@ -314,12 +220,12 @@ void prose_end(struct prose *w)
     } else {
         const char *text = f->block.p;
         size_t len = f->block.len;
-        trim(&text, &len);
+        prose_trim(&text, &len);
         if (len && f->kind == HEADING) {
             add_heading(w, text, len, f->level);
         } else if (len) {
             size_t indent = begin_block(w, *f->marker ? ITEM : PARAGRAPH);
-            add_lines(&top_text(w)->text, text, len, indent);
+            prose_add_lines(&top_text(w)->text, text, len, indent);
         }
         buf_clear(&f->block);
     }
@@ -455,7 +361,7 @@ void prose_table(struct prose *w)
         return;
     }
     struct frame *f = top(w);
-    struct table *t = xcalloc(1, sizeof *t);
+    struct prose_table *t = prose_table_new();
     t->outer = f->table;
     f->table = t;
     buf_addch(&w->open, 'T');
@@ -464,13 +370,8 @@ void prose_table(struct prose *w)
 void prose_row(struct prose *w)
 {
     prose_end(w);
-    if (!is_open(w, 'T'))
-        return;
-    struct table *t = top(w)->table;
-    if (t->n_rows && t->rows[t->n_rows - 1] == t->n_cells)
-        return; /* the last row is still empty */
-    ARRAY_GROW(t->rows, t->n_rows, t->rows_cap);
-    t->rows[t->n_rows++] = t->n_cells;
+    if (is_open(w, 'T'))
+        prose_table_add_row(top(w)->table);
 }
 
 void prose_cell(struct prose *w)
@@ -480,29 +381,23 @@ void prose_cell(struct prose *w)
         buf_addch(&w->open, 'c');
         return;
     }
-    struct table *t = top(w)->table;
-    if (!t->n_rows)
-        prose_row(w);
-    ARRAY_GROW(t->cells, t->n_cells, t->cells_cap);
-    struct cell *c = &t->cells[t->n_cells++];
-    c->columns = c->rows = 1;
-    prose_text_init(&c->text);
+    prose_table_add_cell(top(w)->table);
     buf_addch(&w->open, 'C');
     push_frame(w);
 }
 
-static size_t bounded(size_t n, size_t most)
+static struct prose_cell *last_cell(struct prose_table *t)
 {
-    return n < 1 ? 1 : n > most ? most : n;
+    return &t->cells[t->n_cells - 1];
 }
 
 void prose_span(struct prose *w, size_t columns, size_t rows)
 {
     if (!is_open(w, 'C'))
         return;
-    struct table *t = w->frames[w->n_frames - 2].table;
-    t->cells[t->n_cells - 1].columns = bounded(columns, MAX_COLUMNS);
-    t->cells[t->n_cells - 1].rows = bounded(rows, UINT16_MAX);
+    struct prose_cell *c = last_cell(w->frames[w->n_frames - 2].table);
+    c->columns = columns;
+    c->rows = rows;
 }
 
 void prose_cell_end(struct prose *w)
@@ -512,141 +407,32 @@ void prose_cell_end(struct prose *w)
     if (!close_open(w, 'C', &counted_only) || counted_only)
         return;
     struct prose_text text = top(w)->own;
-    bool layout = top(w)->complex || text.text.len > LONG_CELL;
+    bool complex = top(w)->complex;
     prose_text_init(&top(w)->own);
     pop_frame(w);
-    struct table *t = top(w)->table;
-    t->layout |= layout;
-    t->cells[t->n_cells - 1].text = text;
-}
-
-static size_t row_end(const struct table *t, size_t row)
-{
-    return row + 1 < t->n_rows ? t->rows[row + 1] : t->n_cells;
-}
-
-/* Gives each cell its column: behind the one before and behind what reaches down from above. False
- * if the table is wider than MAX_COLUMNS. */
-static bool place_cells(struct table *t)
-{
-    uint16_t covered[MAX_COLUMNS] = {0}; /* rows that a cell above still covers */
-    for (size_t row = 0; row < t->n_rows; row++) {
-        size_t column = 0, end = row_end(t, row);
-        for (size_t i = t->rows[row]; i < end; i++) {
-            struct cell *c = &t->cells[i];
-            while (column < MAX_COLUMNS && covered[column])
-                column++;
-            if (c->columns > MAX_COLUMNS - column)
-                return false;
-            c->column = column;
-            for (; column < c->column + c->columns; column++)
-                covered[column] = (uint16_t)c->rows;
-        }
-        for (column = 0; column < MAX_COLUMNS; column++)
-            covered[column] -= covered[column] > 0;
-    }
-    return true;
-}
-
-/* Marks the columns that have text and returns how many there are. */
-static size_t used_columns(const struct table *t, bool used[MAX_COLUMNS])
-{
-    size_t n = 0;
-    memset(used, 0, MAX_COLUMNS);
-    for (size_t i = 0; i < t->n_cells; i++) {
-        const struct cell *c = &t->cells[i];
-        if (c->text.text.len && !used[c->column]) {
-            used[c->column] = true;
-            n++;
-        }
-    }
-    return n;
-}
-
-/* A cell on one line; what would end it is escaped. */
-static void add_cell(struct buf *b, const struct buf *text)
-{
-    bool space = false;
-    for (size_t i = 0; i < text->len; i++) {
-        char c = text->p[i];
-        if (c == '\n' || c == ' ') {
-            space = true;
-            continue;
-        }
-        if (space)
-            buf_addch(b, ' ');
-        space = false;
-        if (c == '|')
-            buf_addch(b, '\\');
-        buf_addch(b, c);
-    }
-}
-
-static bool add_row(struct buf *b, const struct table *t, size_t row, const bool used[MAX_COLUMNS])
-{
-    size_t end = row_end(t, row), i = t->rows[row], start = b->len;
-    bool any = false;
-    for (size_t column = 0; column < MAX_COLUMNS; column++) {
-        while (i < end && t->cells[i].column < column)
-            i++;
-        if (!used[column])
-            continue;
-        buf_addstr(b, "| ");
-        if (i < end && t->cells[i].column == column && t->cells[i].text.text.len) {
-            add_cell(b, &t->cells[i].text.text);
-            buf_addch(b, ' ');
-            any = true;
-        }
-    }
-    buf_addch(b, '|');
-    if (!any) {
-        b->len = start;
-        b->p[start] = 0;
-    }
-    return any;
-}
-
-static void add_table(struct prose *w, const struct table *t, const bool used[MAX_COLUMNS],
-                      size_t n_columns)
-{
-    struct buf b = BUF_INIT;
-    bool header = true;
-    for (size_t row = 0; row < t->n_rows; row++) {
-        size_t before = b.len;
-        if (before)
-            buf_addch(&b, '\n');
-        if (!add_row(&b, t, row, used)) {
-            b.len = before;
-            b.p[before] = 0;
-            continue;
-        }
-        if (header) {
-            buf_addstr(&b, "\n|");
-            for (size_t i = 0; i < n_columns; i++)
-                buf_addstr(&b, " --- |");
-            header = false;
-        }
-    }
-    size_t indent = begin_block(w, TABLE);
-    add_lines(&top_text(w)->text, b.p, b.len, indent);
-    buf_release(&b);
+    struct prose_cell *c = last_cell(top(w)->table);
+    c->text = text;
+    c->complex = complex;
 }
 
 void prose_table_end(struct prose *w)
 {
-    bool counted_only, used[MAX_COLUMNS];
+    bool counted_only;
+    struct buf rows = BUF_INIT;
     prose_end(w);
     if (!close_open(w, 'T', &counted_only) || counted_only)
         return;
-    struct table *t = top(w)->table;
+    struct prose_table *t = top(w)->table;
     top(w)->table = t->outer;
-    size_t n_columns = !t->layout && place_cells(t) ? used_columns(t, used) : 0;
-    if (n_columns < 2)
+    if (prose_table_write(t, &rows)) {
+        size_t indent = begin_block(w, TABLE);
+        prose_add_lines(&top_text(w)->text, rows.p, rows.len, indent);
+    } else {
         for (size_t i = 0; i < t->n_cells; i++)
             add_text(w, &t->cells[i].text);
-    else
-        add_table(w, t, used, n_columns);
-    table_free(t);
+    }
+    prose_table_free(t);
+    buf_release(&rows);
 }
 
 /* Opens a frame for text that doesn't belong to the current block. */
@@ -678,18 +464,9 @@ void prose_aside_end(struct prose *w)
     prose_text_init(&top(w)->own);
     pop_frame(w);
     struct prose_text *aside = &top(w)->aside;
-    struct prose_heading *h = text.headings;
     if (aside->text.len)
         buf_addstr(&aside->text, "\n\n");
-    for (size_t i = 0; i < text.n_headings; i++) {
-        h[i].start += aside->text.len;
-        h[i].title += aside->text.len;
-        h[i].title_end += aside->text.len;
-        h[i].end += aside->text.len;
-        ARRAY_GROW(aside->headings, aside->n_headings, aside->headings_cap);
-        aside->headings[aside->n_headings++] = h[i];
-    }
-    buf_add(&aside->text, text.text.p, text.text.len);
+    prose_text_append(aside, &text);
     prose_text_release(&text);
 }
 
@@ -718,7 +495,7 @@ void prose_note_end(struct prose *w)
         if (notes->len)
             buf_addstr(notes, "\n\n");
         buf_addf(notes, "[^%s]: ", f->label);
-        add_lines(notes, f->own.text.p, f->own.text.len, 4);
+        prose_add_lines(notes, f->own.text.p, f->own.text.len, 4);
     }
     pop_frame(w);
 }

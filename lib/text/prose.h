@@ -12,27 +12,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/buf.h"
-
-/* A heading: text.p[start .. end), of which [title, title_end) is what a reader reads. */
-struct prose_heading {
-    size_t start, title, title_end, end;
-    int level; /* from 1 to 6 */
-};
-
-struct prose_text {
-    struct buf text; /* UTF-8, ends in a newline unless empty */
-    struct prose_heading *headings;
-    size_t n_headings, headings_cap;
-};
-
-void prose_text_init(struct prose_text *t);
-void prose_text_release(struct prose_text *t);
-void prose_text_clear(struct prose_text *t);
+#include "text/prose_text.h"
 
 struct prose;
 
-/* Writes to the end of t, which must outlive it. */
+/* Writes to the end of t, which must outlive it. Text that is finished ends in a newline. */
 struct prose *prose_new(struct prose_text *t);
 void prose_finish(struct prose *w); /* ends what is open */
 void prose_free(struct prose *w);   /* NULL is allowed */

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "text/prose.h"
+#include "text/prose_text.h"
 
 struct section {
     struct buf prompt; /* the heading, or with the headings above it: "Manual > Safety > Gloves" */

@@ -183,7 +183,8 @@ my $report = docx("$heading<w:p><w:r><w:t>Text of it.</w:t></w:r></w:p>");
     ids_are('--exclude', "docs --exclude 'b/deep' --exclude '[az].txt'", qw(docs/B.txt docs/b/m.txt));
     ids_are('a symbolic link as an operand', 'docs/link.txt', 'docs/link.txt');
     ids_are('twice the same', 'docs/a.txt docs/a.txt', 'docs/a.txt', 'docs/a.txt#2');
-    ids_are('-o', 'docs/a.txt -o o.jsonl; cat o.jsonl', 'docs/a.txt');
+    run('docs/a.txt -o o.jsonl');
+    is('-o', join(' ', values_of('id', get('o.jsonl'))), 'docs/a.txt');
     run('docs -q -o o.jsonl.gz');
     run('docs -q -o o.jsonl');
     is('-o, compressed by its suffix', scalar(`gzip -dc o.jsonl.gz`), get('o.jsonl'));
@@ -282,6 +283,10 @@ my $report = docx("$heading<w:p><w:r><w:t>Text of it.</w:t></w:r></w:p>");
 {
     put('bomb.gz', gzipped('a' x (80 << 20)));
     fails('a bomb: one file', 1, 'expands to more than 200 times its size', 'bomb.gz -o x.jsonl');
+    put('layers.zip', zipped('a.gz', gzipped(gzipped('a' x (80 << 20)))));
+    fails('a bomb: layers', 1, 'expands to more than 200 times its size', 'layers.zip -o x.jsonl');
+    system("ft-text -o x.jsonl < bomb.gz 2>.err");
+    ok(get('.err') =~ /^ft-text: stdin: expands to more than 200 times/ && !-e 'x.jsonl', 'a bomb: from a pipe', get('.err'));
     put('text.zip', zipped(map { ("$_.txt", ('a' x 1023 . "\n") x 1024 x 8) } 0 .. 9));
     my ($status, $out, $err) = run('text.zip --max-ratio 1');
     ok($status == 1 && $err =~ m{^ft-text: text.zip/\d.txt: expands to more than 1 times its size; --max-ratio allows more$}m,
