@@ -60,7 +60,7 @@ $(LIBRARY): $(LIB_OBJECTS)
 	$(AR) rcs $@ $(LIB_OBJECTS)
 
 # Loops over activations are worth vectorising in full.
-$B/lib/compute/%.o $B/lib/formats/dtype.o: ALL_CFLAGS += -O3
+$B/lib/compute/%.o $B/lib/formats/dtype%.o: ALL_CFLAGS += -O3 -fno-trapping-math -fno-math-errno
 
 $B/%.o: $(srcdir)/%.c
 	@mkdir -p $(@D)

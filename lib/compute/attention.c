@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "compute/gemm.h"
-#include "compute/simd.h"
+#include "base/simd.h"
 
 /* Rows of queries and of keys in a tile of scores. */
 enum { QUERY_TILE = 64, KEY_TILE = 256 };

@@ -6,8 +6,9 @@
 #include "base/mem.h"
 #include "compute/gemm_backend.h"
 
-/* Tiles of few rows are cut narrower, so that all threads have work. */
-enum { FEW_ROWS = 32, NARROW = 64, GRAD_BLOCK = 192 };
+/* Few rows are cut into narrower tiles, and narrow results into tiles of fewer rows, so that all
+ * threads have work. */
+enum { FEW_ROWS = 32, NARROW = 64, GRAD_BLOCK = 192, THIN = 64, THIN_ROWS = 112 };
 
 struct gemm {
     enum backend backend;
@@ -100,6 +101,12 @@ static struct cut forward_cut(const struct forward_run *run, size_t job)
     return cut_evenly(run->jobs[job].w->rows, run->n_block, 32);
 }
 
+/* Rows of x in a tile of a result of n columns. */
+static size_t rows_in_tile(const struct gemm *g, size_t n)
+{
+    return n <= THIN ? THIN_ROWS : g->ops->m_block;
+}
+
 static void forward_task(void *arg, size_t i, size_t thread)
 {
     const struct forward_run *run = arg;
@@ -119,12 +126,15 @@ static void forward_task(void *arg, size_t i, size_t thread)
 void gemm_forward(struct gemm *g, const struct operand *x, size_t m,
                   const struct gemm_forward *jobs, size_t n_jobs)
 {
+    size_t widest = 0;
+    for (size_t j = 0; j < n_jobs; j++)
+        widest = jobs[j].w->rows > widest ? jobs[j].w->rows : widest;
     struct forward_run run = {g,
                               x,
                               jobs,
                               n_jobs,
                               m,
-                              cut_evenly(m, g->ops->m_block, 1),
+                              cut_evenly(m, rows_in_tile(g, widest), 1),
                               m <= FEW_ROWS ? NARROW : g->ops->n_block};
     size_t tiles = 0;
     for (size_t j = 0; j < n_jobs; j++)
@@ -165,7 +175,7 @@ void gemm_backward(struct gemm *g, float *dx, size_t m, bool add, const struct g
                                n_jobs,
                                m,
                                k,
-                               cut_evenly(m, g->ops->m_block, 1),
+                               cut_evenly(m, rows_in_tile(g, k), 1),
                                cut_evenly(k, g->ops->n_block, unit)};
     if (m)
         pool_run(g->pool, run.rows.n * run.columns.n, backward_task, &run);

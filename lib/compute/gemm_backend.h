@@ -17,6 +17,15 @@ struct gemm_scratch {
 /* Makes room; ends the program if memory is out, since a product can't be left half done. */
 float *gemm_scratch(struct gemm_scratch *s, size_t n);
 
+/* Rows of x up to which each row of W is expanded and multiplied by itself, in float32 for every
+ * backend: reading W is what costs. A row's result doesn't depend on how many rows there are. */
+enum { GEMM_FEW = 16 };
+void gemm_forward_few(struct gemm_scratch *s, const struct operand *x, size_t m0, size_t m,
+                      const struct gemm_forward *job, size_t n0, size_t n1);
+
+/* Puts the bias under a tile that products are added to. */
+void gemm_start_tile(const struct gemm_forward *job, size_t m0, size_t m, size_t n0, size_t n1);
+
 struct gemm_ops {
     bool bf16;
     size_t m_block; /* rows of x in a tile */

@@ -2,9 +2,8 @@
 #include "compute/gemm_backend.h"
 
 #include <cblas.h>
-#include <string.h>
 
-#include "compute/simd.h"
+#include "base/simd.h"
 
 enum {
     FEW = 16,               /* rows of x up to which dot products beat OpenBLAS's packing */
@@ -65,45 +64,54 @@ SIMD_CLONES static float dot1(const float *w, const float *x, size_t n)
     return sum;
 }
 
-/* y = x W^T for few rows of x: a row's result does not depend on how many rows there are. */
-static void forward_few(struct gemm_scratch *s, const float *x, size_t m,
-                        const struct gemm_forward *job, size_t n0, size_t n1, float *y)
+static void add_low_rank(const struct gemm_forward *job, size_t m0, size_t m, size_t n0, size_t n1)
 {
-    const struct matrix *w = job->w;
-    const float *direct = matrix_direct(w);
-    float *expanded = direct ? NULL : gemm_scratch(s, w->cols);
-    for (size_t n = n0; n < n1; n++) {
-        const float *row = direct ? direct + n * w->cols : expanded;
-        if (!direct)
-            matrix_floats(w, n, 1, 0, w->cols, expanded, w->cols);
-        float base = job->bias ? job->bias[n] : 0;
-        size_t i = 0;
-        for (; i < m; i++) {
-            float out[4];
-            size_t group = i + 4 <= m ? 4 : 1;
-            if (group == 4)
-                dot4(row, x + i * w->cols, w->cols, w->cols, out);
-            else
-                out[0] = dot1(row, x + i * w->cols, w->cols);
-            for (size_t k = 0; k < group; k++) {
-                float *to = &y[(i + k) * w->rows + n];
-                *to = (job->add ? *to : 0) + (base + out[k]);
-            }
-            i += group - 1;
-        }
+    const struct gemm_low_rank *l = &job->lora;
+    size_t ldy = job->w->rows;
+    if (l->r)
+        gemm_tile(false, true, m, n1 - n0, l->r, 1, l->h + m0 * l->r, l->r, l->b + n0 * l->r, l->r,
+                  1, job->y + m0 * ldy + n0, ldy);
+}
+
+void gemm_start_tile(const struct gemm_forward *job, size_t m0, size_t m, size_t n0, size_t n1)
+{
+    for (size_t i = m0; i < m0 + m; i++) {
+        float *row = job->y + i * job->w->rows;
+        for (size_t n = n0; n < n1; n++)
+            row[n] = (job->add ? row[n] : 0) + job->bias[n];
     }
 }
 
-/* Puts the bias (or zero) under a tile that the products are added to. */
-static void start_tile(const struct gemm_forward *job, float *y, size_t m, size_t n0, size_t n1)
+/* One row of W against m rows of x; out[i] belongs to row i. */
+static void dot_rows(const float *w, const float *x, size_t m, size_t n, float *out)
 {
-    for (size_t i = 0; i < m; i++) {
-        float *row = y + i * job->w->rows;
-        if (!job->bias && !job->add)
-            memset(row + n0, 0, (n1 - n0) * sizeof *row);
-        for (size_t n = n0; job->bias && n < n1; n++)
-            row[n] = (job->add ? row[n] : 0) + job->bias[n];
+    size_t i = 0;
+    for (; i + 4 <= m; i += 4)
+        dot4(w, x + i * n, n, n, out + i);
+    for (; i < m; i++)
+        out[i] = dot1(w, x + i * n, n);
+}
+
+void gemm_forward_few(struct gemm_scratch *s, const struct operand *x, size_t m0, size_t m,
+                      const struct gemm_forward *job, size_t n0, size_t n1)
+{
+    const struct matrix *w = job->w;
+    const float *direct = matrix_direct(w);
+    float *expanded = gemm_scratch(s, w->cols * (1 + m)), *rounded = expanded + w->cols,
+          out[GEMM_FEW];
+    const float *xs = x->bf16 ? rounded : operand_f32(x, m0);
+    if (x->bf16)
+        bf16_to_floats(operand_bf16(x, m0), rounded, m * w->cols);
+    for (size_t n = n0; n < n1; n++) {
+        if (!direct)
+            matrix_floats(w, n, 1, 0, w->cols, expanded, w->cols);
+        dot_rows(direct ? direct + n * w->cols : expanded, xs, m, w->cols, out);
+        for (size_t i = 0; i < m; i++) {
+            float *to = &job->y[(m0 + i) * w->rows + n];
+            *to = (job->add ? *to : 0) + (job->bias ? job->bias[n] : 0) + out[i];
+        }
     }
+    add_low_rank(job, m0, m, n0, n1);
 }
 
 static void forward_tile(struct gemm_scratch *s, const struct operand *x, size_t m0, size_t m1,
@@ -111,29 +119,24 @@ static void forward_tile(struct gemm_scratch *s, const struct operand *x, size_t
 {
     const struct matrix *w = job->w;
     size_t m = m1 - m0, k = w->cols, ldy = w->rows;
-    const float *xs = operand_f32(x, m0);
-    float *y = job->y + m0 * ldy;
-    if (m <= FEW) {
-        forward_few(s, xs, m, job, n0, n1, y);
-    } else {
-        const float *direct = matrix_direct(w);
-        size_t step = direct ? n1 - n0 : PANEL_FLOATS / k;
-        step = step < 32 ? 32 : step;
-        float beta = job->add || job->bias ? 1 : 0;
-        if (job->bias)
-            start_tile(job, y, m, n0, n1);
-        for (size_t n = n0; n < n1; n += step) {
-            size_t rows = n + step < n1 ? step : n1 - n;
-            const float *panel = direct ? direct + n * k : gemm_scratch(s, rows * k);
-            if (!direct)
-                matrix_floats(w, n, rows, 0, k, s->p, k);
-            gemm_tile(false, true, m, rows, k, 1, xs, k, panel, k, beta, y + n, ldy);
-        }
+    if (m <= GEMM_FEW) {
+        gemm_forward_few(s, x, m0, m, job, n0, n1);
+        return;
     }
-    const struct gemm_low_rank *l = &job->lora;
-    if (l->r)
-        gemm_tile(false, true, m, n1 - n0, l->r, 1, l->h + m0 * l->r, l->r, l->b + n0 * l->r, l->r,
-                  1, y + n0, ldy);
+    const float *direct = matrix_direct(w), *xs = operand_f32(x, m0);
+    size_t step = direct ? n1 - n0 : PANEL_FLOATS / k;
+    step = step < 32 ? 32 : step;
+    if (job->bias)
+        gemm_start_tile(job, m0, m, n0, n1);
+    for (size_t n = n0; n < n1; n += step) {
+        size_t rows = n + step < n1 ? step : n1 - n;
+        float *expanded = direct ? NULL : gemm_scratch(s, rows * k);
+        if (!direct)
+            matrix_floats(w, n, rows, 0, k, expanded, k);
+        gemm_tile(false, true, m, rows, k, 1, xs, k, direct ? direct + n * k : expanded, k,
+                  job->add || job->bias ? 1 : 0, job->y + m0 * ldy + n, ldy);
+    }
+    add_low_rank(job, m0, m, n0, n1);
 }
 
 static void backward_tile(struct gemm_scratch *s, float *dx, size_t ld, size_t m0, size_t m1,
@@ -150,11 +153,12 @@ static void backward_tile(struct gemm_scratch *s, float *dx, size_t ld, size_t m
         size_t step = direct ? w->rows : PANEL_FLOATS / k;
         for (size_t n = 0; n < w->rows; n += step) {
             size_t rows = n + step < w->rows ? step : w->rows - n;
-            const float *panel = direct ? direct + n * w->cols + k0 : gemm_scratch(s, rows * k);
+            float *expanded = direct ? NULL : gemm_scratch(s, rows * k);
             if (!direct)
-                matrix_floats(w, n, rows, k0, k, s->p, k);
-            gemm_tile(false, false, m, k, rows, 1, dy + n, w->rows, panel, direct ? w->cols : k,
-                      beta, out, ld);
+                matrix_floats(w, n, rows, k0, k, expanded, k);
+            gemm_tile(false, false, m, k, rows, 1, dy + n, w->rows,
+                      direct ? direct + n * w->cols + k0 : expanded, direct ? w->cols : k, beta,
+                      out, ld);
             beta = 1;
         }
         if (job->r)

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "compute/simd.h"
+#include "base/simd.h"
 #include "formats/dtype.h"
 
 int operand_new(struct operand *o, size_t rows, size_t cols, bool bf16, const char *what,

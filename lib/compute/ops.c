@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "compute/simd.h"
+#include "base/simd.h"
 
 /* Sum of a_i b_i over 16 lanes in a fixed order. */
 static inline float lane_dot(const float *a, const float *b, size_t n)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "compute/simd.h"
+#include "base/simd.h"
 
 /* A chunk of logits is at most this large; more rows a chunk mean fewer passes over the matrix. */
 enum { CHUNK_BYTES = 64 << 20, MAX_ROWS = 512, MIN_ROWS = 16 };

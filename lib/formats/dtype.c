@@ -1,6 +1,8 @@
 #include "formats/dtype.h"
 
 #include <string.h>
+
+#include "base/simd.h"
 #include <strings.h>
 
 #include "base/mem.h"
@@ -58,7 +60,7 @@ static void f32_from_float(const float *in, void *out, size_t n)
     memcpy(out, in, n * sizeof *in);
 }
 
-static void f16_array_to_float(const void *in, float *out, size_t n)
+SIMD_CLONES static void f16_array_to_float(const void *in, float *out, size_t n)
 {
     const uint8_t *p = in;
     for (size_t i = 0; i < n; i++) {
@@ -77,7 +79,7 @@ static void f16_array_from_float(const float *in, void *out, size_t n)
     }
 }
 
-static void bf16_array_to_float(const void *in, float *out, size_t n)
+SIMD_CLONES static void bf16_array_to_float(const void *in, float *out, size_t n)
 {
     const uint8_t *p = in;
     for (size_t i = 0; i < n; i++) {

@@ -1,3 +1,4 @@
+#include "base/simd.h"
 #include "formats/dtype_blocks.h"
 
 #include <math.h>
@@ -57,7 +58,7 @@ static void range(const float *x, float *low, float *high)
 
 /* Q8_0: f16 d, 32 signed bytes; x = d * q. */
 
-void q8_0_to_float(const void *in, float *out, size_t n)
+SIMD_CLONES void q8_0_to_float(const void *in, float *out, size_t n)
 {
     const uint8_t *p = in;
     for (size_t i = 0; i < n; i += QK, p += Q8_0_BYTES) {
@@ -87,7 +88,7 @@ void q8_0_from_float(const float *in, void *out, size_t n)
 
 /* Q4_0: f16 d, 16 bytes of nibbles, numbers 0-15 low, 16-31 high; x = d * (q - 8). */
 
-void q4_0_to_float(const void *in, float *out, size_t n)
+SIMD_CLONES void q4_0_to_float(const void *in, float *out, size_t n)
 {
     const uint8_t *p = in;
     for (size_t i = 0; i < n; i += QK, p += Q4_0_BYTES) {
@@ -116,7 +117,7 @@ void q4_0_from_float(const float *in, void *out, size_t n)
 
 /* Q4_1: f16 d, f16 m, nibbles as Q4_0; x = d * q + m. */
 
-void q4_1_to_float(const void *in, float *out, size_t n)
+SIMD_CLONES void q4_1_to_float(const void *in, float *out, size_t n)
 {
     const uint8_t *p = in;
     for (size_t i = 0; i < n; i += QK, p += Q4_1_BYTES) {
@@ -156,7 +157,7 @@ static uint32_t get_bits(const uint8_t *p)
     return bits;
 }
 
-void q5_0_to_float(const void *in, float *out, size_t n)
+SIMD_CLONES void q5_0_to_float(const void *in, float *out, size_t n)
 {
     const uint8_t *p = in;
     for (size_t i = 0; i < n; i += QK, p += Q5_0_BYTES) {
@@ -199,7 +200,7 @@ void q5_0_from_float(const float *in, void *out, size_t n)
 
 /* Q5_1: f16 d, f16 m, fifth bits, nibbles; x = d * q + m. */
 
-void q5_1_to_float(const void *in, float *out, size_t n)
+SIMD_CLONES void q5_1_to_float(const void *in, float *out, size_t n)
 {
     const uint8_t *p = in;
     for (size_t i = 0; i < n; i += QK, p += Q5_1_BYTES) {

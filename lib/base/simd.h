@@ -5,8 +5,8 @@
  * Contraction to fused multiply-adds is off and sums run over a fixed number of lanes, so every
  * clone gives the same bits.
  */
-#ifndef COMPUTE_SIMD_H
-#define COMPUTE_SIMD_H
+#ifndef BASE_SIMD_H
+#define BASE_SIMD_H
 
 #include <stdint.h>
 
