@@ -75,8 +75,10 @@ SIMD_CLONES void swiglu_forward(float *a, const float *g, const float *u, size_t
         a[i] = g[i] / (1 + simd_exp(-g[i])) * u[i];
 }
 
-SIMD_CLONES void swiglu_backward(float *dg, float *du, float *a, const float *da, const float *g,
-                                 const float *u, size_t n)
+/* `restrict`, since six arrays are more than the compiler would check for overlap at run time. */
+SIMD_CLONES void swiglu_backward(float *restrict dg, float *restrict du, float *restrict a,
+                                 const float *restrict da, const float *restrict g,
+                                 const float *restrict u, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         float s = 1 / (1 + simd_exp(-g[i])), silu = g[i] * s, d = da[i];

@@ -26,9 +26,11 @@ void rope_backward(float *dx, size_t n_heads, size_t n, const float *cos_, const
 /* SwiGLU (Shazeer 2020, arXiv:2002.05202): a = silu(g) u, silu(g) = g s(g), s the logistic
  * function. */
 void swiglu_forward(float *a, const float *g, const float *u, size_t n);
-/* du = da silu(g), dg = da u s(g) (1 + g (1 - s(g))). a is computed again on the way (a [n]). */
-void swiglu_backward(float *dg, float *du, float *a, const float *da, const float *g,
-                     const float *u, size_t n);
+/* du = da silu(g), dg = da u s(g) (1 + g (1 - s(g))). a is computed again on the way (a [n]). No
+ * two of the arrays may overlap. */
+void swiglu_backward(float *restrict dg, float *restrict du, float *restrict a,
+                     const float *restrict da, const float *restrict g, const float *restrict u,
+                     size_t n);
 
 void add_row(float *y, const float *x, size_t n); /* y += x */
 

@@ -10,8 +10,9 @@
 #include "compute/ops.h"
 #include "model/decoder_internal.h"
 
-/* Tokens in a pass: enough rows for the matrix products, few enough for the memory. */
-enum { PASS_TOKENS = 512, ROW_BLOCK = 8 };
+/* Tokens in a pass: enough rows for the matrix products, few enough for the memory; bf16 halves
+ * what a row needs, and its panels are worth more rows. */
+enum { PASS_TOKENS = 512, PASS_TOKENS_BF16 = 1024, ROW_BLOCK = 8 };
 
 const struct model_config *decoder_config(const struct decoder *d)
 {
@@ -135,13 +136,15 @@ int decoder_open(struct decoder **out, const struct checkpoint *c,
     *out = NULL;
     struct decoder *d = xcalloc(1, sizeof *d);
     d->checkpoint = c;
-    d->pass_tokens = options->pass_tokens ? options->pass_tokens : PASS_TOKENS;
     if (config_load(&d->config, c, err) || names_check(&d->config, c, err) || bind_weights(d, err))
         goto fail;
     d->pool = pool_new(options->threads, err);
     if (!d->pool || gemm_new(&d->gemm, options->backend, d->pool, err))
         goto fail;
     d->backend = gemm_wants_bf16(d->gemm) ? BACKEND_BF16 : BACKEND_FP32;
+    d->pass_tokens = options->pass_tokens         ? options->pass_tokens
+                     : d->backend == BACKEND_BF16 ? PASS_TOKENS_BF16
+                                                  : PASS_TOKENS;
     const struct model_config *k = &d->config;
     struct attention_shape shape = {k->n_heads, k->n_kv_heads, k->head_dim,
                                     (float)(1 / sqrt((double)k->head_dim))};
