@@ -1,0 +1,319 @@
+#include "formats/document_messages.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "formats/json.h"
+
+const char *json_kind(const json_t *v)
+{
+    if (!v)
+        return "missing";
+    switch (json_typeof(v)) {
+    case JSON_OBJECT:
+        return "an object";
+    case JSON_ARRAY:
+        return "an array";
+    case JSON_STRING:
+        return "a string";
+    case JSON_INTEGER:
+    case JSON_REAL:
+        return "a number";
+    case JSON_TRUE:
+    case JSON_FALSE:
+        return "a boolean";
+    default:
+        return "null";
+    }
+}
+
+/* Where an error is: a message under its key. */
+struct place {
+    const char *key;
+    size_t i;
+};
+
+/* Names that data sets use, ShareGPT's among them, and what templates call them. */
+static const struct {
+    const char *name, *role;
+} roles[] = {
+    {"system", "system"},
+    {"developer", "developer"},
+    {"user", "user"},
+    {"human", "user"},
+    {"assistant", "assistant"},
+    {"gpt", "assistant"},
+    {"chatgpt", "assistant"},
+    {"bing", "assistant"},
+    {"bard", "assistant"},
+    {"model", "assistant"},
+    {"bot", "assistant"},
+    {"function_call", "assistant"},
+    {"tool_call", "assistant"},
+    {"tool", "tool"},
+    {"observation", "tool"},
+    {"tool_response", "tool"},
+    {"function_response", "tool"},
+    {"function", "tool"},
+    {"ipython", "ipython"},
+    {"tool_results", "tool_results"},
+};
+
+static const char *usual_role(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(roles); i++)
+        if (!strcmp(roles[i].name, name))
+            return roles[i].role;
+    return NULL;
+}
+
+static const json_t *either(const json_t *object, const char *a, const char *b)
+{
+    const json_t *v = json_object_get(object, a);
+    return v ? v : json_object_get(object, b);
+}
+
+/* Text in parts, [{"type": "text", "text": ...}, ...], as one string; anything but text is refused.
+ */
+static json_t *join_parts(const json_t *parts, struct place at, struct err *err)
+{
+    struct buf text = BUF_INIT;
+    for (size_t i = 0; i < json_array_size(parts); i++) {
+        const json_t *part = json_array_get(parts, i);
+        const json_t *s = json_is_string(part) ? part : json_object_get(part, "text");
+        const char *type = json_string_value(json_object_get(part, "type"));
+        if (!json_is_string(s) || (type && strcmp(type, "text"))) {
+            err_set(err, "%s[%zu].content[%zu] is of type \"%.40s\": only text can be trained on",
+                    at.key, at.i, i, type ? type : json_kind(part));
+            buf_release(&text);
+            return NULL;
+        }
+        buf_add(&text, json_string_value(s), json_string_length(s));
+    }
+    json_t *joined = json_stringn(text.p, text.len);
+    buf_release(&text);
+    return joined;
+}
+
+static bool calls_tool(const json_t *message)
+{
+    const json_t *calls = json_object_get(message, "tool_calls");
+    return json_array_size(calls) || json_is_object(json_object_get(message, "function_call"));
+}
+
+/* Calls that some data sets write into the text itself. */
+static bool writes_call(const json_t *message)
+{
+    static const char *const signs[] = {"<tool_call", "[TOOL_CALLS]", "<|python_tag|>",
+                                        "<function",  "```tool_call", "<|tool_call"};
+    const char *text = json_string_value(json_object_get(message, "content"));
+    for (size_t i = 0; text && i < ARRAY_SIZE(signs); i++)
+        if (strstr(text, signs[i]))
+            return true;
+    return false;
+}
+
+static int check_calls(const json_t *message, const char *role, struct place at, struct err *err)
+{
+    const json_t *calls = json_object_get(message, "tool_calls");
+    if (!calls || json_is_null(calls))
+        return 0;
+    if (!json_is_array(calls))
+        return err_set(err, "%s[%zu].tool_calls is %s, expected an array", at.key, at.i,
+                       json_kind(calls));
+    if (json_array_size(calls) && strcmp(role, "assistant"))
+        return err_set(err, "%s[%zu].role is \"%s\", only an assistant calls tools", at.key, at.i,
+                       role);
+    for (size_t i = 0; i < json_array_size(calls); i++) {
+        const json_t *call = json_array_get(calls, i), *f = json_object_get(call, "function");
+        if (!json_is_string(json_object_get(f ? f : call, "name")))
+            return err_set(err, "%s[%zu].tool_calls[%zu] names no function", at.key, at.i, i);
+    }
+    return 0;
+}
+
+/* ShareGPT's function_call: the value is {"name":, "arguments":} as text. */
+static void take_call(json_t *message, const json_t *content)
+{
+    struct err ignored;
+    json_t *call = json_parse(json_string_value(content), json_string_length(content), &ignored);
+    if (json_is_string(json_object_get(call, "name"))) {
+        json_t *calls = json_pack("[{s:s, s:o}]", "type", "function", "function", call);
+        json_object_set_new(message, "tool_calls", calls);
+        json_object_set_new(message, "content", json_string(""));
+    } else {
+        json_decref(call);
+    }
+}
+
+/* "train": true or false; or OpenAI's "weight": 0 or 1. */
+static int read_train(const json_t *message, struct place at, signed char *train, struct err *err)
+{
+    const json_t *v = json_object_get(message, "train"), *w = json_object_get(message, "weight");
+    *train = TRAIN_DEFAULT;
+    if (v && !json_is_null(v)) {
+        if (!json_is_boolean(v))
+            return err_set(err, "%s[%zu].train is %s, expected true or false", at.key, at.i,
+                           json_kind(v));
+        *train = json_is_true(v) ? TRAIN_YES : TRAIN_NO;
+    } else if (w && !json_is_null(w)) {
+        double x = json_is_number(w) ? json_number_value(w) : -1;
+        if (x != 0 && x != 1)
+            return err_set(err, "%s[%zu].weight must be 0 or 1; a document's own weight may be any",
+                           at.key, at.i);
+        *train = x == 0 ? TRAIN_NO : TRAIN_DEFAULT;
+    }
+    return 0;
+}
+
+static const char *read_role(const json_t *in, struct place at, struct err *err)
+{
+    const json_t *v = either(in, "role", "from");
+    if (!json_is_string(v)) {
+        err_set(err, "%s[%zu].role is %s, expected a string", at.key, at.i, json_kind(v));
+        return NULL;
+    }
+    const char *role = usual_role(json_string_value(v));
+    if (!role)
+        err_set(err, "%s[%zu].role is \"%.60s\", expected system, user, assistant or tool", at.key,
+                at.i, json_string_value(v));
+    return role;
+}
+
+/* The content: a string; null only where tools are called. */
+static json_t *read_content(const json_t *in, struct place at, struct err *err)
+{
+    const json_t *v = either(in, "content", "value");
+    if (json_is_array(v))
+        return join_parts(v, at, err);
+    if (json_is_string(v))
+        return json_incref((json_t *)(uintptr_t)v);
+    if ((!v || json_is_null(v)) && calls_tool(in))
+        return json_null();
+    err_set(err, "%s[%zu].content is %s, expected a string", at.key, at.i, json_kind(v));
+    return NULL;
+}
+
+/* The message in the usual form: role and content first, then what else it has. */
+static json_t *read_message(const json_t *in, struct place at, signed char *train, struct err *err)
+{
+    static const char *const taken[] = {"role", "from", "content", "value", "train", "weight"};
+    const char *key;
+    json_t *v;
+    if (!json_is_object(in)) {
+        err_set(err, "%s[%zu] is %s, expected an object", at.key, at.i, json_kind(in));
+        return NULL;
+    }
+    const char *role = read_role(in, at, err);
+    json_t *content = role ? read_content(in, at, err) : NULL;
+    if (!content || check_calls(in, role, at, err) || read_train(in, at, train, err)) {
+        json_decref(content);
+        return NULL;
+    }
+    json_t *out = json_object();
+    json_object_set_new(out, "role", json_string(role));
+    json_object_set_new(out, "content", content);
+    json_object_foreach((json_t *)(uintptr_t)in, key, v)
+    {
+        bool known = false;
+        for (size_t i = 0; i < ARRAY_SIZE(taken); i++)
+            known |= !strcmp(key, taken[i]);
+        if (!known)
+            json_object_set(out, key, v);
+    }
+    const char *from = json_string_value(either(in, "role", "from"));
+    if (json_is_string(content) && (!strcmp(from, "function_call") || !strcmp(from, "tool_call")))
+        take_call(out, content);
+    return out;
+}
+
+/* A tool answers a call: behind an assistant that calls, or behind another answer. */
+static int check_answer(const json_t *messages, size_t i, struct place at, struct err *err)
+{
+    const char *role = json_string_value(json_object_get(json_array_get(messages, i), "role"));
+    if (strcmp(role, "tool") && strcmp(role, "tool_results") && strcmp(role, "ipython"))
+        return 0;
+    for (size_t k = i; k-- > 0;) {
+        const json_t *before = json_array_get(messages, k);
+        const char *other = json_string_value(json_object_get(before, "role"));
+        if (!strcmp(other, role))
+            continue;
+        if (!strcmp(other, "assistant") && (calls_tool(before) || writes_call(before)))
+            return 0;
+        bool same_list = i - k <= at.i;
+        return err_set(err, "%s[%zu].role is \"%s\" but %s[%zu] calls no tool", at.key, at.i, role,
+                       same_list ? at.key : "prompt", same_list ? at.i - (i - k) : k);
+    }
+    return err_set(err, "%s[%zu].role is \"%s\" but nothing before it calls a tool", at.key, at.i,
+                   role);
+}
+
+/* tools as a list, or as the JSON text of one. */
+static int read_tools(struct document *d, struct err *err)
+{
+    json_t *tools = json_object_get(d->object, "tools");
+    if (!tools || json_is_null(tools))
+        return 0;
+    json_incref(tools);
+    if (json_is_string(tools)) {
+        json_t *parsed = json_parse(json_string_value(tools), json_string_length(tools), err);
+        json_decref(tools);
+        if (!parsed)
+            return err_prefix(err, "tools");
+        tools = parsed;
+    }
+    if (!json_is_array(tools)) {
+        err_set(err, "tools is %s, expected an array", json_kind(tools));
+        json_decref(tools);
+        return -1;
+    }
+    if (json_array_size(tools))
+        json_object_set(d->variables, "tools", tools);
+    json_decref(tools);
+    return 0;
+}
+
+static int read_variables(struct document *d, struct err *err)
+{
+    json_t *documents = json_object_get(d->object, "documents");
+    json_t *others = json_object_get(d->object, "chat_template_kwargs");
+    d->variables = json_object();
+    if (others && !json_is_null(others) && !json_is_object(others))
+        return err_set(err, "chat_template_kwargs is %s, expected an object", json_kind(others));
+    json_object_update(d->variables, others);
+    if (documents && !json_is_null(documents)) {
+        if (!json_is_array(documents))
+            return err_set(err, "documents is %s, expected an array", json_kind(documents));
+        json_object_set(d->variables, "documents", documents);
+    }
+    return read_tools(d, err);
+}
+
+int messages_read(struct document *d, const char *key, const json_t *list, struct err *err)
+{
+    if (!json_is_array(list))
+        return err_set(err, "%s is %s, expected an array of messages", key, json_kind(list));
+    if (!d->messages) {
+        d->messages = json_array();
+        if (read_variables(d, err))
+            return -1;
+    }
+    size_t before = json_array_size(d->messages), n = json_array_size(list);
+    if (before + n == 0)
+        return err_set(err, "%s is empty", key);
+    if (before + n > d->train_cap) {
+        d->train_cap = before + n;
+        d->train = xrealloc(d->train, d->train_cap);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct place at = {key, i};
+        json_t *m = read_message(json_array_get(list, i), at, &d->train[before + i], err);
+        if (!m)
+            return -1;
+        json_array_append_new(d->messages, m);
+        if (check_answer(d->messages, before + i, at, err))
+            return -1;
+    }
+    return 0;
+}
