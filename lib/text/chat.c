@@ -11,7 +11,8 @@ const char *const chat_style_choices[] = {"auto", "chat", "plain", NULL};
 
 /* ---- set up ---- */
 
-static int compile(struct chat *c, const struct chat_options *o, struct err *err)
+/* A template that doesn't compile is an error only for documents that need it. */
+static void compile(struct chat *c, const struct chat_options *o)
 {
     size_t len = o->template_len, tools_len;
     const char *name = o->template_name ? o->template_name : "chat template";
@@ -22,14 +23,14 @@ static int compile(struct chat *c, const struct chat_options *o, struct err *err
         text = tokenizer_chat_template(c->tokenizer, NULL, &len);
         with_tools = tokenizer_chat_template(c->tokenizer, "tool_use", &tools_len);
     }
-    if (text && template_compile(&c->plain, name, text, len, err) < 0)
-        return -1;
-    if (with_tools && template_compile(&c->with_tools, "chat template tool_use", with_tools,
-                                       tools_len, err) < 0)
-        return -1;
-    if (text)
-        hash_bytes_hex(text, len, c->template_hash);
-    return 0;
+    if (!text)
+        return;
+    hash_bytes_hex(text, len, c->template_hash);
+    if (template_compile(&c->plain, name, text, len, &c->broken))
+        return;
+    if (with_tools)
+        template_compile(&c->with_tools, "chat template tool_use", with_tools, tools_len,
+                         &c->broken);
 }
 
 /* bos_token and eos_token, as transformers hands them to the template. */
@@ -61,7 +62,9 @@ int chat_new(struct chat **out, const struct tokenizer *t, const struct chat_opt
     buf_init(&c->header.answer);
     buf_init(&c->tools_header.prompt);
     buf_init(&c->tools_header.answer);
-    if (compile(c, o, err)) {
+    compile(c, o);
+    if (o->template_text && *c->broken.msg) {
+        *err = c->broken;
         chat_free(c);
         return -1;
     }
@@ -87,7 +90,7 @@ void chat_free(struct chat *c)
 
 bool chat_has_template(const struct chat *c)
 {
-    return c->plain != NULL;
+    return *c->template_hash;
 }
 
 void chat_template_hash(const struct chat *c, char hex[HASH_HEX])
@@ -183,8 +186,10 @@ void chat_span_add(struct chat_result *r, size_t start, size_t end, bool reach_b
 static int render(const struct chat *c, const struct document *d, bool generation_prompt,
                   struct chat_result *out, struct err *err)
 {
-    const struct template *t = c->with_tools && json_object_get(d->variables, "tools") ? c->with_tools
-                                                                                       : c->plain;
+    const struct template *t =
+        c->with_tools && json_object_get(d->variables, "tools") ? c->with_tools : c->plain;
+    if (*c->broken.msg)
+        return err_set(err, "%s", c->broken.msg);
     if (!t)
         return err_set(err, "the document is a chat, but the model has no chat template: give one "
                             "with --template");
@@ -253,7 +258,8 @@ static void append_token(struct chat_result *r, uint32_t id)
     if (n == r->tokens.cap) {
         r->tokens.cap = n + 16;
         r->tokens.ids = xreallocarray(r->tokens.ids, r->tokens.cap, sizeof *r->tokens.ids);
-        r->tokens.offsets = xreallocarray(r->tokens.offsets, r->tokens.cap, sizeof *r->tokens.offsets);
+        r->tokens.offsets =
+            xreallocarray(r->tokens.offsets, r->tokens.cap, sizeof *r->tokens.offsets);
     }
     r->tokens.ids[n] = id;
     r->tokens.offsets[n] = (uint32_t)r->text.len;
@@ -271,14 +277,15 @@ static void drop_double_bos(const struct chat *c, struct chat_result *r)
     memmove(r->tokens.offsets, r->tokens.offsets + 1, r->tokens.n * sizeof *r->tokens.offsets);
 }
 
-static int encode_plain(const struct chat *c, bool with_end, struct chat_result *out, struct err *err)
+static int encode_plain(const struct chat *c, bool with_end, struct chat_result *out,
+                        struct err *err)
 {
     unsigned flags = c->options.allow_special ? TOKENIZER_ALLOW_SPECIAL : 0;
     int64_t eos = tokenizer_eos(c->tokenizer);
     if (!c->options.no_specials)
         flags |= TOKENIZER_ADD_SPECIAL;
-    if (tokenizer_encode(c->tokenizer, out->scratch, out->text.p, out->text.len, flags, &out->tokens,
-                         err))
+    if (tokenizer_encode(c->tokenizer, out->scratch, out->text.p, out->text.len, flags,
+                         &out->tokens, err))
         return -1;
     if (c->options.no_specials)
         return 0;
@@ -305,8 +312,8 @@ static int encode_text(const struct chat *c, const struct document *d, struct ch
     return 0;
 }
 
-static int encode_completion(const struct chat *c, const struct document *d, struct chat_result *out,
-                             struct err *err)
+static int encode_completion(const struct chat *c, const struct document *d,
+                             struct chat_result *out, struct err *err)
 {
     buf_add(&out->text, d->text.p, d->text.len);
     buf_add(&out->text, d->completion.p, d->completion.len);
@@ -323,7 +330,8 @@ static int encode_ids(const struct chat *c, const struct document *d, struct cha
     size_t vocab = tokenizer_vocab_size(c->tokenizer);
     for (size_t i = 0; i < d->n_ids; i++) {
         if (d->ids[i] >= vocab)
-            return err_set(err, "ids[%zu] is %u, the vocabulary has %zu tokens", i, d->ids[i], vocab);
+            return err_set(err, "ids[%zu] is %u, the vocabulary has %zu tokens", i, d->ids[i],
+                           vocab);
         append_token(out, d->ids[i]);
     }
     reserve_trained(out);
@@ -340,7 +348,7 @@ static bool is_chat(const struct chat *c, const struct document *d)
 {
     if (c->options.style != CHAT_STYLE_AUTO)
         return c->options.style == CHAT_STYLE_CHAT;
-    return c->plain && !d->is_alpaca;
+    return chat_has_template(c) && !d->is_alpaca;
 }
 
 int chat_encode(const struct chat *c, struct document *d, struct chat_result *out, struct err *err)

@@ -6,16 +6,16 @@
  * people wrote, so a user who repeats the assistant's words, or writes a special token, changes
  * nothing.
  *
- * What is learnt of an assistant's turn: what the message holds (reasoning, content, calls) with the
- * template's text between these, and behind it the token that ends the turn. More exactly, from the
- * first to the last byte of the message, and
+ * What is learnt of an assistant's turn: what the message holds (reasoning, content, calls) with
+ * the template's text between these, and behind it the token that ends the turn. More exactly, from
+ * the first to the last byte of the message, and
  * - before it, template text that the generation prompt doesn't end with and that doesn't stand
  *   before a plain answer too: "[TOOL_CALLS] [", or "<think>\n" before a reasoning;
  * - behind it, up to and including the first token that ends generation; if there is none in the
  *   turn, the last special token; if there is none, the text that the template writes there.
- * A template with {% generation %} decides itself. A token is learnt if it begins in such a span, or
- * if it begins in spaces of the template right before it that the generation prompt doesn't have.
- * The first token of a document is never learnt: nothing predicts it.
+ * A template with {% generation %} decides itself. A token is learnt if it begins in such a span,
+ * or if it begins in spaces of the template right before it that the generation prompt doesn't
+ * have. The first token of a document is never learnt: nothing predicts it.
  */
 #ifndef TEXT_CHAT_H
 #define TEXT_CHAT_H
@@ -53,8 +53,8 @@ extern const char *const chat_style_choices[];
 struct chat_options {
     enum chat_train train_on;
     enum chat_style style;
-    bool allow_special; /* special tokens in what people wrote are special tokens */
-    bool no_specials;   /* no BOS and EOS around plain text */
+    bool allow_special;        /* special tokens in what people wrote are special tokens */
+    bool no_specials;          /* no BOS and EOS around plain text */
     const char *template_text; /* instead of the model's; NULL: the model's */
     size_t template_len;
     const char *template_name; /* for messages */
@@ -82,9 +82,9 @@ struct chat_result {
     struct token_list tokens;
     uint8_t *trained; /* [tokens.n] */
     size_t trained_cap, n_trained;
-    uint64_t text_bytes; /* of text behind the trained tokens, special tokens aside */
-    bool rendered;       /* by the template */
-    struct buf text;     /* what was tokenised; empty for ids */
+    uint64_t text_bytes;     /* of text behind the trained tokens, special tokens aside */
+    bool rendered;           /* by the template */
+    struct buf text;         /* what was tokenised; empty for ids */
     struct chat_span *spans; /* of the text that is learnt */
     size_t n_spans, spans_cap;
 
@@ -100,9 +100,9 @@ void chat_result_release(struct chat_result *r);
 /* May change the document's shape from COMPLETION to MESSAGES. */
 int chat_encode(const struct chat *c, struct document *d, struct chat_result *out, struct err *err);
 
-/* The prompt that a model goes on from: messages rendered with the generation prompt, a PROMPT or the
- * prompt of a COMPLETION in the same style that chat_encode gives it, a text with its BOS. Nothing is
- * trained. */
+/* The prompt that a model goes on from: messages rendered with the generation prompt, a PROMPT or
+ * the prompt of a COMPLETION in the same style that chat_encode gives it, a text with its BOS.
+ * Nothing is trained. */
 int chat_encode_prompt(const struct chat *c, struct document *d, struct chat_result *out,
                        struct err *err);
 

@@ -226,14 +226,16 @@ static size_t turn_end(const struct chat *c, const struct chat_result *r, size_t
 {
     const struct template_rendering *g = &r->rendering;
     size_t from = g->spans[last].end, to = from, k = last + 1;
-    for (; k < g->n_spans && g->spans[k].origin == TEMPLATE_LITERAL && g->spans[k].message == i; k++)
+    for (; k < g->n_spans && g->spans[k].origin == TEMPLATE_LITERAL && g->spans[k].message == i;
+         k++)
         to = g->spans[k].end;
     size_t end = ending_token(c->tokenizer, r, from, to, false);
     if (end != SIZE_MAX)
         return end;
     /* The template ends the turn outside its loop's round, or has no loop over the messages. */
     size_t outside = to;
-    for (; k < g->n_spans && g->spans[k].origin == TEMPLATE_LITERAL && g->spans[k].message == -1; k++)
+    for (; k < g->n_spans && g->spans[k].origin == TEMPLATE_LITERAL && g->spans[k].message == -1;
+         k++)
         outside = g->spans[k].end;
     end = ending_token(c->tokenizer, r, to, outside, true);
     return end != SIZE_MAX ? end : to;

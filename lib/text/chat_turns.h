@@ -15,12 +15,13 @@ struct chat {
     struct chat_options options; /* its pointers are NULL */
     json_t *variables;
     struct template *plain, *with_tools; /* NULL: none */
+    struct err broken; /* why the template can't be used; "" if it can, or there is none */
     struct turn_header header, tools_header;
     char template_hash[HASH_HEX];
 };
 
-/* Finds the header by rendering a user's question and an answer; leaves it empty for a template that
- * refuses them, and for NULL. */
+/* Finds the header by rendering a user's question and an answer; leaves it empty for a template
+ * that refuses them, and for NULL. */
 void turn_header_probe(struct turn_header *h, const struct template *t, const json_t *variables);
 
 /* The messages as transformers hands them to a template: reasoning under each of its names. */

@@ -1,0 +1,44 @@
+/*
+ * tokenise: documents from inputs, tokenised by several threads, handed on in order.
+ *
+ * What comes out doesn't depend on the number of threads: a batch is a function of the input, and
+ * the first failure in the input's order is the one that is reported.
+ */
+#ifndef TEXT_TOKENISE_H
+#define TEXT_TOKENISE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/pool.h"
+#include "formats/archive.h"
+#include "formats/document.h"
+#include "text/chat.h"
+
+enum tokenise_format {
+    TOKENISE_JSON,  /* JSON Lines, a document each */
+    TOKENISE_LINES, /* plain text, each line that isn't blank a document */
+    TOKENISE_FILE,  /* plain text, all of it one document */
+};
+
+/* A document that is done. number counts all documents, from 0. */
+struct tokenised {
+    uint64_t number;
+    struct document document;
+    struct chat_result result;
+};
+
+struct tokeniser;
+
+struct tokeniser *tokeniser_new(const struct chat *c, const struct document_fields *fields,
+                                enum tokenise_format format, struct pool *pool);
+void tokeniser_free(struct tokeniser *t);
+
+/* Hands every document of the input to `take`, which may fail; errors say "name:line: ". Takes over
+ * `in`. */
+int tokenise(struct tokeniser *t, struct input *in,
+             int (*take)(void *arg, const struct tokenised *d, struct err *err), void *arg,
+             struct err *err);
+
+#endif

@@ -1,0 +1,439 @@
+/* ft-tok: documents to token ids, with the mask of what is learnt; and back. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mapfile.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/program.h"
+#include "formats/archive.h"
+#include "formats/document.h"
+#include "formats/json.h"
+#include "formats/stream.h"
+#include "text/chat.h"
+#include "text/origin.h"
+#include "text/token_text.h"
+#include "text/tokenise.h"
+#include "text/tokenizer.h"
+
+static struct {
+    const char *model, *output, *template;
+    bool ids, decode, render, count;
+    bool text, lines;
+    bool allow_special, no_specials;
+    int train_on, style;
+    size_t threads;
+    struct string_list fields, variables;
+} opt;
+
+static const struct option_spec options[] = {
+    {OPT_STRING, 'm', "model", &opt.model, "MODEL",
+     "folder with a tokenizer, or GGUF file (needed)", NULL, 0, 0},
+    {OPT_STRING, 'o', "output", &opt.output, "FILE", "write there [stdout]", NULL, 0, 0},
+    {OPT_SIZE, 0, "threads", &opt.threads, "N", "threads [as many as processors]", NULL, 0, 1024},
+    {OPT_HEADING, 0, "What comes out, instead of a token stream", NULL, NULL, NULL, NULL, 0, 0},
+    {OPT_FLAG, 0, "ids", &opt.ids, NULL, "JSON Lines {\"id\",\"ids\",\"trained\"}", NULL, 0, 0},
+    {OPT_FLAG, 0, "render", &opt.render, NULL, "the text, with what is learnt marked", NULL, 0, 0},
+    {OPT_FLAG, 0, "count", &opt.count, NULL, "numbers of documents and tokens, lengths", NULL, 0,
+     0},
+    {OPT_FLAG, 0, "decode", &opt.decode, NULL, "from ids (JSON Lines or a stream) back to text",
+     NULL, 0, 0},
+    {OPT_HEADING, 0, "What goes in", NULL, NULL, NULL, NULL, 0, 0},
+    {OPT_FLAG, 0, "text", &opt.text, NULL, "each file is one document of plain text", NULL, 0, 0},
+    {OPT_FLAG, 0, "lines", &opt.lines, NULL, "each line is a document of plain text", NULL, 0, 0},
+    {OPT_LIST, 0, "field", &opt.fields, "FIELD=KEY",
+     "take a field (text, prompt ...) from this key", NULL, 0, 0},
+    {OPT_HEADING, 0, "How", NULL, NULL, NULL, NULL, 0, 0},
+    {OPT_CHOICE, 0, "train-on", &opt.train_on, NULL, "what is learnt [auto]", chat_train_choices, 0,
+     0},
+    {OPT_CHOICE, 0, "style", &opt.style, NULL, "how a prompt and its completion are joined [auto]",
+     chat_style_choices, 0, 0},
+    {OPT_STRING, 0, "template", &opt.template, "FILE", "chat template [the model's]", NULL, 0, 0},
+    {OPT_LIST, 0, "set", &opt.variables, "NAME=JSON", "set a variable of the template", NULL, 0, 0},
+    {OPT_FLAG, 0, "allow-special", &opt.allow_special, NULL,
+     "special tokens written in the documents are special", NULL, 0, 0},
+    {OPT_FLAG, 0, "no-specials", &opt.no_specials, NULL, "no BOS and EOS around plain text", NULL,
+     0, 0},
+};
+
+static const struct program program = {
+    .name = "ft-tok",
+    .synopsis = "-m MODEL [OPTION]... [FILE]...",
+    .purpose = "Turns documents into a token stream, by the model's chat template and tokenizer.",
+    .notes = "Examples:\n"
+             "  ft-tok -m base chats.jsonl | ft-pack --length 1024 -o all.ft\n"
+             "  ft-tok -m base --render chats.jsonl | less     # see what will be learnt\n"
+             "  ft-tok -m base --text --ids README.md | ft-tok -m base --decode --text\n",
+    .options = options,
+    .n_options = ARRAY_SIZE(options),
+};
+
+/* What a run writes to, and what it counts. */
+struct run {
+    const struct tokenizer *tokenizer;
+    struct stream_writer *stream;
+    struct output *out;
+    struct buf line;
+    struct stream_record record;
+    uint64_t documents, untrained, empty, tokens, trained, longest;
+    uint64_t *lengths; /* --count */
+    size_t n_lengths, lengths_cap;
+    bool colour;
+};
+
+/* ---- options ---- */
+
+static struct document_field *parse_fields(struct document_fields *f)
+{
+    struct document_field *items = xcalloc(opt.fields.n + 1, sizeof *items);
+    for (size_t i = 0; i < opt.fields.n; i++) {
+        const char *text = opt.fields.items[i], *equals = strchr(text, '=');
+        if (!equals || equals == text || !equals[1])
+            usage_error("--field: '%s' is not FIELD=KEY", text);
+        items[i].field = xmemdup0(text, (size_t)(equals - text));
+        items[i].column = equals + 1;
+    }
+    *f = (struct document_fields){items, opt.fields.n};
+    return items;
+}
+
+/* A value that is no JSON is a string. */
+static json_t *parse_variables(void)
+{
+    json_t *out = json_object();
+    struct err ignored;
+    for (size_t i = 0; i < opt.variables.n; i++) {
+        const char *text = opt.variables.items[i], *equals = strchr(text, '=');
+        if (!equals || equals == text)
+            usage_error("--set: '%s' is not NAME=JSON", text);
+        char *name = xmemdup0(text, (size_t)(equals - text));
+        json_t *value = json_parse(equals + 1, strlen(equals + 1), &ignored);
+        if (!value)
+            value = json_string(equals + 1);
+        if (!value || json_object_set_new(out, name, value))
+            usage_error("--set: '%s' is not UTF-8", text);
+        free(name);
+    }
+    return out;
+}
+
+static void check_options(void)
+{
+    if (!opt.model)
+        usage_error("-m MODEL is needed");
+    if (opt.ids + opt.render + opt.count + opt.decode > 1)
+        usage_error("only one of --ids, --render, --count and --decode");
+    if (opt.text && opt.lines)
+        usage_error("only one of --text and --lines");
+    bool stream = !opt.ids && !opt.render && !opt.count && !opt.decode;
+    if (stream && !opt.output && isatty(STDOUT_FILENO))
+        usage_error("a token stream is not for terminals: give -o FILE, or a pipe; or --ids, "
+                    "--render, --count");
+}
+
+static struct chat *make_chat(const struct tokenizer *t)
+{
+    struct err err;
+    struct chat *chat;
+    size_t len = 0;
+    char *source = NULL;
+    json_t *variables = parse_variables();
+    if (opt.template && !(source = file_read(opt.template, (size_t)4 << 20, &len, &err)))
+        die("%s", err.msg);
+    struct chat_options o = {.train_on = (enum chat_train)opt.train_on,
+                             .style = (enum chat_style)opt.style,
+                             .allow_special = opt.allow_special,
+                             .no_specials = opt.no_specials,
+                             .template_text = source,
+                             .template_len = len,
+                             .template_name = opt.template,
+                             .variables = variables};
+    if (chat_new(&chat, t, &o, &err))
+        die("%s", err.msg);
+    json_decref(variables);
+    free(source);
+    return chat;
+}
+
+/* ---- out ---- */
+
+/* The options that make a difference: the same input gives the same bytes. */
+static char *provenance_line(void)
+{
+    struct buf b = BUF_INIT;
+    buf_addf(&b, "%s %s --train-on=%s --style=%s", program.name, TUNEUTILS_VERSION,
+             chat_train_choices[opt.train_on], chat_style_choices[opt.style]);
+    buf_addstr(&b, opt.text ? " --text" : opt.lines ? " --lines" : "");
+    buf_addstr(&b, opt.allow_special ? " --allow-special" : "");
+    buf_addstr(&b, opt.no_specials ? " --no-specials" : "");
+    for (size_t i = 0; i < opt.fields.n; i++)
+        buf_addf(&b, " --field=%s", opt.fields.items[i]);
+    for (size_t i = 0; i < opt.variables.n; i++)
+        buf_addf(&b, " --set=%s", opt.variables.items[i]);
+    return buf_detach(&b, NULL);
+}
+
+static void open_output(struct run *r, const struct chat *chat)
+{
+    struct stream_header h;
+    struct err err;
+    if (opt.ids || opt.render || opt.count || opt.decode) {
+        if (output_open(&r->out, opt.output, &err))
+            die("%s", err.msg);
+        r->colour = opt.render && !opt.output && isatty(STDOUT_FILENO);
+        return;
+    }
+    stream_header_init(&h);
+    if (origin_of_model(&h, opt.model, &err))
+        die("%s", err.msg);
+    h.kind = STREAM_TOKENS;
+    chat_template_hash(chat, h.template_hash);
+    char *line = provenance_line();
+    stream_header_add_provenance(&h, line);
+    free(line);
+    if (stream_writer_open(&r->stream, opt.output, &h, &err))
+        die("%s", err.msg);
+    stream_header_release(&h);
+}
+
+static int write_line(struct run *r, struct err *err)
+{
+    int rc = output_write(r->out, r->line.p, r->line.len, err);
+    buf_clear(&r->line);
+    return rc;
+}
+
+/* The document's own id, else its number among all documents. */
+static void add_id(struct buf *b, const struct tokenised *d)
+{
+    if (d->document.id)
+        json_add(b, d->document.id);
+    else
+        buf_addu(b, d->number);
+}
+
+static int write_ids(struct run *r, const struct tokenised *d, struct err *err)
+{
+    const struct chat_result *t = &d->result;
+    buf_addstr(&r->line, "{\"id\":");
+    add_id(&r->line, d);
+    buf_addstr(&r->line, ",\"ids\":[");
+    for (size_t i = 0; i < t->tokens.n; i++) {
+        if (i)
+            buf_addch(&r->line, ',');
+        buf_addu(&r->line, t->tokens.ids[i]);
+    }
+    buf_addstr(&r->line, "],\"trained\":[");
+    for (size_t i = 0; i < t->tokens.n; i++)
+        buf_addstr(&r->line, t->trained[i] ? i ? ",1" : "1" : i ? ",0" : "0");
+    buf_addch(&r->line, ']');
+    if (d->document.source) {
+        buf_addstr(&r->line, ",\"source\":");
+        json_add_string(&r->line, d->document.source, strlen(d->document.source));
+    }
+    if (d->document.weight != 1) {
+        buf_addstr(&r->line, ",\"weight\":");
+        json_add_real(&r->line, d->document.weight);
+    }
+    if (t->text_bytes)
+        buf_addf(&r->line, ",\"bytes\":%" PRIu64, t->text_bytes);
+    buf_addstr(&r->line, "}\n");
+    return write_line(r, err);
+}
+
+static int write_record(struct run *r, const struct tokenised *d, struct err *err)
+{
+    const struct chat_result *t = &d->result;
+    struct stream_document sd;
+    struct buf id = BUF_INIT;
+    if (!t->tokens.n)
+        return 0;
+    if (t->tokens.n > STREAM_MAX_TOKENS)
+        return err_set(err, "document %" PRIu64 " has %zu tokens, more than %d", d->number,
+                       t->tokens.n, STREAM_MAX_TOKENS);
+    if (json_is_string(d->document.id))
+        buf_addstr(&id, json_string_value(d->document.id));
+    else
+        add_id(&id, d);
+    stream_document_init(&sd);
+    sd.id = id.p;
+    sd.source = (char *)(uintptr_t)d->document.source; /* copied */
+    sd.weight = d->document.weight;
+    sd.text_bytes = t->text_bytes;
+    stream_record_clear(&r->record);
+    stream_record_add(&r->record, t->tokens.ids, t->trained, t->tokens.n, &sd);
+    buf_release(&id);
+    return stream_write(r->stream, &r->record, err);
+}
+
+static int write_rendering(struct run *r, const struct tokenised *d, struct err *err)
+{
+    buf_addstr(&r->line, "--- ");
+    add_id(&r->line, d);
+    buf_addf(&r->line, ": %zu tokens, %zu learnt\n", d->result.tokens.n, d->result.n_trained);
+    if (token_text_marked(r->tokenizer, &d->result, r->colour, &r->line, err))
+        return -1;
+    buf_addch(&r->line, '\n');
+    return write_line(r, err);
+}
+
+static int take(void *arg, const struct tokenised *d, struct err *err)
+{
+    struct run *r = arg;
+    size_t n = d->result.tokens.n;
+    r->documents++;
+    r->tokens += n;
+    r->trained += d->result.n_trained;
+    r->empty += !n;
+    r->untrained += n && !d->result.n_trained;
+    if (opt.count) {
+        ARRAY_GROW(r->lengths, r->n_lengths, r->lengths_cap);
+        r->lengths[r->n_lengths++] = n;
+        return 0;
+    }
+    return opt.ids      ? write_ids(r, d, err)
+           : opt.render ? write_rendering(r, d, err)
+                        : write_record(r, d, err);
+}
+
+/* ---- the end ---- */
+
+static int compare_u64(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void add_count(struct buf *b, const char *name, uint64_t n)
+{
+    buf_addf(b, "%-22s%" PRIu64 "\n", name, n);
+}
+
+static void write_counts(struct run *r)
+{
+    static const int shares[] = {50, 90, 95, 99};
+    struct err err;
+    struct buf *b = &r->line;
+    add_count(b, "documents", r->documents);
+    add_count(b, "tokens", r->tokens);
+    add_count(b, "trained tokens", r->trained);
+    add_count(b, "untrained documents", r->untrained + r->empty);
+    if (r->n_lengths) {
+        qsort(r->lengths, r->n_lengths, sizeof *r->lengths, compare_u64);
+        add_count(b, "mean length", r->tokens / r->documents);
+        for (size_t i = 0; i < ARRAY_SIZE(shares); i++) {
+            char name[32];
+            snprintf(name, sizeof name, "%d %% are at most", shares[i]);
+            size_t rank = (r->n_lengths * (size_t)shares[i] + 99) / 100;
+            add_count(b, name, r->lengths[rank - 1]);
+        }
+        add_count(b, "longest", r->lengths[r->n_lengths - 1]);
+    }
+    if (write_line(r, &err))
+        die("%s", err.msg);
+}
+
+static void finish(struct run *r)
+{
+    struct err err;
+    if (!r->documents)
+        die("no input holds a document");
+    if (opt.count)
+        write_counts(r);
+    if (r->untrained + r->empty && !opt.count)
+        warn("%" PRIu64 " of %" PRIu64 " documents have no trained token%s",
+             r->untrained + r->empty, r->documents,
+             r->stream && r->empty ? "; those without tokens are left out" : "");
+    if (r->stream && !r->trained)
+        die("nothing to learn in any document");
+    if (r->stream ? stream_writer_finish(r->stream, &err) : output_commit(r->out, &err))
+        die("%s", err.msg);
+    buf_release(&r->line);
+    stream_record_release(&r->record);
+    free(r->lengths);
+}
+
+static struct input *open_input(const char *path)
+{
+    struct input *in;
+    struct err err;
+    if (input_open(&in, path, &err))
+        die("%s", err.msg);
+    return in;
+}
+
+/* ---- the two ways ---- */
+
+static void tokenise_inputs(struct run *r, const struct chat *chat, char **files, size_t n)
+{
+    struct err err;
+    struct document_fields fields;
+    struct document_field *items = parse_fields(&fields);
+    struct pool *pool = pool_new(opt.threads, &err);
+    if (!pool)
+        die("%s", err.msg);
+    struct tokeniser *t = tokeniser_new(chat, &fields,
+                                        opt.text    ? TOKENISE_FILE
+                                        : opt.lines ? TOKENISE_LINES
+                                                    : TOKENISE_JSON,
+                                        pool);
+    for (size_t i = 0; i < (n ? n : 1); i++)
+        if (tokenise(t, open_input(n ? files[i] : NULL), take, r, &err))
+            die("%s", err.msg);
+    tokeniser_free(t);
+    pool_free(pool);
+    for (size_t i = 0; i < fields.n; i++)
+        free((char *)(uintptr_t)items[i].field);
+    free(items);
+}
+
+static int take_text(void *arg, const char *id, const char *text, size_t len, struct err *err)
+{
+    struct run *r = arg;
+    r->documents++;
+    if (!opt.text && !opt.lines) {
+        buf_addf(&r->line, "{\"id\":%s,\"text\":", id);
+        json_add_string(&r->line, text, len);
+        buf_addstr(&r->line, "}\n");
+    } else {
+        buf_add(&r->line, text, len);
+        if (opt.lines)
+            buf_addch(&r->line, '\n');
+    }
+    return write_line(r, err);
+}
+
+static void decode_inputs(struct run *r, char **files, size_t n)
+{
+    struct err err;
+    for (size_t i = 0; i < (n ? n : 1); i++)
+        if (token_text_decode(r->tokenizer, open_input(n ? files[i] : NULL), opt.no_specials,
+                              take_text, r, &err))
+            die("%s", err.msg);
+}
+
+int main(int argc, char **argv)
+{
+    int first = program_start(&program, argc, argv);
+    struct tokenizer *tokenizer;
+    struct run r = {.line = BUF_INIT};
+    struct err err;
+    check_options();
+    if (tokenizer_load(&tokenizer, opt.model, &err))
+        die("%s", err.msg);
+    r.tokenizer = tokenizer;
+    stream_record_init(&r.record);
+    struct chat *chat = make_chat(tokenizer);
+    open_output(&r, chat);
+    if (opt.decode)
+        decode_inputs(&r, argv + first, (size_t)(argc - first));
+    else
+        tokenise_inputs(&r, chat, argv + first, (size_t)(argc - first));
+    finish(&r);
+    chat_free(chat);
+    tokenizer_free(tokenizer);
+    return 0;
+}
