@@ -14,9 +14,10 @@ enum { QUERY_TILE = 64, KEY_TILE = 256 };
 struct attention {
     struct attention_shape shape;
     struct pool *pool;
-    float **scratch;            /* one for each thread */
-    float *dk_heads, *dv_heads; /* [T, n_heads D]: gradients of keys before the heads that share
-                                   them are added */
+    float **scratch;             /* one for each thread */
+    struct gemm_scratch *panels; /* the same, for products in bfloat16 */
+    float *dk_heads, *dv_heads;  /* [T, n_heads D]: gradients of keys before the heads that share
+                                    them are added */
     size_t dk_cap;
     struct attention_task *tasks;
     size_t n_tasks, tasks_cap;
@@ -63,6 +64,7 @@ int attention_new(struct attention **out, const struct attention_shape *shape, s
     a->shape = *shape;
     a->pool = pool;
     a->scratch = xcalloc(pool_threads(pool), sizeof *a->scratch);
+    a->panels = xcalloc(pool_threads(pool), sizeof *a->panels);
     *out = a;
     for (size_t i = 0; i < pool_threads(pool); i++) {
         a->scratch[i] = mem_array(scratch_floats(shape), sizeof(float), "attention", err);
@@ -79,9 +81,12 @@ void attention_free(struct attention *a)
 {
     if (!a)
         return;
-    for (size_t i = 0; i < pool_threads(a->pool); i++)
+    for (size_t i = 0; i < pool_threads(a->pool); i++) {
         free(a->scratch[i]);
+        free(a->panels[i].p);
+    }
     free(a->scratch);
+    free(a->panels);
     free(a->dk_heads);
     free(a->dv_heads);
     free(a->tasks);
@@ -183,6 +188,22 @@ static void online_softmax(struct tiles *t, size_t nq, size_t nk, size_t d)
     }
 }
 
+/* gemm_tile in the arithmetic that the operands ask for. */
+struct product {
+    struct gemm_scratch *panels; /* NULL: float32 */
+};
+
+static void multiply(const struct product *p, bool transpose_a, bool transpose_b, size_t m,
+                     size_t n, size_t k, float alpha, const float *a, size_t lda, const float *b,
+                     size_t ldb, float beta, float *c, size_t ldc)
+{
+    if (p->panels)
+        gemm_tile_bf16(p->panels, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c,
+                       ldc);
+    else
+        gemm_tile(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+}
+
 struct attention_run {
     struct attention *a;
     const struct operand *q, *k, *v, *out;
@@ -198,6 +219,7 @@ static void forward_task(void *arg, size_t i, size_t thread)
     const struct attention_task *task = &run->a->tasks[i];
     size_t d = s->head_dim, kv_head = task->head / (s->n_heads / s->n_kv_heads);
     struct tiles t = tiles_in(run->a->scratch[thread], d);
+    struct product product = {run->q->bf16 ? &run->a->panels[thread] : NULL};
     size_t nq = task->q1 - task->q0;
     struct view q = head_rows(run->q, task->start + task->q0, nq, task->head, d, t.q);
     memset(t.out, 0, nq * d * sizeof *t.out);
@@ -209,10 +231,11 @@ static void forward_task(void *arg, size_t i, size_t thread)
         size_t nk = min_size(KEY_TILE, task->q1 - k0);
         struct view k = head_rows(run->k, task->start + k0, nk, kv_head, d, t.k);
         struct view v = head_rows(run->v, task->start + k0, nk, kv_head, d, t.v);
-        gemm_tile(false, true, nq, nk, d, s->scale, q.p, q.ld, k.p, k.ld, 0, t.scores, KEY_TILE);
+        multiply(&product, false, true, nq, nk, d, s->scale, q.p, q.ld, k.p, k.ld, 0, t.scores,
+                 KEY_TILE);
         mask_future(t.scores, task->q0, nq, k0, nk);
         online_softmax(&t, nq, nk, d);
-        gemm_tile(false, false, nq, d, nk, 1, t.scores, KEY_TILE, v.p, v.ld, 1, t.out, d);
+        multiply(&product, false, false, nq, d, nk, 1, t.scores, KEY_TILE, v.p, v.ld, 1, t.out, d);
     }
     for (size_t r = 0; r < nq; r++) {
         size_t row = task->start + task->q0 + r;
@@ -261,7 +284,7 @@ SIMD_CLONES static void row_softmax_backward(float *dp, const float *p, size_t n
 
 /* One tile of queries against all keys before its end: adds to dk and dv of this head. */
 static void backward_queries(const struct attention_run *run, const struct attention_task *task,
-                             struct tiles *t, size_t q0, size_t q1)
+                             struct tiles *t, struct product product, size_t q0, size_t q1)
 {
     const struct attention_shape *s = &run->a->shape;
     size_t d = s->head_dim, width = s->n_heads * d, nq = q1 - q0, row = task->start + q0;
@@ -280,18 +303,22 @@ static void backward_queries(const struct attention_run *run, const struct atten
         struct view v = head_rows(run->v, key, nk, kv_head, d, t->v);
         float *dk = run->a->dk_heads + key * width + task->head * d;
         float *dv = run->a->dv_heads + key * width + task->head * d;
-        gemm_tile(false, true, nq, nk, d, s->scale, q.p, q.ld, k.p, k.ld, 0, t->scores, KEY_TILE);
+        multiply(&product, false, true, nq, nk, d, s->scale, q.p, q.ld, k.p, k.ld, 0, t->scores,
+                 KEY_TILE);
         mask_future(t->scores, q0, nq, k0, nk);
         for (size_t r = 0; r < nq; r++)
             row_exp(t->scores + r * KEY_TILE, nk, t->max[r]);
-        gemm_tile(true, false, nk, d, nq, 1, t->scores, KEY_TILE, d_out, width, 1, dv, width);
-        gemm_tile(false, true, nq, nk, d, 1, d_out, width, v.p, v.ld, 0, t->d_scores, KEY_TILE);
+        multiply(&product, true, false, nk, d, nq, 1, t->scores, KEY_TILE, d_out, width, 1, dv,
+                 width);
+        multiply(&product, false, true, nq, nk, d, 1, d_out, width, v.p, v.ld, 0, t->d_scores,
+                 KEY_TILE);
         for (size_t r = 0; r < nq; r++)
             row_softmax_backward(t->d_scores + r * KEY_TILE, t->scores + r * KEY_TILE, nk,
                                  t->sum[r]);
-        gemm_tile(false, false, nq, d, nk, s->scale, t->d_scores, KEY_TILE, k.p, k.ld, k0 ? 1 : 0,
-                  dq, width);
-        gemm_tile(true, false, nk, d, nq, s->scale, t->d_scores, KEY_TILE, q.p, q.ld, 1, dk, width);
+        multiply(&product, false, false, nq, d, nk, s->scale, t->d_scores, KEY_TILE, k.p, k.ld,
+                 k0 ? 1 : 0, dq, width);
+        multiply(&product, true, false, nk, d, nq, s->scale, t->d_scores, KEY_TILE, q.p, q.ld, 1,
+                 dk, width);
     }
 }
 
@@ -303,13 +330,14 @@ static void backward_task(void *arg, size_t i, size_t thread)
     const struct attention_task *task = &run->a->tasks[i];
     size_t d = s->head_dim, width = s->n_heads * d;
     struct tiles t = tiles_in(run->a->scratch[thread], d);
+    struct product product = {run->q->bf16 ? &run->a->panels[thread] : NULL};
     for (size_t r = 0; r < task->q1; r++) {
         size_t at = (task->start + r) * width + task->head * d;
         memset(run->a->dk_heads + at, 0, d * sizeof(float));
         memset(run->a->dv_heads + at, 0, d * sizeof(float));
     }
     for (size_t q0 = 0; q0 < task->q1; q0 += QUERY_TILE)
-        backward_queries(run, task, &t, q0, min_size(q0 + QUERY_TILE, task->q1));
+        backward_queries(run, task, &t, product, q0, min_size(q0 + QUERY_TILE, task->q1));
 }
 
 /* Adds up the heads that share a key head. */

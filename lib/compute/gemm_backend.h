@@ -9,11 +9,6 @@
 
 #include "compute/gemm.h"
 
-struct gemm_scratch {
-    float *p; /* aligned to 64 */
-    size_t n; /* floats */
-};
-
 /* Makes room; ends the program if memory is out, since a product can't be left half done. */
 float *gemm_scratch(struct gemm_scratch *s, size_t n);
 
