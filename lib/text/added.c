@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
 #include "base/mem.h"
 
@@ -117,30 +116,6 @@ const struct added_token *added_by_content(const struct added *a, const char *p,
     return NULL;
 }
 
-/* \w of the regex crate: alphabetic, marks, decimal digits, connectors, joiners. */
-static bool is_word(uint32_t c)
-{
-    switch (utf8proc_category((utf8proc_int32_t)c)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-    case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME:
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_PC:
-        return true;
-    case UTF8PROC_CATEGORY_SO: /* the letters in circles and squares */
-        return (c >= 0x24b6 && c <= 0x24e9) || (c >= 0x1f130 && c <= 0x1f149) ||
-               (c >= 0x1f150 && c <= 0x1f169) || (c >= 0x1f170 && c <= 0x1f189);
-    default:
-        return c == 0x200c || c == 0x200d;
-    }
-}
-
 static uint32_t char_before(const struct text *t, size_t at, size_t *start)
 {
     unsigned len;
@@ -155,9 +130,9 @@ static bool stands_alone(const struct text *t, size_t start, size_t end)
 {
     unsigned len;
     size_t before;
-    if (start && is_word(char_before(t, start, &before)))
+    if (start && unicode_is_word(char_before(t, start, &before)))
         return false;
-    return end == t->len || !is_word(utf8_char((const unsigned char *)t->p + end, &len));
+    return end == t->len || !unicode_is_word(utf8_char((const unsigned char *)t->p + end, &len));
 }
 
 static void strip(const struct added_rules *rules, const struct text *t, size_t pos,
@@ -168,6 +143,8 @@ static void strip(const struct added_rules *rules, const struct text *t, size_t 
     while (m->token->lstrip && m->start > pos &&
            unicode_class(rules->unicode, char_before(t, m->start, &before)) & UNICODE_SPACE)
         m->start = before;
+    if (m->token->lstrip && m->start < pos)
+        m->start = pos;
     while (m->token->rstrip && m->end < t->len &&
            unicode_class(rules->unicode, utf8_char((const unsigned char *)t->p + m->end, &len)) &
                UNICODE_SPACE)
@@ -234,7 +211,8 @@ bool added_next(const struct added *a, bool normalized, const struct added_rules
         if (m->token->single_word && !stands_alone(t, i, end))
             continue;
         strip(rules, t, pos, m);
-        return true;
+        if (m->start < m->end)
+            return true;
     }
     return false;
 }

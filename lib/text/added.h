@@ -57,7 +57,8 @@ const struct added_token *added_by_content(const struct added *a, const char *p,
 
 struct added_match {
     const struct added_token *token;
-    size_t start, end; /* white space that the token takes with it included */
+    size_t start, end; /* white space that the token takes with it included; the next match may
+                          begin in that behind it, as `tokenizers` has it */
 };
 
 /* What special tokens count as text. */

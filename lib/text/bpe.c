@@ -12,16 +12,7 @@
 #define NO_MERGE UINT32_MAX
 #define NO_TOKEN UINT32_MAX
 
-enum {
-    SHORT_WORD = 48, /* symbols; above, a heap finds the next merge */
-    KEY_SMALL = 15,  /* bytes of a word in the small cache */
-    IDS_SMALL = 4,   /* its tokens */
-    SETS_SMALL = 1 << 14,
-    KEY_LARGE = 48,
-    IDS_LARGE = 19,
-    SETS_LARGE = 1 << 11,
-    WAYS = 2,
-};
+enum { SHORT_WORD = 48 }; /* symbols; above, a heap finds the next merge */
 
 struct merge {
     uint32_t rank, id;
@@ -47,33 +38,15 @@ struct bpe {
     uint32_t *lengths;        /* [vocab->n] bytes of text behind a token */
     struct vocab words;       /* options.ignore_merges and bytes: tokens by their bytes */
     struct buf joined;        /* of bpe_add_merge */
+    bool crosses_metaspace;   /* some merge makes a token with U+2581 behind another character */
 };
 
-/* One line of cache holds two small words. */
-struct small_word {
-    char key[KEY_SMALL];
-    uint8_t size; /* length of the key, and number of ids << 4; 0 for an empty slot */
-    uint32_t ids[IDS_SMALL];
-};
-
-struct large_word {
-    char key[KEY_LARGE];
-    uint16_t len, n;
-    uint32_t ids[IDS_LARGE];
-};
-
-struct symbols {
-    uint32_t *ids, *lengths; /* a length of 0: merged into the one before */
+/* Work memory besides the word's tokens, which start as its symbols. */
+struct bpe_scratch {
     uint32_t *next, *prev;
     struct merge *merges; /* of a symbol with the next one */
     uint64_t *heap;       /* rank << 32 | position */
-    size_t n, cap, n_heap, heap_cap;
-};
-
-struct bpe_scratch {
-    struct small_word (*small)[WAYS]; /* [SETS_SMALL] */
-    struct large_word (*large)[WAYS]; /* [SETS_LARGE] */
-    struct symbols symbols;
+    size_t cap, n_heap, heap_cap;
     struct buf text;
 };
 
@@ -238,6 +211,21 @@ static int no_such_token(const char *p, size_t len, uint32_t rank, struct err *e
                    (int)(len < 100 ? len : 100), p);
 }
 
+static bool crosses_metaspace(const char *p, size_t len)
+{
+    static const char metaspace[] = "\xe2\x96\x81";
+    for (size_t i = 1; i + 3 <= len; i++)
+        if (!memcmp(p + i, metaspace, 3) && (i < 3 || memcmp(p + i - 3, metaspace, 3)))
+            return true;
+    return false;
+}
+
+bool bpe_may_cut_at_metaspace(const struct bpe *b)
+{
+    return !b->crosses_metaspace && !b->options.bytes && !b->options.ignore_merges && !b->prefix &&
+           !b->suffix && vocab_find(b->vocab, "\xe2\x96\x81", 3) >= 0;
+}
+
 int bpe_add_merge(struct bpe *b, const char *left, size_t left_len, const char *right,
                   size_t right_len, struct err *err)
 {
@@ -265,6 +253,7 @@ int bpe_add_merge(struct bpe *b, const char *left, size_t left_len, const char *
     int first = byte_of_string(left, left_len), second = byte_of_string(right, right_len);
     if (b->byte_pairs && first >= 0 && second >= 0)
         b->byte_pairs[first << 8 | second] = merge;
+    b->crosses_metaspace |= crosses_metaspace(b->joined.p, b->joined.len);
     b->n_merges++;
     return 0;
 }
@@ -272,8 +261,6 @@ int bpe_add_merge(struct bpe *b, const char *left, size_t left_len, const char *
 struct bpe_scratch *bpe_scratch_new(void)
 {
     struct bpe_scratch *s = xcalloc(1, sizeof *s);
-    s->small = xcalloc(SETS_SMALL, sizeof *s->small);
-    s->large = xcalloc(SETS_LARGE, sizeof *s->large);
     buf_init(&s->text);
     return s;
 }
@@ -282,59 +269,48 @@ void bpe_scratch_free(struct bpe_scratch *s)
 {
     if (!s)
         return;
-    free(s->small);
-    free(s->large);
-    free(s->symbols.ids);
-    free(s->symbols.lengths);
-    free(s->symbols.next);
-    free(s->symbols.prev);
-    free(s->symbols.merges);
-    free(s->symbols.heap);
+    free(s->next);
+    free(s->prev);
+    free(s->merges);
+    free(s->heap);
     buf_release(&s->text);
     free(s);
 }
 
-static void symbols_reserve(struct symbols *y, size_t n)
+static void scratch_reserve(struct bpe_scratch *s, size_t n)
 {
-    if (n <= y->cap)
+    if (n <= s->cap)
         return;
-    y->cap = n + n / 2;
-    y->ids = xreallocarray(y->ids, y->cap, sizeof *y->ids);
-    y->lengths = xreallocarray(y->lengths, y->cap, sizeof *y->lengths);
-    y->next = xreallocarray(y->next, y->cap, sizeof *y->next);
-    y->prev = xreallocarray(y->prev, y->cap, sizeof *y->prev);
-    y->merges = xreallocarray(y->merges, y->cap, sizeof *y->merges);
-}
-
-static void symbol_put(struct symbols *y, uint32_t id, size_t length)
-{
-    y->ids[y->n] = id;
-    y->lengths[y->n++] = (uint32_t)length;
+    s->cap = n + n / 2;
+    s->next = xreallocarray(s->next, s->cap, sizeof *s->next);
+    s->prev = xreallocarray(s->prev, s->cap, sizeof *s->prev);
+    s->merges = xreallocarray(s->merges, s->cap, sizeof *s->merges);
 }
 
 /* Symbols of a byte-level word; a byte that the vocabulary lacks is left out. */
-static void start_bytes(const struct bpe *b, struct symbols *y, const char *word, size_t len)
+static void start_bytes(const struct bpe *b, struct bpe_scratch *s, struct word_tokens *w,
+                        const char *word, size_t len)
 {
     const unsigned char *p = (const unsigned char *)word;
     for (size_t i = 0; i < len; i++)
         if (b->byte_ids[p[i]] != NO_TOKEN)
-            symbol_put(y, b->byte_ids[p[i]], 1);
-    if (y->n != len) {
-        for (size_t i = 0; i + 1 < y->n; i++)
-            y->merges[i] = merge_of(b, y->ids[i], y->ids[i + 1]);
+            word_tokens_put(w, b->byte_ids[p[i]], 1);
+    if (w->n != len) {
+        for (size_t i = 0; i + 1 < w->n; i++)
+            s->merges[i] = merge_of(b, w->ids[i], w->ids[i + 1]);
         return;
     }
     for (size_t i = 0; i + 1 < len; i++)
-        y->merges[i] = b->byte_pairs[p[i] << 8 | p[i + 1]];
+        s->merges[i] = b->byte_pairs[p[i] << 8 | p[i + 1]];
 }
 
-static bool fall_back(const struct bpe *b, struct symbols *y, const char *p, size_t len)
+static bool fall_back(const struct bpe *b, struct word_tokens *w, const char *p, size_t len)
 {
     for (size_t i = 0; i < len; i++)
         if (b->byte_ids[(unsigned char)p[i]] == NO_TOKEN)
             return false;
     for (size_t i = 0; i < len; i++)
-        symbol_put(y, b->byte_ids[(unsigned char)p[i]], 1);
+        word_tokens_put(w, b->byte_ids[(unsigned char)p[i]], 1);
     return true;
 }
 
@@ -342,9 +318,9 @@ static bool fall_back(const struct bpe *b, struct symbols *y, const char *p, siz
  * Symbols of a word of characters. An unknown token waits until a known character comes; bytes
  * that were fallen back to don't flush it (so `tokenizers` has it, and the order of ids with it).
  */
-static void start_chars(const struct bpe *b, struct bpe_scratch *s, const char *word, size_t len)
+static void start_chars(const struct bpe *b, struct bpe_scratch *s, struct word_tokens *w,
+                        const char *word, size_t len)
 {
-    struct symbols *y = &s->symbols;
     size_t unknown = 0;
     for (size_t i = 0, n; i < len; i += n) {
         n = utf8_length((unsigned char)word[i]);
@@ -364,31 +340,31 @@ static void start_chars(const struct bpe *b, struct bpe_scratch *s, const char *
         int64_t id = vocab_find(b->vocab, p, p_len);
         if (id >= 0) {
             if (unknown)
-                symbol_put(y, (uint32_t)b->options.unk, unknown);
+                word_tokens_put(w, (uint32_t)b->options.unk, unknown);
             unknown = 0;
-            symbol_put(y, (uint32_t)id, n);
-        } else if (!b->options.byte_fallback || !fall_back(b, y, p, p_len)) {
+            word_tokens_put(w, (uint32_t)id, n);
+        } else if (!b->options.byte_fallback || !fall_back(b, w, p, p_len)) {
             if (b->options.unk < 0)
                 continue;
             if (unknown && !b->options.fuse_unk) {
-                symbol_put(y, (uint32_t)b->options.unk, unknown);
+                word_tokens_put(w, (uint32_t)b->options.unk, unknown);
                 unknown = 0;
             }
             unknown += n;
         }
     }
     if (unknown)
-        symbol_put(y, (uint32_t)b->options.unk, unknown);
-    for (size_t i = 0; i + 1 < y->n; i++)
-        y->merges[i] = merge_of(b, y->ids[i], y->ids[i + 1]);
+        word_tokens_put(w, (uint32_t)b->options.unk, unknown);
+    for (size_t i = 0; i + 1 < w->n; i++)
+        s->merges[i] = merge_of(b, w->ids[i], w->ids[i + 1]);
 }
 
 /* The merges of a short word, on arrays that close up. */
-static void merge_short(const struct bpe *b, struct symbols *y)
+static void merge_short(const struct bpe *b, struct bpe_scratch *s, struct word_tokens *w)
 {
-    uint32_t *ids = y->ids, *lengths = y->lengths;
-    struct merge *merges = y->merges;
-    size_t n = y->n;
+    uint32_t *ids = w->ids, *lengths = w->lengths;
+    struct merge *merges = s->merges;
+    size_t n = w->n;
     while (n > 1) {
         size_t best = 0;
         for (size_t i = 1; i + 1 < n; i++)
@@ -408,231 +384,118 @@ static void merge_short(const struct bpe *b, struct symbols *y)
         if (best)
             merges[best - 1] = merge_of(b, ids[best - 1], ids[best]);
     }
-    y->n = n;
+    w->n = n;
 }
 
-static void heap_push(struct symbols *y, uint64_t item)
+static void heap_push(struct bpe_scratch *s, uint64_t item)
 {
-    ARRAY_GROW(y->heap, y->n_heap, y->heap_cap);
-    size_t i = y->n_heap++;
-    while (i && y->heap[(i - 1) / 4] > item) {
-        y->heap[i] = y->heap[(i - 1) / 4];
+    ARRAY_GROW(s->heap, s->n_heap, s->heap_cap);
+    size_t i = s->n_heap++;
+    while (i && s->heap[(i - 1) / 4] > item) {
+        s->heap[i] = s->heap[(i - 1) / 4];
         i = (i - 1) / 4;
     }
-    y->heap[i] = item;
+    s->heap[i] = item;
 }
 
-static uint64_t heap_pop(struct symbols *y)
+static uint64_t heap_pop(struct bpe_scratch *s)
 {
-    uint64_t top = y->heap[0], item = y->heap[--y->n_heap];
-    size_t i = 0, n = y->n_heap;
+    uint64_t top = s->heap[0], item = s->heap[--s->n_heap];
+    size_t i = 0, n = s->n_heap;
     for (;;) {
         size_t least = 4 * i + 1;
         if (least >= n)
             break;
         for (size_t j = least + 1; j < 4 * i + 5 && j < n; j++)
-            if (y->heap[j] < y->heap[least])
+            if (s->heap[j] < s->heap[least])
                 least = j;
-        if (y->heap[least] >= item)
+        if (s->heap[least] >= item)
             break;
-        y->heap[i] = y->heap[least];
+        s->heap[i] = s->heap[least];
         i = least;
     }
     if (n)
-        y->heap[i] = item;
+        s->heap[i] = item;
     return top;
 }
 
-static void heap_merge(const struct bpe *b, struct symbols *y, size_t at, size_t right)
+static void heap_merge(const struct bpe *b, struct bpe_scratch *s, const struct word_tokens *w,
+                       size_t at, size_t right)
 {
-    y->merges[at] = merge_of(b, y->ids[at], y->ids[right]);
-    if (y->merges[at].rank != NO_MERGE)
-        heap_push(y, (uint64_t)y->merges[at].rank << 32 | at);
+    s->merges[at] = merge_of(b, w->ids[at], w->ids[right]);
+    if (s->merges[at].rank != NO_MERGE)
+        heap_push(s, (uint64_t)s->merges[at].rank << 32 | at);
 }
 
 /* The merges of a long word: symbols in a linked list, candidates in a heap; stale ones are
  * recognised by their rank. */
-static void merge_long(const struct bpe *b, struct symbols *y)
+static void merge_long(const struct bpe *b, struct bpe_scratch *s, struct word_tokens *w)
 {
-    size_t n = y->n;
-    y->n_heap = 0;
-    y->merges[n - 1].rank = NO_MERGE;
+    size_t n = w->n;
+    s->n_heap = 0;
+    s->merges[n - 1].rank = NO_MERGE;
     for (size_t i = 0; i < n; i++) {
-        y->next[i] = (uint32_t)i + 1;
-        y->prev[i] = (uint32_t)i - 1;
-        if (y->merges[i].rank != NO_MERGE)
-            heap_push(y, (uint64_t)y->merges[i].rank << 32 | i);
+        s->next[i] = (uint32_t)i + 1;
+        s->prev[i] = (uint32_t)i - 1;
+        if (s->merges[i].rank != NO_MERGE)
+            heap_push(s, (uint64_t)s->merges[i].rank << 32 | i);
     }
-    while (y->n_heap) {
-        uint64_t top = heap_pop(y);
+    while (s->n_heap) {
+        uint64_t top = heap_pop(s);
         size_t at = top & UINT32_MAX;
-        if (!y->lengths[at] || y->merges[at].rank != top >> 32)
+        if (!w->lengths[at] || s->merges[at].rank != top >> 32)
             continue;
-        size_t right = y->next[at], after = y->next[right];
-        y->ids[at] = y->merges[at].id;
-        y->lengths[at] += y->lengths[right];
-        y->lengths[right] = 0;
-        y->next[at] = (uint32_t)after;
-        y->merges[at].rank = NO_MERGE;
+        size_t right = s->next[at], after = s->next[right];
+        w->ids[at] = s->merges[at].id;
+        w->lengths[at] += w->lengths[right];
+        w->lengths[right] = 0;
+        s->next[at] = (uint32_t)after;
+        s->merges[at].rank = NO_MERGE;
         if (after < n) {
-            y->prev[after] = (uint32_t)at;
-            heap_merge(b, y, at, after);
+            s->prev[after] = (uint32_t)at;
+            heap_merge(b, s, w, at, after);
         }
         if (at)
-            heap_merge(b, y, y->prev[at], at);
+            heap_merge(b, s, w, s->prev[at], at);
     }
     size_t kept = 0;
-    for (size_t i = 0; i < n; i = y->next[i]) {
-        y->ids[kept] = y->ids[i];
-        y->lengths[kept++] = y->lengths[i];
+    for (size_t i = 0; i < n; i = s->next[i]) {
+        w->ids[kept] = w->ids[i];
+        w->lengths[kept++] = w->lengths[i];
     }
-    y->n = kept;
+    w->n = kept;
 }
 
-/* Leaves the word's tokens in s->symbols. */
-static void encode_word(const struct bpe *b, struct bpe_scratch *s, const char *word, size_t len)
+static int encode(const void *model, void *scratch, const char *word, size_t len,
+                  struct word_tokens *w, struct err *err)
 {
-    struct symbols *y = &s->symbols;
+    const struct bpe *b = model;
+    struct bpe_scratch *s = scratch;
     size_t suffix = b->suffix ? strlen(b->suffix) : 0, prefix = b->prefix ? strlen(b->prefix) : 0;
-    symbols_reserve(y, len * (1 + prefix) + suffix);
-    y->n = 0;
+    size_t most = len * (1 + prefix) + suffix;
+    (void)err;
+    w->n = 0;
+    word_tokens_reserve(w, most);
+    scratch_reserve(s, most);
     if (b->options.ignore_merges) {
         int64_t id = vocab_find(b->options.bytes ? &b->words : b->vocab, word, len);
         if (id >= 0) {
-            symbol_put(y, (uint32_t)id, len);
-            return;
+            word_tokens_put(w, (uint32_t)id, len);
+            return 0;
         }
     }
     if (b->options.bytes)
-        start_bytes(b, y, word, len);
+        start_bytes(b, s, w, word, len);
     else
-        start_chars(b, s, word, len);
-    if (y->n > SHORT_WORD)
-        merge_long(b, y);
+        start_chars(b, s, w, word, len);
+    if (w->n > SHORT_WORD)
+        merge_long(b, s, w);
     else
-        merge_short(b, y);
+        merge_short(b, s, w);
+    return 0;
 }
 
-/* Whether the tokens' own lengths tell where they begin, so that ids are all a cache must keep. */
-static bool lengths_are_plain(const struct bpe *b, const uint32_t *ids, size_t n, size_t len)
+struct word_model bpe_model(const struct bpe *b)
 {
-    size_t sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += b->lengths[ids[i]];
-    return sum == len;
-}
-
-static void put_tokens(const struct bpe *b, const uint32_t *ids, size_t n, const struct text *t,
-                       size_t start, struct token_list *out)
-{
-    token_list_reserve(out, n);
-    for (size_t i = 0; i < n; i++) {
-        token_list_put(out, ids[i], text_origin(t, start));
-        start += b->lengths[ids[i]];
-    }
-}
-
-/* Tokens whose lengths may differ from their text's: an offset never leaves the word. */
-static void put_symbols(const struct symbols *y, const struct text *t, size_t start, size_t end,
-                        struct token_list *out)
-{
-    token_list_reserve(out, y->n);
-    for (size_t i = 0; i < y->n; i++) {
-        token_list_put(out, y->ids[i], text_origin(t, start < end ? start : end - 1));
-        start += y->lengths[i];
-    }
-}
-
-static size_t word_hash(const char *key, size_t len)
-{
-    uint64_t h[2];
-    memcpy(h, key, sizeof h);
-    uint64_t x = (h[0] ^ len) * 0x9e3779b97f4a7c15u;
-    x = (x ^ x >> 32 ^ h[1]) * 0xd6e8feb86659fd93u;
-    return (size_t)(x >> 32);
-}
-
-static bool small_is(const struct small_word *w, const char key[KEY_SMALL + 1], size_t len)
-{
-    return (w->size & 15) == len && !memcmp(w->key, key, KEY_SMALL);
-}
-
-/* The set of a word in each cache, which is also the order of use: a new word goes first. */
-static struct small_word *small_set(struct bpe_scratch *s, const char key[KEY_SMALL + 1],
-                                    size_t len)
-{
-    return s->small[word_hash(key, len) & (SETS_SMALL - 1)];
-}
-
-static struct large_word *large_set(struct bpe_scratch *s, const char *word, size_t len)
-{
-    return s->large[hash64(word, len, 0) & (SETS_LARGE - 1)];
-}
-
-static void remember_large(const struct symbols *y, struct large_word *set, const char *word,
-                           size_t len)
-{
-    if (y->n > IDS_LARGE)
-        return;
-    set[1] = set[0];
-    memcpy(set[0].key, word, len);
-    set[0].len = (uint16_t)len;
-    set[0].n = (uint16_t)y->n;
-    memcpy(set[0].ids, y->ids, y->n * sizeof *y->ids);
-}
-
-static void encode_large(const struct bpe *b, struct bpe_scratch *s, const struct text *t,
-                         size_t start, size_t end, struct token_list *out)
-{
-    size_t len = end - start;
-    const char *word = t->p + start;
-    struct large_word *set = large_set(s, word, len);
-    for (size_t i = 0; i < WAYS; i++) {
-        if (set[i].len == len && !memcmp(set[i].key, word, len)) {
-            put_tokens(b, set[i].ids, set[i].n, t, start, out);
-            return;
-        }
-    }
-    encode_word(b, s, word, len);
-    put_symbols(&s->symbols, t, start, end, out);
-    if (lengths_are_plain(b, s->symbols.ids, s->symbols.n, len))
-        remember_large(&s->symbols, set, word, len);
-}
-
-/* A short word of few tokens lives in the small cache, one of many in the large. */
-static void encode_small(const struct bpe *b, struct bpe_scratch *s, const struct text *t,
-                         size_t start, size_t end, struct token_list *out)
-{
-    size_t len = end - start, before = out->n;
-    char key[KEY_SMALL + 1] = {0};
-    memcpy(key, t->p + start, len);
-    struct small_word *set = small_set(s, key, len);
-    for (size_t i = 0; i < WAYS; i++) {
-        if (small_is(&set[i], key, len)) {
-            put_tokens(b, set[i].ids, set[i].size >> 4, t, start, out);
-            return;
-        }
-    }
-    encode_large(b, s, t, start, end, out);
-    size_t n = out->n - before;
-    if (n > IDS_SMALL || !lengths_are_plain(b, out->ids + before, n, len))
-        return;
-    set[1] = set[0];
-    memcpy(set[0].key, key, KEY_SMALL);
-    set[0].size = (uint8_t)(len | n << 4);
-    memcpy(set[0].ids, out->ids + before, n * sizeof *out->ids);
-}
-
-void bpe_encode(const struct bpe *b, struct bpe_scratch *s, const struct text *t, size_t start,
-                size_t end, struct token_list *out)
-{
-    size_t len = end - start;
-    if (len <= KEY_SMALL) {
-        encode_small(b, s, t, start, end, out);
-    } else if (len <= KEY_LARGE) {
-        encode_large(b, s, t, start, end, out);
-    } else {
-        encode_word(b, s, t->p + start, len);
-        put_symbols(&s->symbols, t, start, end, out);
-    }
+    return (struct word_model){encode, b, b->lengths};
 }

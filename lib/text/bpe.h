@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "text/text.h"
 #include "text/vocab.h"
+#include "text/words.h"
 
 struct bpe_options {
     bool bytes;         /* symbols are bytes, written in the vocabulary by byte_level_char */
@@ -27,7 +28,7 @@ struct bpe_options {
 };
 
 struct bpe;
-struct bpe_scratch; /* word cache and work memory of one thread */
+struct bpe_scratch; /* work memory of one thread */
 
 /* The vocabulary must outlive the result. n_merges merges will be added. NULL on failure. */
 struct bpe *bpe_new(const struct vocab *v, const struct bpe_options *o, size_t n_merges,
@@ -40,9 +41,11 @@ int bpe_add_merge(struct bpe *b, const char *left, size_t left_len, const char *
 struct bpe_scratch *bpe_scratch_new(void);
 void bpe_scratch_free(struct bpe_scratch *s);
 
-/* Appends the tokens of t[start, end), which is one word, not empty. */
-void bpe_encode(const struct bpe *b, struct bpe_scratch *s, const struct text *t, size_t start,
-                size_t end, struct token_list *out);
+/* The model as words_encode wants it; its scratch is a bpe_scratch. */
+struct word_model bpe_model(const struct bpe *b);
+/* Whether no merge reaches across a place where U+2581 follows another character: a word may be cut
+ * there without changing a token. */
+bool bpe_may_cut_at_metaspace(const struct bpe *b);
 
 /* The character that stands for a byte in a byte-level vocabulary (GPT-2's bytes_to_unicode), and
  * the byte of a character, -1 if it stands for none. */

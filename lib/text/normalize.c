@@ -8,6 +8,7 @@
 #include "text/bpe.h"
 #include "text/json_field.h"
 #include "text/regex.h"
+#include "text/unicode_versions.h"
 
 enum { MAX_STEPS = 32 };
 
@@ -57,11 +58,18 @@ struct normalizer {
     struct unicode stable; /* per form two bits: see stability() */
 };
 
+/* A character on its way to a normal form. */
+struct part {
+    uint32_t c, origin;
+    int combining_class;
+    uint32_t order;
+};
+
 struct normalizer_scratch {
     struct text_builder texts[2];
     struct regex_scratch *regex;
-    utf8proc_int32_t *chars;
-    size_t cap;
+    struct part *parts;
+    size_t n_parts, cap;
 };
 
 /*
@@ -131,11 +139,13 @@ static unsigned stability_in(const struct stability *x, uint32_t c, enum form fo
     return n == 1 && (uint32_t)parts[0] == c ? INERT | BOUNDARY : BOUNDARY;
 }
 
-static unsigned stability(uint32_t c, const void *arg)
+static unsigned stability(uint32_t c, void *arg)
 {
     const struct stability *x = arg;
     const utf8proc_property_t *p = utf8proc_get_property((utf8proc_int32_t)c);
     unsigned value = 0;
+    if (unicode_is_news(NEWS_FORMS, c))
+        return 0xff;
     if (p->decomp_seqindex == UINT16_MAX && !p->combining_class && !is_second(x, c) &&
         !is_hangul_syllable(c))
         return 0xff;
@@ -346,7 +356,7 @@ void normalizer_scratch_free(struct normalizer_scratch *s)
     text_builder_release(&s->texts[0]);
     text_builder_release(&s->texts[1]);
     regex_scratch_free(s->regex);
-    free(s->chars);
+    free(s->parts);
     free(s);
 }
 
@@ -364,25 +374,90 @@ static size_t character_before(const char *p, size_t i)
     return i;
 }
 
-static int normalize_part(struct normalizer_scratch *s, enum form form, const struct text *in,
-                          size_t start, size_t end, struct text_builder *out, struct err *err)
+static void put_part(struct normalizer_scratch *s, utf8proc_int32_t c, uint32_t origin)
 {
-    const utf8proc_uint8_t *p = (const utf8proc_uint8_t *)in->p + start;
-    utf8proc_ssize_t len = (utf8proc_ssize_t)(end - start), n;
-    while ((n = utf8proc_decompose(p, len, s->chars, (utf8proc_ssize_t)s->cap,
-                                   form_options[form])) > (utf8proc_ssize_t)s->cap) {
-        s->cap = (size_t)n;
-        s->chars = xreallocarray(s->chars, s->cap + 1, sizeof *s->chars);
+    ARRAY_GROW(s->parts, s->n_parts, s->cap);
+    s->parts[s->n_parts++] = (struct part){
+        (uint32_t)c, origin, utf8proc_get_property(c)->combining_class, (uint32_t)s->n_parts};
+}
+
+static void decompose_part(struct normalizer_scratch *s, enum form form, const struct text *in,
+                           size_t start, size_t end)
+{
+    unsigned len;
+    s->n_parts = 0;
+    for (size_t i = start; i < end; i += len) {
+        utf8proc_int32_t chars[64];
+        uint32_t c = utf8_char((const unsigned char *)in->p + i, &len);
+        size_t n = decompose(c, form_options[form], chars);
+        for (size_t j = 0; j < n; j++)
+            put_part(s, chars[j], text_origin(in, i));
     }
-    if (n >= 0)
-        n = utf8proc_normalize_utf32(s->chars, n, form_options[form]);
-    if (n < 0)
-        return err_set(err, "normalizer: %s: %s", form_names[form], utf8proc_errmsg(n));
-    for (utf8proc_ssize_t i = 0; i < n; i++) {
+}
+
+static int by_class(const void *a, const void *b)
+{
+    const struct part *x = a, *y = b;
+    if (x->combining_class != y->combining_class)
+        return x->combining_class < y->combining_class ? -1 : 1;
+    return x->order < y->order ? -1 : 1;
+}
+
+/* Marks between two starters go by their class (the Unicode standard, D109). */
+static void order_marks(struct part *parts, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t first = i;
+        while (i < n && parts[i].combining_class)
+            i++;
+        if (i - first > 1)
+            qsort(parts + first, i - first, sizeof *parts, by_class);
+    }
+}
+
+/* The one character that the two compose to, 0 if there is none. */
+static uint32_t compose_pair(uint32_t a, uint32_t b)
+{
+    utf8proc_int32_t pair[2] = {(utf8proc_int32_t)a, (utf8proc_int32_t)b};
+    return utf8proc_normalize_utf32(pair, 2, UTF8PROC_STABLE | UTF8PROC_COMPOSE) == 1
+               ? (uint32_t)pair[0]
+               : 0;
+}
+
+/* The canonical composition algorithm (D117): a mark composes with the last starter unless one of
+ * the same class or a starter stands between. */
+static size_t compose_parts(struct part *parts, size_t n)
+{
+    size_t kept = 0, starter = SIZE_MAX;
+    for (size_t i = 0; i < n; i++) {
+        bool adjacent = starter != SIZE_MAX && starter + 1 == kept;
+        bool open = starter != SIZE_MAX &&
+                    (adjacent || parts[kept - 1].combining_class < parts[i].combining_class);
+        uint32_t composed = open ? compose_pair(parts[starter].c, parts[i].c) : 0;
+        if (composed) {
+            parts[starter].c = composed;
+            continue;
+        }
+        if (!parts[i].combining_class)
+            starter = kept;
+        parts[kept++] = parts[i];
+    }
+    return kept;
+}
+
+static void normalize_part(struct normalizer_scratch *s, enum form form, const struct text *in,
+                           size_t start, size_t end, struct text_builder *out)
+{
+    decompose_part(s, form, in, start, end);
+    order_marks(s->parts, s->n_parts);
+    if (form_options[form] & UTF8PROC_COMPOSE)
+        s->n_parts = compose_parts(s->parts, s->n_parts);
+    uint32_t origin = 0; /* never falls, though marks may have changed places */
+    for (size_t i = 0; i < s->n_parts; i++) {
         char c[4];
-        text_builder_add(out, c, utf8_put((uint32_t)s->chars[i], c), text_origin(in, start));
+        origin = s->parts[i].origin > origin ? s->parts[i].origin : origin;
+        text_builder_add(out, c, utf8_put(s->parts[i].c, c), origin);
     }
-    return 1;
 }
 
 /* The first character from i on that isn't inert. */
@@ -416,8 +491,18 @@ static size_t next_boundary(const struct normalizer *n, enum form form, const st
     return i;
 }
 
+/* The inert character before `at`, that a mark at `at` goes with; `at` itself where that one is
+ * too new for the form to know what may follow it. */
+static size_t base_before(const struct text *in, size_t at)
+{
+    unsigned len;
+    size_t before = character_before(in->p, at);
+    uint32_t c = utf8_char((const unsigned char *)in->p + before, &len);
+    return unicode_is_news(NEWS_FORMS, c) ? at : before;
+}
+
 static int step_form(const struct normalizer *n, struct normalizer_scratch *s, enum form form,
-                     const struct text *in, struct text_builder *out, struct err *err)
+                     const struct text *in, struct text_builder *out)
 {
     size_t done = 0, at = skip_inert(n, form, in, 0);
     if (at == in->len)
@@ -425,11 +510,10 @@ static int step_form(const struct normalizer *n, struct normalizer_scratch *s, e
     while (at < in->len) {
         unsigned len = utf8_length((unsigned char)in->p[at]);
         bool boundary = next_boundary(n, form, in, at) == at;
-        size_t start = boundary || at == done ? at : character_before(in->p, at);
+        size_t start = boundary || at == done ? at : base_before(in, at);
         size_t end = next_boundary(n, form, in, at + len);
         text_builder_copy(out, in, done, start);
-        if (normalize_part(s, form, in, start, end, out, err) < 0)
-            return -1;
+        normalize_part(s, form, in, start, end, out);
         done = end;
         at = skip_inert(n, form, in, end);
     }
@@ -448,11 +532,16 @@ static void step_lowercase(const struct text *in, struct text_builder *out)
         if (c == 0x130)
             text_builder_add(out, "i\xcc\x87", 3, origin);
         else
-            text_builder_add(out, lower,
-                             utf8_put((uint32_t)utf8proc_tolower((utf8proc_int32_t)c), lower),
-                             origin);
+            text_builder_add(out, lower, utf8_put(unicode_lower(c), lower), origin);
         i += len;
     }
+}
+
+/* What replaces in[start, end) comes from its last character, as `tokenizers` has it; what was
+ * inserted, from the one before. */
+static uint32_t replaced_origin(const struct text *in, size_t end)
+{
+    return end ? text_origin(in, character_before(in->p, end)) : 0;
 }
 
 static int step_replace(const struct step *step, const struct text *in, struct text_builder *out)
@@ -463,7 +552,8 @@ static int step_replace(const struct step *step, const struct text *in, struct t
     while ((found = memmem(p, (size_t)(end - p), step->string, step->string_len))) {
         size_t at = (size_t)(found - in->p);
         text_builder_copy(out, in, (size_t)(p - in->p), at);
-        text_builder_add(out, step->content, step->content_len, text_origin(in, at));
+        text_builder_add(out, step->content, step->content_len,
+                         replaced_origin(in, at + step->string_len));
         p = found + step->string_len;
     }
     text_builder_copy(out, in, (size_t)(p - in->p), in->len);
@@ -479,8 +569,7 @@ static int step_regex(const struct step *step, struct normalizer_scratch *s, con
     regex_start(&cursor, in->p, in->len);
     while ((rc = regex_next(step->regex, s->regex, &cursor, &start, &end, err)) > 0) {
         text_builder_copy(out, in, done, start);
-        text_builder_add(out, step->content, step->content_len,
-                         in->len ? text_origin(in, start < in->len ? start : in->len - 1) : 0);
+        text_builder_add(out, step->content, step->content_len, replaced_origin(in, end));
         done = end;
     }
     if (rc < 0)
@@ -521,35 +610,43 @@ static bool nmt_is_space(uint32_t c)
            c == 0xfeff || c == 0xfffd;
 }
 
-static bool is_category_other(uint32_t c)
+/* Cc, Cf or Co, as BertNormalizer knows them. */
+static bool is_control(uint32_t c)
 {
-    switch (utf8proc_category((utf8proc_int32_t)c)) {
-    case UTF8PROC_CATEGORY_CC:
-    case UTF8PROC_CATEGORY_CF:
-    case UTF8PROC_CATEGORY_CO:
-    case UTF8PROC_CATEGORY_CN:
-    case UTF8PROC_CATEGORY_CS:
-        return true;
-    default:
-        return false;
-    }
+    const char *category = unicode_category(c);
+    return category[0] == 'C' && category[1] != 'n' && !unicode_is_news(NEWS_FORMAT, c);
 }
 
-/* 0: the character goes; ' ': it becomes a space; else it stays. */
+static bool is_nonspacing(uint32_t c)
+{
+    if (c == 0x1734 || c == 0x1171e) /* spacing since Unicode 14 and 16 */
+        return true;
+    return !strcmp(unicode_category(c), "Mn") && !unicode_is_news(NEWS_NONSPACING, c);
+}
+
+static bool is_mark(uint32_t c)
+{
+    if (c == 0x1cf2 || c == 0x1cf3) /* letters since Unicode 12 */
+        return true;
+    return unicode_category(c)[0] == 'M' && !unicode_is_news(NEWS_MARKS, c);
+}
+
+/* DROPPED: the character goes; ' ': it becomes a space; else it stays. */
+#define DROPPED UINT32_MAX
 static uint32_t filtered(const struct normalizer *n, enum filter filter, uint32_t c)
 {
     bool blank = c == '\t' || c == '\n' || c == '\r';
     switch (filter) {
     case FILTER_NMT:
-        return nmt_drops(c) ? 0 : nmt_is_space(c) ? ' ' : c;
+        return nmt_drops(c) ? DROPPED : nmt_is_space(c) ? ' ' : c;
     case FILTER_CLEAN:
-        if (!c || c == 0xfffd || (!blank && is_category_other(c)))
-            return 0;
+        if (!c || c == 0xfffd || (!blank && is_control(c)))
+            return DROPPED;
         return unicode_class(n->unicode, c) & UNICODE_SPACE ? ' ' : c;
     case FILTER_MARKS:
-        return unicode_class(n->unicode, c) & UNICODE_M ? 0 : c;
+        return c >= 0x80 && is_mark(c) ? DROPPED : c;
     default:
-        return utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_MN ? 0 : c;
+        return c >= 0x80 && is_nonspacing(c) ? DROPPED : c;
     }
 }
 
@@ -562,7 +659,7 @@ static void step_filter(const struct normalizer *n, const struct step *step, con
         uint32_t to = filtered(n, step->filter, c);
         if (to == c)
             text_builder_copy(out, in, i, i + len);
-        else if (to)
+        else if (to != DROPPED)
             text_builder_add(out, " ", 1, text_origin(in, i));
         i += len;
     }
@@ -582,10 +679,9 @@ static void step_ideographs(const struct text *in, struct text_builder *out)
     for (size_t i = 0; i < in->len;) {
         unsigned len;
         bool spaced = is_ideograph(utf8_char((const unsigned char *)in->p + i, &len));
-        uint32_t origin = text_origin(in, i);
-        text_builder_add(out, " ", spaced, origin);
+        text_builder_add(out, " ", spaced, text_origin(in, i));
         text_builder_copy(out, in, i, i + len);
-        text_builder_add(out, " ", spaced, origin);
+        text_builder_add(out, " ", spaced, text_origin(in, i + len - 1));
         i += len;
     }
 }
@@ -605,7 +701,7 @@ static int step_apply(const struct normalizer *n, struct normalizer_scratch *s,
 {
     switch (step->kind) {
     case STEP_FORM:
-        return step_form(n, s, step->form, t, out, err);
+        return step_form(n, s, step->form, t, out);
     case STEP_LOWERCASE:
         step_lowercase(t, out);
         return 1;

@@ -9,6 +9,7 @@
 #include "text/json_field.h"
 #include "text/regex.h"
 #include "text/unicode.h"
+#include "text/unicode_versions.h"
 
 enum { BATCH = 1024, MAX_STEPS = 32 };
 
@@ -16,6 +17,7 @@ enum step_kind {
     STEP_SCAN,      /* a hand-written scanner: pieces are its matches and gaps */
     STEP_REGEX,     /* PCRE2 */
     STEP_STRING,    /* a literal */
+    STEP_WORDS,     /* runs of word characters, runs of other characters but white space */
     STEP_CLASS,     /* each character of the classes is a match */
     STEP_PREFIX,    /* ByteLevel: a space before each piece that doesn't begin with one */
     STEP_METASPACE, /* spaces to the replacement, one prepended */
@@ -39,7 +41,7 @@ struct step {
     char *string; /* the literal, or Metaspace's replacement */
     size_t string_len;
     unsigned classes;
-    bool ascii_punctuation; /* STEP_CLASS: ASCII symbols count as punctuation */
+    bool punctuation; /* STEP_CLASS: that, instead of classes */
     enum prepend prepend;
     size_t length;
 };
@@ -94,7 +96,7 @@ static int add_punctuation(struct pretokenizer *p, enum behavior behavior, struc
 {
     if (add_class(p, UNICODE_P, behavior, err))
         return -1;
-    p->steps[p->n_steps - 1].ascii_punctuation = true;
+    p->steps[p->n_steps - 1].punctuation = true;
     return 0;
 }
 
@@ -237,7 +239,7 @@ static int parse_type(struct pretokenizer *p, const char *type, const json_t *sp
         return parse_behavior(spec, ISOLATED, &behavior, err) ? -1
                                                               : add_punctuation(p, behavior, err);
     if (!strcmp(type, "Whitespace"))
-        return add_regex(p, "\\w+|[^\\w\\s]+", 12, REMOVED, true, err);
+        return add_step(p, STEP_WORDS, err) ? 0 : -1;
     if (!strcmp(type, "WhitespaceSplit"))
         return add_class(p, UNICODE_SPACE, REMOVED, err);
     if (!strcmp(type, "BertPreTokenizer"))
@@ -301,6 +303,15 @@ void pretokenizer_free(struct pretokenizer *p)
         regex_free(p->steps[i].regex);
     }
     free(p);
+}
+
+int pretokenizer_cut_at_metaspace(struct pretokenizer *p, struct err *err)
+{
+    struct step *step = add_step(p, STEP_SCAN, err);
+    if (!step)
+        return -1;
+    step->scan = scan_metaspace;
+    return 0;
 }
 
 bool pretokenizer_ends_in_bytes(const json_t *spec)
@@ -446,12 +457,19 @@ static void split_string(const struct step *step, const char *text, struct piece
         split_part(x, done, piece.end, false);
 }
 
+/* Punctuation as `tokenizers` knows it: ASCII symbols too, but nothing newer than Unicode 8. */
+static bool is_punctuation(const struct unicode *u, uint32_t c)
+{
+    if (c < 0x80)
+        return unicode_class(u, c) & (UNICODE_P | UNICODE_S);
+    if (c == 0x166d || c == 0x111c9) /* no longer, since Unicode 12 and 11 */
+        return true;
+    return unicode_class(u, c) & UNICODE_P && !unicode_is_news(NEWS_PUNCTUATION, c);
+}
+
 static bool in_classes(const struct step *step, const struct unicode *u, uint32_t c)
 {
-    unsigned classes = step->classes;
-    if (step->ascii_punctuation && c < 0x80)
-        classes |= UNICODE_S;
-    return unicode_class(u, c) & classes;
+    return step->punctuation ? is_punctuation(u, c) : unicode_class(u, c) & step->classes;
 }
 
 static void split_class(const struct step *step, const struct unicode *u, const char *text,
@@ -469,6 +487,34 @@ static void split_class(const struct step *step, const struct unicode *u, const 
     }
     if (done < piece.end)
         split_part(x, done, piece.end, false);
+}
+
+enum word_kind { KIND_SPACE, KIND_WORD, KIND_OTHER };
+
+static enum word_kind word_kind(const struct unicode *u, uint32_t c)
+{
+    if (unicode_class(u, c) & UNICODE_SPACE)
+        return KIND_SPACE;
+    return unicode_is_word(c) ? KIND_WORD : KIND_OTHER;
+}
+
+static void split_words(const struct unicode *u, const char *text, struct piece piece,
+                        struct pieces *out)
+{
+    enum word_kind last = KIND_SPACE;
+    size_t start = piece.start;
+    unsigned len;
+    for (size_t i = piece.start; i < piece.end; i += len) {
+        enum word_kind kind = word_kind(u, utf8_char((const unsigned char *)text + i, &len));
+        if (kind == last)
+            continue;
+        if (last != KIND_SPACE)
+            add_piece(out, start, i);
+        start = i;
+        last = kind;
+    }
+    if (last != KIND_SPACE)
+        add_piece(out, start, piece.end);
 }
 
 static void split_length(const struct step *step, const char *text, struct piece piece,
@@ -509,6 +555,9 @@ static int split(const struct step *step, const struct pretokenizer *p,
         return 0;
     case STEP_LENGTH:
         split_length(step, text, piece, out);
+        return 0;
+    case STEP_WORDS:
+        split_words(p->unicode, text, piece, out);
         return 0;
     case STEP_REGEX:
         rc = split_regex(step, s, text, piece, &x, err);

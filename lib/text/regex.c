@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "text/onig.h"
 #include "text/unicode.h"
 
 enum { JIT_STACK_START = 32 << 10, JIT_STACK_MOST = 16 << 20 };
@@ -21,29 +22,33 @@ struct regex_scratch {
     pcre2_jit_stack *stack;
 };
 
-/* What the two read differently and a tokenizer might use is refused rather than guessed at. */
-static int check_dialect(const char *pattern, struct err *err)
+static pcre2_code *compile(const char *pattern, size_t len, struct err *err)
 {
-    static const char *const refused[] = {"&&",  "\\h", "\\H",  "\\R", "\\X", "\\y", "\\Y",
-                                          "\\K", "\\O", "\\g<", "(?~", "(?@", NULL};
-    for (size_t i = 0; refused[i]; i++)
-        if (strstr(pattern, refused[i]))
-            return err_set(err, "pattern \"%s\": %s is not supported", pattern, refused[i]);
-    return 0;
+    int code;
+    PCRE2_SIZE at;
+    pcre2_compile_context *context = pcre2_compile_context_create(NULL);
+    pcre2_set_newline(context, PCRE2_NEWLINE_LF);
+    pcre2_code *compiled = pcre2_compile(
+        (PCRE2_SPTR)pattern, len, PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C,
+        &code, &at, context);
+    pcre2_compile_context_free(context);
+    if (!compiled) {
+        char message[128];
+        pcre2_get_error_message(code, (PCRE2_UCHAR *)message, sizeof message);
+        err_set(err, "%s", message);
+    }
+    return compiled;
 }
 
 struct regex *regex_new(const char *pattern, size_t len, struct err *err)
 {
-    int code;
-    PCRE2_SIZE at;
-    if (strlen(pattern) == len && check_dialect(pattern, err))
-        return NULL;
-    pcre2_code *compiled = pcre2_compile((PCRE2_SPTR)pattern, len,
-                                         PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &code, &at, NULL);
+    struct buf translated = BUF_INIT;
+    pcre2_code *compiled = NULL;
+    if (!onig_to_pcre2(&translated, pattern, len, err))
+        compiled = compile(translated.p, translated.len, err);
+    buf_release(&translated);
     if (!compiled) {
-        char message[128];
-        pcre2_get_error_message(code, (PCRE2_UCHAR *)message, sizeof message);
-        err_set(err, "pattern \"%s\": at byte %zu: %s", pattern, (size_t)at, message);
+        err_prefix(err, "pattern \"%s\"", pattern);
         return NULL;
     }
     pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE); /* slower, not wrong, where there is none */

@@ -35,6 +35,8 @@ static uint32_t *map_room(struct text_builder *b, size_t extra)
 
 void text_builder_add(struct text_builder *b, const char *p, size_t len, uint32_t origin)
 {
+    if (!len)
+        return;
     uint32_t *map = map_room(b, len);
     for (size_t i = 0; i < len; i++)
         map[i] = origin;
@@ -43,6 +45,8 @@ void text_builder_add(struct text_builder *b, const char *p, size_t len, uint32_
 
 void text_builder_copy(struct text_builder *b, const struct text *t, size_t start, size_t end)
 {
+    if (end <= start)
+        return;
     uint32_t *map = map_room(b, end - start);
     for (size_t i = start; i < end; i++)
         map[i - start] = text_origin(t, i);

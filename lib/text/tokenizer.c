@@ -11,7 +11,11 @@
 struct tokenizer_scratch {
     struct normalizer_scratch *normalizer;
     struct pretokenizer_scratch *pretokenizer;
-    struct bpe_scratch *bpe;
+    struct word_cache *words;
+    struct bpe_scratch *bpe; /* what the model needs */
+    struct unigram_scratch *unigram;
+    struct wordpiece_scratch *wordpiece;
+    void *model;
     struct text_builder repaired;
 };
 
@@ -30,6 +34,8 @@ void tokenizer_free(struct tokenizer *t)
     if (!t)
         return;
     bpe_free(t->bpe);
+    unigram_free(t->unigram);
+    wordpiece_free(t->wordpiece);
     pretokenizer_free(t->pretokenizer);
     normalizer_free(t->normalizer);
     detokenizer_free(t->detokenizer);
@@ -92,6 +98,15 @@ int tokenizer_exists(const char *path, struct err *err)
 
 int tokenizer_finish(struct tokenizer *t, struct err *err)
 {
+    if (t->bpe)
+        t->model = bpe_model(t->bpe);
+    else if (t->unigram)
+        t->model = unigram_model(t->unigram);
+    else
+        t->model = wordpiece_model(t->wordpiece);
+    if (t->bpe && bpe_may_cut_at_metaspace(t->bpe) &&
+        pretokenizer_cut_at_metaspace(t->pretokenizer, err))
+        return -1;
     added_finish(&t->added);
     t->size = t->vocab.n;
     if (t->added.n && t->added.tokens[t->added.n - 1].id >= t->size)
@@ -107,7 +122,13 @@ struct tokenizer_scratch *tokenizer_scratch_new(const struct tokenizer *t)
     struct tokenizer_scratch *s = xcalloc(1, sizeof *s);
     s->normalizer = normalizer_scratch_new(t->normalizer);
     s->pretokenizer = pretokenizer_scratch_new(t->pretokenizer);
-    s->bpe = bpe_scratch_new();
+    s->words = word_cache_new();
+    if (t->bpe)
+        s->model = s->bpe = bpe_scratch_new();
+    else if (t->unigram)
+        s->model = s->unigram = unigram_scratch_new();
+    else
+        s->model = s->wordpiece = wordpiece_scratch_new();
     text_builder_init(&s->repaired);
     return s;
 }
@@ -118,7 +139,10 @@ void tokenizer_scratch_free(struct tokenizer_scratch *s)
         return;
     normalizer_scratch_free(s->normalizer);
     pretokenizer_scratch_free(s->pretokenizer);
+    word_cache_free(s->words);
     bpe_scratch_free(s->bpe);
+    unigram_scratch_free(s->unigram);
+    wordpiece_scratch_free(s->wordpiece);
     text_builder_release(&s->repaired);
     free(s);
 }
@@ -144,8 +168,8 @@ static int encode_words(struct encoding *e, const struct text *text, struct err 
     pretokenize_start(e->s->pretokenizer, text);
     while ((rc = pretokenize_next(e->t->pretokenizer, e->s->pretokenizer, &words, &pieces, &n,
                                   err)) > 0)
-        for (size_t i = 0; i < n; i++)
-            bpe_encode(e->t->bpe, e->s->bpe, &words, pieces[i].start, pieces[i].end, e->out);
+        if (words_encode(&e->t->model, e->s->words, e->s->model, &words, pieces, n, e->out, err))
+            return -1;
     return rc;
 }
 
@@ -156,14 +180,12 @@ static int encode_between(struct encoding *e, const struct text *text, bool norm
     struct added_match m;
     size_t pos = 0, searched = 0;
     while (added_next(&e->t->added, normalized, &e->rules, text, pos, &searched, &m)) {
-        struct text gap = text_slice(text, pos, m.start);
+        struct text gap = text_slice(text, pos, m.start > pos ? m.start : pos);
         if (gap.len && rest(e, &gap, err))
             return -1;
         token_list_reserve(e->out, 1);
-        token_list_put(e->out, m.token->id, text_origin(text, m.start));
+        token_list_put(e->out, m.token->id, text_origin(text, m.start < pos ? pos - 1 : m.start));
         pos = m.end;
-        if (searched < pos)
-            searched = pos;
     }
     struct text gap = text_slice(text, pos, text->len);
     return gap.len ? rest(e, &gap, err) : 0;
@@ -232,22 +254,32 @@ int tokenizer_encode(const struct tokenizer *t, struct tokenizer_scratch *s, con
     return tokenizer_encode_around(t, s, text, len, flags, NULL, 0, out, err);
 }
 
+/* An added token that is looked for in normalised text is decoded from what it's there. */
+static const char *decoded_string(const struct tokenizer *t, uint32_t id, size_t *len)
+{
+    const struct added_token *added = added_by_id(&t->added, id);
+    if (!added)
+        return vocab_string(&t->vocab, id, len);
+    *len = added->normal ? added->normal_len : added->len;
+    return added->normal ? added->normal : added->content;
+}
+
+/* By its string, as `tokenizers` has it: what the normaliser changed is no longer special. */
+static bool is_special_string(const struct tokenizer *t, const char *p, size_t len)
+{
+    const struct added_token *added = added_by_content(&t->added, p, len);
+    return added && added->special;
+}
+
 int tokenizer_decode(const struct tokenizer *t, const uint32_t *ids, size_t n, bool skip_special,
                      struct buf *out, struct err *err)
 {
     struct token_strings tokens;
     token_strings_init(&tokens);
     for (size_t i = 0; i < n; i++) {
-        const struct added_token *added = added_by_id(&t->added, ids[i]);
         size_t len = 0;
-        const char *p = added ? added->content : vocab_string(&t->vocab, ids[i], &len);
-        if (added && added->normal) {
-            p = added->normal;
-            len = added->normal_len;
-        } else if (added) {
-            len = added->len;
-        }
-        if (p && !(skip_special && added && added->special))
+        const char *p = decoded_string(t, ids[i], &len);
+        if (p && !(skip_special && is_special_string(t, p, len)))
             token_strings_add(&tokens, p, len);
     }
     int rc = detokenize(t->detokenizer, &tokens, out, err);

@@ -72,6 +72,86 @@ static int load_bpe(struct tokenizer *t, const json_t *model, bool byte_level, s
     return 0;
 }
 
+/* ["token", score] in order of id. */
+static int load_scored(struct vocab *v, const json_t *list, double **scores, struct err *err)
+{
+    const json_t *one;
+    size_t i, n = json_array_size(list);
+    if (!n || n > VOCAB_MAX_ID)
+        return err_set(err, "vocab is no list of up to %u tokens", VOCAB_MAX_ID);
+    *scores = mem_array(n, sizeof **scores, "scores", err);
+    if (!*scores)
+        return -1;
+    json_array_foreach(list, i, one)
+    {
+        const json_t *token = json_array_get(one, 0), *score = json_array_get(one, 1);
+        if (!json_is_string(token) || !json_is_number(score))
+            return err_set(err, "vocab: entry %zu is no token with its score", i);
+        (*scores)[i] = json_number_value(score);
+        if (vocab_add(v, (uint32_t)i, json_string_value(token), json_string_length(token), err))
+            return err_prefix(err, "vocab");
+    }
+    return 0;
+}
+
+static int load_unigram(struct tokenizer *t, const json_t *model, struct err *err)
+{
+    json_int_t unk = json_field_integer(model, "unk_id", -1);
+    double *scores = NULL;
+    if (!load_scored(&t->vocab, json_object_get(model, "vocab"), &scores, err)) {
+        if (unk >= (json_int_t)t->vocab.n)
+            err_set(err, "unk_id %lld is not in the vocabulary", (long long)unk);
+        else
+            t->unigram = unigram_new(&t->vocab, scores, unk,
+                                     json_field_bool(model, "byte_fallback", false), err);
+    }
+    free(scores);
+    return t->unigram ? 0 : -1;
+}
+
+static int load_wordpiece(struct tokenizer *t, const json_t *model, bool whole, struct err *err)
+{
+    const char *unk = json_field_string(model, "unk_token", whole ? "<unk>" : "[UNK]");
+    json_int_t most = json_field_integer(model, "max_input_chars_per_word", 100);
+    struct wordpiece_options o = {
+        .prefix = json_field_string(model, "continuing_subword_prefix", "##"),
+        .most = most < 0 ? 0 : (size_t)most,
+        .whole = whole,
+    };
+    if (load_vocab(&t->vocab, json_object_get(model, "vocab"), err))
+        return -1;
+    o.unk = vocab_find(&t->vocab, unk, strlen(unk));
+    t->wordpiece = wordpiece_new(&t->vocab, &o, err);
+    return t->wordpiece ? 0 : -1;
+}
+
+static int load_model(struct tokenizer *t, const char *type, const json_t *model, bool bytes,
+                      struct err *err)
+{
+    if (!strcmp(type, "BPE"))
+        return load_bpe(t, model, bytes, err);
+    if (!strcmp(type, "Unigram"))
+        return load_unigram(t, model, err);
+    if (!strcmp(type, "WordPiece"))
+        return load_wordpiece(t, model, false, err);
+    if (!strcmp(type, "WordLevel"))
+        return load_wordpiece(t, model, true, err);
+    return err_set(err, "not supported");
+}
+
+/* Files from before the field was there are told apart by what else they have. */
+static const char *model_type(const json_t *model)
+{
+    const char *type = json_field_string(model, "type", NULL);
+    if (type)
+        return type;
+    if (json_object_get(model, "merges"))
+        return "BPE";
+    if (json_object_get(model, "unk_id"))
+        return "Unigram";
+    return json_object_get(model, "continuing_subword_prefix") ? "WordPiece" : "WordLevel";
+}
+
 /*
  * Whether words can go to the model as bytes: ByteLevel spells each byte as one character, and
  * nothing in the model looks at characters otherwise.
@@ -239,14 +319,11 @@ int tokenizer_set_postprocessor(struct tokenizer *t, const json_t *spec, struct 
 static int load_spec(struct tokenizer *t, const json_t *spec, struct err *err)
 {
     const json_t *model = json_object_get(spec, "model");
-    /* Files from before the field was there hold BPE where there are merges. */
-    const char *type =
-        json_field_string(model, "type", json_object_get(model, "merges") ? "BPE" : "?");
-    bool bytes = !strcmp(type, "BPE") && model_takes_bytes(spec, model);
     if (!json_is_object(model))
         return err_set(err, "no model");
-    int rc = strcmp(type, "BPE") ? err_set(err, "not supported") : load_bpe(t, model, bytes, err);
-    if (rc)
+    const char *type = model_type(model);
+    bool bytes = !strcmp(type, "BPE") && model_takes_bytes(spec, model);
+    if (load_model(t, type, model, bytes, err))
         return err_prefix(err, "model %s", type);
     if (tokenizer_set_pipeline(t, spec, bytes, err) ||
         load_added_tokens(t, json_object_get(spec, "added_tokens"), err))

@@ -13,7 +13,10 @@
 #include "text/pretokenize.h"
 #include "text/tokenizer.h"
 #include "text/unicode.h"
+#include "text/unigram.h"
 #include "text/vocab.h"
+#include "text/wordpiece.h"
+#include "text/words.h"
 
 struct id_list {
     uint32_t *v;
@@ -32,7 +35,10 @@ struct tokenizer {
     struct added added;
     struct normalizer *normalizer;
     struct pretokenizer *pretokenizer;
-    struct bpe *bpe;
+    struct bpe *bpe; /* one of these is there */
+    struct unigram *unigram;
+    struct wordpiece *wordpiece;
+    struct word_model model; /* of that one */
     struct detokenizer *detokenizer;
     struct id_list before, after; /* what the post-processor puts around a text */
     struct id_list end_ids;

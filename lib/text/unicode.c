@@ -5,54 +5,74 @@
 #include <utf8proc.h>
 
 #include "base/mem.h"
+#include "text/unicode_versions.h"
 
-static unsigned class_of_category(utf8proc_category_t category)
+static unsigned class_of_category(const char *category)
 {
-    switch (category) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LT:
-        return UNICODE_L | UNICODE_UPPER;
-    case UTF8PROC_CATEGORY_LL:
-        return UNICODE_L | UNICODE_LOWER;
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-        return UNICODE_L | UNICODE_UPPER | UNICODE_LOWER;
-    case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME:
+    switch (category[0]) {
+    case 'L':
+        if (category[1] == 'u' || category[1] == 't')
+            return UNICODE_L | UNICODE_UPPER;
+        return category[1] == 'l' ? UNICODE_L | UNICODE_LOWER
+                                  : UNICODE_L | UNICODE_UPPER | UNICODE_LOWER;
+    case 'M':
         return UNICODE_M | UNICODE_UPPER | UNICODE_LOWER;
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_NO:
+    case 'N':
         return UNICODE_N;
-    case UTF8PROC_CATEGORY_PC:
-    case UTF8PROC_CATEGORY_PD:
-    case UTF8PROC_CATEGORY_PS:
-    case UTF8PROC_CATEGORY_PE:
-    case UTF8PROC_CATEGORY_PI:
-    case UTF8PROC_CATEGORY_PF:
-    case UTF8PROC_CATEGORY_PO:
+    case 'P':
         return UNICODE_P;
-    case UTF8PROC_CATEGORY_SM:
-    case UTF8PROC_CATEGORY_SC:
-    case UTF8PROC_CATEGORY_SK:
-    case UTF8PROC_CATEGORY_SO:
+    case 'S':
         return UNICODE_S;
-    case UTF8PROC_CATEGORY_ZS:
-    case UTF8PROC_CATEGORY_ZL:
-    case UTF8PROC_CATEGORY_ZP:
+    case 'Z':
         return UNICODE_SPACE;
     default:
         return 0;
     }
 }
 
-static unsigned class_of(uint32_t c, const void *arg)
+/* The category of c, where `from` is the first addition that doesn't end before it. */
+static const char *category_of(uint32_t c, size_t from)
 {
-    (void)arg;
+    const char *category = utf8proc_category_string((utf8proc_int32_t)c);
+    bool unassigned = category[0] == 'C' && category[1] == 'n';
+    if (unassigned && from < n_unicode_additions && unicode_additions[from].first <= c)
+        return unicode_additions[from].category;
+    return category;
+}
+
+const char *unicode_category(uint32_t c)
+{
+    return category_of(c, c < unicode_additions[0].first ? 0 : unicode_addition_from(c));
+}
+
+bool unicode_is_word(uint32_t c)
+{
+    const char *category = unicode_category(c);
+    switch (category[0]) {
+    case 'L':
+    case 'M':
+        return true;
+    case 'N':
+        return category[1] != 'o';
+    case 'P':
+        return category[1] == 'c';
+    case 'S': /* the letters in circles and squares */
+        return (c >= 0x24b6 && c <= 0x24e9) || (c >= 0x1f130 && c <= 0x1f149) ||
+               (c >= 0x1f150 && c <= 0x1f169) || (c >= 0x1f170 && c <= 0x1f189);
+    default:
+        return c == 0x200c || c == 0x200d;
+    }
+}
+
+/* arg: the first addition that doesn't end before the last character asked for. */
+static unsigned class_of(uint32_t c, void *arg)
+{
+    size_t *from = arg;
+    while (*from < n_unicode_additions && unicode_additions[*from].last < c)
+        ++*from;
     if ((c >= '\t' && c <= '\r') || c == 0x85)
         return UNICODE_SPACE;
-    return class_of_category(utf8proc_category((utf8proc_int32_t)c));
+    return class_of_category(category_of(c, *from));
 }
 
 static bool plane_is_empty(uint32_t block)
@@ -73,8 +93,7 @@ static size_t add_block(struct unicode *u, const uint8_t block[256])
     return u->n_blocks++;
 }
 
-void unicode_build(struct unicode *u, unsigned (*value)(uint32_t c, const void *arg),
-                   const void *arg)
+void unicode_build(struct unicode *u, unsigned (*value)(uint32_t c, void *arg), void *arg)
 {
     memset(u, 0, sizeof *u);
     for (uint32_t i = 0; i < ARRAY_SIZE(u->index); i++) {
@@ -91,7 +110,8 @@ void unicode_build(struct unicode *u, unsigned (*value)(uint32_t c, const void *
 
 void unicode_init(struct unicode *u)
 {
-    unicode_build(u, class_of, NULL);
+    size_t from = 0;
+    unicode_build(u, class_of, &from);
 }
 
 void unicode_release(struct unicode *u)

@@ -31,10 +31,9 @@ struct unicode {
     size_t n_blocks, cap;
 };
 
-/* Fills the table with value(c, arg), which must be constant over each of the planes 4 to 13, 15
- * and 16: nothing is assigned there but for private use. */
-void unicode_build(struct unicode *u, unsigned (*value)(uint32_t c, const void *arg),
-                   const void *arg);
+/* Fills the table with value(c, arg), called for c in order, which must be constant over each of
+ * the planes 4 to 13, 15 and 16: nothing is assigned there but for private use. */
+void unicode_build(struct unicode *u, unsigned (*value)(uint32_t c, void *arg), void *arg);
 void unicode_init(struct unicode *u); /* the classes above */
 void unicode_release(struct unicode *u);
 
@@ -42,6 +41,12 @@ static inline unsigned unicode_class(const struct unicode *u, uint32_t c)
 {
     return u->blocks[u->index[c >> 8]][c & 255];
 }
+
+/* The general category, two letters, by Unicode 16 or later. */
+const char *unicode_category(uint32_t c);
+
+/* \w of Rust's regex crate: alphabetic, marks, decimal digits, connectors, joiners. */
+bool unicode_is_word(uint32_t c);
 
 /* The character at p, which is valid UTF-8, and its length in bytes. */
 static inline uint32_t utf8_char(const unsigned char *p, unsigned *len)

@@ -158,7 +158,7 @@ static void check_bad_utf8(void)
 
 static void check_shared(void)
 {
-    static const char *const names[] = {"smollm2", "qwen3", "gpt4o", "deepseek_v3"};
+    static const char *const names[] = {"smollm2", "qwen3", "gpt4o", "deepseek_v3", "llama2"};
     struct buf shared = BUF_INIT, command = BUF_INIT, model = BUF_INIT, vectors = BUF_INIT;
     char folder[] = "/tmp/test-tokenizer-XXXXXX";
     const char *given = getenv("SHARED");
@@ -193,14 +193,17 @@ static void check_shared(void)
 
 int main(void)
 {
-    struct buf model = BUF_INIT, vectors = BUF_INIT;
-    buf_addf(&model, "%s/tests/data/tokenizer/tiny_bpe", source_dir());
-    buf_addf(&vectors, "%s.ids.jsonl", model.p);
-    check_vectors(model.p, "tiny_bpe", vectors.p);
+    static const char *const names[] = {"tiny_bpe", "tiny_unigram"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct buf model = BUF_INIT, vectors = BUF_INIT;
+        buf_addf(&model, "%s/tests/data/tokenizer/%s", source_dir(), names[i]);
+        buf_addf(&vectors, "%s.ids.jsonl", model.p);
+        check_vectors(model.p, names[i], vectors.p);
+        buf_release(&model);
+        buf_release(&vectors);
+    }
     check_specials();
     check_bad_utf8();
     check_shared();
-    buf_release(&model);
-    buf_release(&vectors);
     return tap_done();
 }

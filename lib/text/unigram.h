@@ -1,0 +1,31 @@
+/*
+ * unigram: the segmentation of a word into tokens whose scores add up to the most (Kudo, "Subword
+ * regularization", ACL 2018, section 3.2), found by dynamic programming.
+ */
+#ifndef TEXT_UNIGRAM_H
+#define TEXT_UNIGRAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "text/vocab.h"
+#include "text/words.h"
+
+struct unigram;
+struct unigram_scratch;
+
+/*
+ * scores [v->n]: of each token. The vocabulary must outlive the result. unk: the token of a run of
+ * unknown characters, -1 for none; with byte_fallback such a run becomes its bytes, "<0x0A>", where
+ * the vocabulary has them all. NULL on failure.
+ */
+struct unigram *unigram_new(const struct vocab *v, const double *scores, int64_t unk,
+                            bool byte_fallback, struct err *err);
+void unigram_free(struct unigram *u);
+struct unigram_scratch *unigram_scratch_new(void);
+void unigram_scratch_free(struct unigram_scratch *s);
+struct word_model unigram_model(const struct unigram *u); /* its scratch is a unigram_scratch */
+
+#endif

@@ -1,0 +1,231 @@
+#include "text/words.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+
+enum {
+    KEY_SMALL = 15, /* bytes of a word in the small cache */
+    IDS_SMALL = 4,  /* its tokens */
+    SETS_SMALL = 1 << 14,
+    KEY_LARGE = 48,
+    IDS_LARGE = 19,
+    SETS_LARGE = 1 << 11,
+    WAYS = 2,
+};
+
+/* One line of the processor's cache holds two of them. */
+struct small_word {
+    char key[KEY_SMALL];
+    uint8_t size; /* length of the key, and number of ids << 4; 0 for an empty slot */
+    uint32_t ids[IDS_SMALL];
+};
+
+struct large_word {
+    char key[KEY_LARGE];
+    uint16_t len, n; /* len 0 for an empty slot */
+    uint32_t ids[IDS_LARGE];
+};
+
+/* In each set the word that came last is first, and the other one goes next. */
+struct word_cache {
+    struct small_word (*small)[WAYS]; /* [SETS_SMALL] */
+    struct large_word (*large)[WAYS]; /* [SETS_LARGE] */
+    struct word_tokens tokens;
+};
+
+void word_tokens_reserve(struct word_tokens *w, size_t n)
+{
+    if (n <= w->cap)
+        return;
+    w->cap = n + n / 2;
+    w->ids = xreallocarray(w->ids, w->cap, sizeof *w->ids);
+    w->lengths = xreallocarray(w->lengths, w->cap, sizeof *w->lengths);
+}
+
+void word_tokens_release(struct word_tokens *w)
+{
+    free(w->ids);
+    free(w->lengths);
+    *w = (struct word_tokens){NULL, NULL, 0, 0};
+}
+
+struct word_cache *word_cache_new(void)
+{
+    struct word_cache *c = xcalloc(1, sizeof *c);
+    c->small = xcalloc(SETS_SMALL, sizeof *c->small);
+    c->large = xcalloc(SETS_LARGE, sizeof *c->large);
+    return c;
+}
+
+void word_cache_free(struct word_cache *c)
+{
+    if (!c)
+        return;
+    free(c->small);
+    free(c->large);
+    word_tokens_release(&c->tokens);
+    free(c);
+}
+
+/* Whether the tokens' own lengths tell where they begin, so that ids are all a cache must keep. */
+static bool lengths_are_plain(const struct word_model *m, const uint32_t *ids, size_t n, size_t len)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!m->lengths[ids[i]])
+            return false;
+        sum += m->lengths[ids[i]];
+    }
+    return sum == len;
+}
+
+static inline void put_cached(const struct word_model *m, const uint32_t *ids, size_t n,
+                              const struct text *t, size_t start, struct token_list *out)
+{
+    token_list_reserve(out, IDS_LARGE);
+    for (size_t i = 0; i < n; i++) {
+        token_list_put(out, ids[i], text_origin(t, start));
+        start += m->lengths[ids[i]];
+    }
+}
+
+/* An offset never leaves the word, though lengths may add up to more (a prefix, a suffix). */
+static void put_tokens(const struct word_tokens *w, const struct text *t, struct piece piece,
+                       struct token_list *out)
+{
+    size_t start = piece.start;
+    token_list_reserve(out, w->n);
+    for (size_t i = 0; i < w->n; i++) {
+        token_list_put(out, w->ids[i], text_origin(t, start < piece.end ? start : piece.end - 1));
+        start += w->lengths[i];
+    }
+}
+
+static int encode_uncached(const struct word_model *m, struct word_cache *c, void *scratch,
+                           const struct text *t, struct piece piece, struct token_list *out,
+                           struct err *err)
+{
+    c->tokens.n = 0;
+    if (m->encode(m->model, scratch, t->p + piece.start, piece.end - piece.start, &c->tokens, err))
+        return -1;
+    put_tokens(&c->tokens, t, piece, out);
+    return 0;
+}
+
+static int encode_large(const struct word_model *m, struct word_cache *c, void *scratch,
+                        const struct text *t, struct piece piece, struct token_list *out,
+                        struct err *err)
+{
+    size_t len = piece.end - piece.start;
+    const char *word = t->p + piece.start;
+    struct large_word *set = c->large[hash64(word, len, 0) & (SETS_LARGE - 1)];
+    for (size_t i = 0; i < WAYS; i++) {
+        if (set[i].len == len && !memcmp(set[i].key, word, len)) {
+            put_cached(m, set[i].ids, set[i].n, t, piece.start, out);
+            return 0;
+        }
+    }
+    if (encode_uncached(m, c, scratch, t, piece, out, err))
+        return -1;
+    const struct word_tokens *w = &c->tokens;
+    if (w->n > IDS_LARGE || !lengths_are_plain(m, w->ids, w->n, len))
+        return 0;
+    set[1] = set[0];
+    memcpy(set[0].key, word, len);
+    set[0].len = (uint16_t)len;
+    set[0].n = (uint16_t)w->n;
+    memcpy(set[0].ids, w->ids, w->n * sizeof *w->ids);
+    return 0;
+}
+
+/*
+ * The key of a short word is two numbers: its bytes, zeros, and in the last byte its length, so
+ * that nothing but a look at both tells two words apart.
+ */
+struct small_key {
+    uint64_t low, high;
+};
+
+static inline struct small_key small_key(const struct text *t, size_t start, size_t len)
+{
+    struct small_key key = {0, 0};
+    const char *p = t->p + start;
+    if (t->len - start >= sizeof key) {
+        memcpy(&key, p, sizeof key);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        if (len >= 8) {
+            key.high &= ((uint64_t)1 << 8 * (len - 8)) - 1;
+        } else {
+            key.low &= ((uint64_t)1 << 8 * len) - 1;
+            key.high = 0;
+        }
+        return key;
+#endif
+    }
+    key = (struct small_key){0, 0};
+    memcpy(&key, p, len);
+    return key;
+}
+
+static inline size_t small_hash(struct small_key key, size_t len)
+{
+    uint64_t x = (key.low ^ len) * 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 32 ^ key.high) * 0xd6e8feb86659fd93u;
+    return (size_t)(x >> 32) & (SETS_SMALL - 1);
+}
+
+static inline bool small_is(const struct small_word *w, struct small_key key, size_t len)
+{
+    struct small_key other;
+    memcpy(&other, w, sizeof other);
+    ((char *)&other)[KEY_SMALL] = 0;
+    return other.low == key.low && other.high == key.high && (w->size & 15) == len;
+}
+
+/* A short word of few tokens lives in the small cache, one of many in the large. */
+static int encode_small(const struct word_model *m, struct word_cache *c, void *scratch,
+                        const struct text *t, struct piece piece, struct small_key key,
+                        struct small_word *set, struct token_list *out, struct err *err)
+{
+    size_t len = piece.end - piece.start, before = out->n;
+    if (encode_large(m, c, scratch, t, piece, out, err))
+        return -1;
+    size_t n = out->n - before;
+    if (n > IDS_SMALL || !lengths_are_plain(m, out->ids + before, n, len))
+        return 0;
+    set[1] = set[0];
+    memcpy(&set[0], &key, sizeof key);
+    set[0].size = (uint8_t)(len | n << 4);
+    memcpy(set[0].ids, out->ids + before, n * sizeof *out->ids);
+    return 0;
+}
+
+int words_encode(const struct word_model *m, struct word_cache *c, void *scratch,
+                 const struct text *t, const struct piece *pieces, size_t n, struct token_list *out,
+                 struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; i < n && !rc; i++) {
+        size_t start = pieces[i].start, len = pieces[i].end - start;
+        if (len > KEY_LARGE) {
+            rc = encode_uncached(m, c, scratch, t, pieces[i], out, err);
+            continue;
+        }
+        if (len > KEY_SMALL) {
+            rc = encode_large(m, c, scratch, t, pieces[i], out, err);
+            continue;
+        }
+        struct small_key key = small_key(t, start, len);
+        struct small_word *set = c->small[small_hash(key, len)];
+        if (small_is(&set[0], key, len))
+            put_cached(m, set[0].ids, set[0].size >> 4, t, start, out);
+        else if (small_is(&set[1], key, len))
+            put_cached(m, set[1].ids, set[1].size >> 4, t, start, out);
+        else
+            rc = encode_small(m, c, scratch, t, pieces[i], key, set, out, err);
+    }
+    return rc;
+}
