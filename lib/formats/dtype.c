@@ -1,11 +1,10 @@
 #include "formats/dtype.h"
 
 #include <string.h>
-
-#include "base/simd.h"
 #include <strings.h>
 
 #include "base/mem.h"
+#include "base/simd.h"
 #include "formats/dtype_blocks.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -26,28 +25,37 @@ static float float_of(uint32_t u)
     return f;
 }
 
+/* Both ways of f16 are free of branches, so that loops over them vectorise. */
+
+static inline float widen_f16(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = (uint32_t)(h & 0x7fff) << 13;
+    /* f16's exponent is f32's but for the bias, also in subnormals: a product sets it right. */
+    uint32_t bits = bits_of(float_of(rest) * 0x1p112f);
+    uint32_t all_ones = rest >= 0x7c00u << 13 ? 0x7f800000 : 0; /* infinities and NaN stay such */
+    return float_of(sign | bits | all_ones);
+}
+
+static inline uint16_t narrow_f16(float f)
+{
+    uint32_t sign = bits_of(f) >> 16 & 0x8000, u = bits_of(f) & 0x7fffffff;
+    uint32_t normal = ((u + 0xfff + (u >> 13 & 1)) >> 13) - ((127 - 15) << 10);
+    /* 0.5 has an ulp of 2^-24, f16's smallest number, so that the addition rounds to it. */
+    uint32_t subnormal = bits_of(float_of(u) + 0.5f) - 0x3f000000;
+    uint32_t h = u < 0x38800000 ? subnormal : normal; /* 2^-14 */
+    h = u >= 0x477ff000 ? 0x7c00 : h;                 /* 65520 rounds to 65536: infinity */
+    h = u > 0x7f800000 ? 0x7e00 | (u >> 13 & 0x1ff) : h;
+    return (uint16_t)(sign | h);
+}
+
 float f16_to_float(uint16_t h)
 {
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = h & 0x7fff;
-    if (rest >= 0x7c00) /* infinity; a NaN keeps its payload and becomes quiet */
-        return float_of(sign | 0x7f800000 | (rest & 0x3ff) << 13 | (rest > 0x7c00 ? 1u << 22 : 0));
-    if (rest < 0x400) /* subnormal: a multiple of 2^-24, exact in float */
-        return float_of(sign | bits_of((float)rest * 0x1p-24f));
-    return float_of(sign | (rest + ((127 - 15) << 10)) << 13);
+    return widen_f16(h);
 }
 
 uint16_t float_to_f16(float f)
 {
-    uint32_t u = bits_of(f), sign = u >> 16 & 0x8000;
-    u &= 0x7fffffff;
-    if (u > 0x7f800000)
-        return (uint16_t)(sign | 0x7e00 | (u >> 13 & 0x1ff));
-    if (u >= bits_of(65520.0f)) /* rounds to 65536, which f16 doesn't have */
-        return (uint16_t)(sign | 0x7c00);
-    if (u < bits_of(0x1p-14f)) /* 0.5 has an ulp of 2^-24, so that the addition rounds to it */
-        return (uint16_t)(sign | (bits_of(float_of(u) + 0.5f) - bits_of(0.5f)));
-    u += 0xfff + (u >> 13 & 1);
-    return (uint16_t)(sign | ((u >> 13) - ((127 - 15) << 10)));
+    return narrow_f16(f);
 }
 
 static void f32_to_float(const void *in, float *out, size_t n)
@@ -60,43 +68,56 @@ static void f32_from_float(const float *in, void *out, size_t n)
     memcpy(out, in, n * sizeof *in);
 }
 
-SIMD_CLONES static void f16_array_to_float(const void *in, float *out, size_t n)
-{
-    const uint8_t *p = in;
-    for (size_t i = 0; i < n; i++) {
-        uint16_t h;
-        memcpy(&h, p + 2 * i, sizeof h);
-        out[i] = f16_to_float(h);
+/*
+ * Numbers of 16 bits are handled in groups through arrays of a fixed size: the compiler then knows
+ * that nothing overlaps and how long the loops are, and vectorises them.
+ */
+enum { GROUP = 64 };
+
+#define ARRAY_TO_FLOAT(name, widen)                                                                \
+    SIMD_CLONES static void name(const void *in, float *out, size_t n)                             \
+    {                                                                                              \
+        uint16_t h[GROUP];                                                                         \
+        float f[GROUP];                                                                            \
+        for (size_t i = 0; i + GROUP <= n; i += GROUP) {                                           \
+            memcpy(h, (const uint8_t *)in + 2 * i, sizeof h);                                         \
+            for (int j = 0; j < GROUP; j++)                                                        \
+                f[j] = widen(h[j]);                                                                \
+            memcpy(out + i, f, sizeof f);                                                          \
+        }                                                                                          \
+        size_t rest = n % GROUP;                                                                   \
+        memcpy(h, (const uint8_t *)in + 2 * (n - rest), rest * sizeof *h);                            \
+        for (size_t j = 0; j < rest; j++)                                                          \
+            out[n - rest + j] = widen(h[j]);                                                       \
     }
+
+#define ARRAY_FROM_FLOAT(name, narrow)                                                             \
+    SIMD_CLONES static void name(const float *in, void *out, size_t n)                             \
+    {                                                                                              \
+        uint16_t h[GROUP];                                                                         \
+        float f[GROUP];                                                                            \
+        for (size_t i = 0; i + GROUP <= n; i += GROUP) {                                           \
+            memcpy(f, in + i, sizeof f);                                                           \
+            for (int j = 0; j < GROUP; j++)                                                        \
+                h[j] = narrow(f[j]);                                                               \
+            memcpy((uint8_t *)out + 2 * i, h, sizeof h);                                              \
+        }                                                                                          \
+        size_t rest = n % GROUP;                                                                   \
+        for (size_t j = 0; j < rest; j++)                                                          \
+            h[j] = narrow(in[n - rest + j]);                                                       \
+        memcpy((uint8_t *)out + 2 * (n - rest), h, rest * sizeof *h);                                 \
+    }
+
+static inline uint16_t narrow_bf16(float f) /* float_to_bf16 without its branch */
+{
+    uint32_t u = bits_of(f), rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16;
+    return (uint16_t)((u & 0x7fffffff) > 0x7f800000 ? u >> 16 | 0x40 : rounded);
 }
 
-static void f16_array_from_float(const float *in, void *out, size_t n)
-{
-    uint8_t *p = out;
-    for (size_t i = 0; i < n; i++) {
-        uint16_t h = float_to_f16(in[i]);
-        memcpy(p + 2 * i, &h, sizeof h);
-    }
-}
-
-SIMD_CLONES static void bf16_array_to_float(const void *in, float *out, size_t n)
-{
-    const uint8_t *p = in;
-    for (size_t i = 0; i < n; i++) {
-        uint16_t h;
-        memcpy(&h, p + 2 * i, sizeof h);
-        out[i] = bf16_to_float(h);
-    }
-}
-
-static void bf16_array_from_float(const float *in, void *out, size_t n)
-{
-    uint8_t *p = out;
-    for (size_t i = 0; i < n; i++) {
-        uint16_t h = float_to_bf16(in[i]);
-        memcpy(p + 2 * i, &h, sizeof h);
-    }
-}
+ARRAY_TO_FLOAT(f16_array_to_float, widen_f16)
+ARRAY_TO_FLOAT(bf16_array_to_float, bf16_to_float)
+ARRAY_FROM_FLOAT(f16_array_from_float, narrow_f16)
+ARRAY_FROM_FLOAT(bf16_array_from_float, narrow_bf16)
 
 /* A new type is a line here, its number in ggml's enum ggml_type, and its functions. */
 const struct dtype_info dtypes[DTYPE_COUNT] = {
