@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "compute/gemm.h"
+#include "compute/rows.h"
 #include "base/simd.h"
 
 /* Rows of queries and of keys in a tile of scores. */
@@ -133,45 +134,6 @@ static void mask_future(float *scores, size_t q0, size_t nq, size_t k0, size_t n
             scores[i * KEY_TILE + j] = -INFINITY;
 }
 
-SIMD_CLONES static float row_max(const float *x, size_t n)
-{
-    float lane[SIMD_LANES];
-    for (size_t l = 0; l < SIMD_LANES; l++)
-        lane[l] = -INFINITY;
-    size_t i = 0;
-    for (; i + SIMD_LANES <= n; i += SIMD_LANES)
-        for (size_t l = 0; l < SIMD_LANES; l++)
-            lane[l] = x[i + l] > lane[l] ? x[i + l] : lane[l];
-    for (; i < n; i++)
-        lane[0] = x[i] > lane[0] ? x[i] : lane[0];
-    for (size_t l = 1; l < SIMD_LANES; l++)
-        lane[0] = lane[l] > lane[0] ? lane[l] : lane[0];
-    return lane[0];
-}
-
-/* x = exp(x - shift); returns the sum. */
-SIMD_CLONES static float row_exp(float *x, size_t n, float shift)
-{
-    float lane[SIMD_LANES] = {0};
-    size_t i = 0;
-    for (; i + SIMD_LANES <= n; i += SIMD_LANES)
-        for (size_t l = 0; l < SIMD_LANES; l++) {
-            float e = simd_exp(x[i + l] - shift);
-            x[i + l] = e;
-            lane[l] += e;
-        }
-    float sum = simd_sum(lane);
-    for (; i < n; i++)
-        sum += x[i] = simd_exp(x[i] - shift);
-    return sum;
-}
-
-SIMD_CLONES static void row_scale(float *x, size_t n, float by)
-{
-    for (size_t i = 0; i < n; i++)
-        x[i] *= by;
-}
-
 /* Turns a tile of scores into weights and brings what was summed so far to the new maximum. */
 static void online_softmax(struct tiles *t, size_t nq, size_t nk, size_t d)
 {
@@ -259,20 +221,6 @@ int attention_forward(struct attention *a, const struct operand *q, const struct
                 add_task(a, start, q0, min_size(q0 + QUERY_TILE, lengths[i]), h);
     pool_run(a->pool, a->n_tasks, forward_task, &run);
     return 0;
-}
-
-/* Sum of a_i b_i. */
-SIMD_CLONES static float row_dot(const float *a, const float *b, size_t n)
-{
-    float lane[SIMD_LANES] = {0}, sum;
-    size_t i = 0;
-    for (; i + SIMD_LANES <= n; i += SIMD_LANES)
-        for (size_t l = 0; l < SIMD_LANES; l++)
-            lane[l] += a[i + l] * b[i + l];
-    sum = simd_sum(lane);
-    for (; i < n; i++)
-        sum += a[i] * b[i];
-    return sum;
 }
 
 /* ds = p (dp - along), with ds in dp's place. */
@@ -410,12 +358,6 @@ int attention_backward(struct attention *a, const struct operand *q, const struc
     return 0;
 }
 
-SIMD_CLONES static void row_add_scaled(float *y, const float *x, size_t n, float by)
-{
-    for (size_t i = 0; i < n; i++)
-        y[i] += by * x[i];
-}
-
 void attention_decode(const struct attention_shape *s, const float *q, const float *keys,
                       const float *values, size_t n, float *out, float *scores)
 {
@@ -428,7 +370,7 @@ void attention_decode(const struct attention_shape *s, const float *q, const flo
         float max = row_max(scores, n), sum = row_exp(scores, n, max);
         memset(o, 0, d * sizeof *o);
         for (size_t j = 0; j < n; j++)
-            row_add_scaled(o, v + j * ld, d, scores[j]);
+            row_add(o, v + j * ld, d, scores[j]);
         row_scale(o, d, 1 / sum);
     }
 }

@@ -3,24 +3,11 @@
 #include <math.h>
 
 #include "base/simd.h"
-
-/* Sum of a_i b_i over 16 lanes in a fixed order. */
-static inline float lane_dot(const float *a, const float *b, size_t n)
-{
-    float lane[SIMD_LANES] = {0};
-    size_t i = 0;
-    for (; i + SIMD_LANES <= n; i += SIMD_LANES)
-        for (size_t l = 0; l < SIMD_LANES; l++)
-            lane[l] += a[i + l] * b[i + l];
-    float sum = simd_sum(lane);
-    for (; i < n; i++)
-        sum += a[i] * b[i];
-    return sum;
-}
+#include "compute/rows.h"
 
 SIMD_CLONES float rmsnorm_forward(float *y, const float *x, const float *w, size_t n, float eps)
 {
-    float r = 1 / sqrtf(lane_dot(x, x, n) / (float)n + eps);
+    float r = 1 / sqrtf(row_dot(x, x, n) / (float)n + eps);
     for (size_t i = 0; i < n; i++)
         y[i] = w[i] * (x[i] * r);
     return r;
@@ -86,10 +73,4 @@ SIMD_CLONES void swiglu_backward(float *restrict dg, float *restrict du, float *
         du[i] = d * silu;
         dg[i] = d * u[i] * (s * (1 + g[i] * (1 - s)));
     }
-}
-
-SIMD_CLONES void add_row(float *y, const float *x, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        y[i] += x[i];
 }

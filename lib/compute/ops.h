@@ -32,6 +32,4 @@ void swiglu_backward(float *restrict dg, float *restrict du, float *restrict a,
                      const float *restrict da, const float *restrict g, const float *restrict u,
                      size_t n);
 
-void add_row(float *y, const float *x, size_t n); /* y += x */
-
 #endif

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "base/simd.h"
+#include "compute/rows.h"
 
 /* A chunk of logits is at most this large; more rows a chunk mean fewer passes over the matrix. */
 enum { CHUNK_BYTES = 64 << 20, MAX_ROWS = 512, MIN_ROWS = 16 };
@@ -50,49 +50,14 @@ void xent_free(struct xent *x)
     free(x);
 }
 
-SIMD_CLONES static float max_of(const float *x, size_t n)
-{
-    float lane[SIMD_LANES];
-    for (size_t l = 0; l < SIMD_LANES; l++)
-        lane[l] = -INFINITY;
-    size_t i = 0;
-    for (; i + SIMD_LANES <= n; i += SIMD_LANES)
-        for (size_t l = 0; l < SIMD_LANES; l++)
-            lane[l] = x[i + l] > lane[l] ? x[i + l] : lane[l];
-    for (; i < n; i++)
-        lane[0] = x[i] > lane[0] ? x[i] : lane[0];
-    for (size_t l = 1; l < SIMD_LANES; l++)
-        lane[0] = lane[l] > lane[0] ? lane[l] : lane[0];
-    return lane[0];
-}
-
-/* Sum of exp(x - shift), each exponential kept in out (which may be x). Blocks of sums are added
- * in double: a vocabulary is long. */
-SIMD_CLONES static double sum_exp(const float *x, float *out, size_t n, float shift)
+/* x = exp(x - shift); returns the sum, in blocks that are added in double: a vocabulary is long. */
+static double sum_exp(float *x, size_t n, float shift)
 {
     enum { BLOCK = 4096 };
     double total = 0;
-    for (size_t start = 0; start < n; start += BLOCK) {
-        size_t end = start + BLOCK < n ? start + BLOCK : n, i = start;
-        float lane[SIMD_LANES] = {0};
-        for (; i + SIMD_LANES <= end; i += SIMD_LANES)
-            for (size_t l = 0; l < SIMD_LANES; l++) {
-                float e = simd_exp(x[i + l] - shift);
-                out[i + l] = e;
-                lane[l] += e;
-            }
-        float sum = simd_sum(lane);
-        for (; i < end; i++)
-            sum += out[i] = simd_exp(x[i] - shift);
-        total += (double)sum;
-    }
+    for (size_t start = 0; start < n; start += BLOCK)
+        total += (double)row_exp(x + start, start + BLOCK < n ? BLOCK : n - start, shift);
     return total;
-}
-
-SIMD_CLONES static void scale_by(float *x, size_t n, float by)
-{
-    for (size_t i = 0; i < n; i++)
-        x[i] *= by;
 }
 
 struct xent_run_state {
@@ -109,12 +74,12 @@ static void row_task(void *arg, size_t i, size_t thread)
     const struct xent_run_state *run = arg;
     struct xent *x = run->x;
     size_t v = x->head->rows;
-    float *row = x->logits + i * v, at_target = row[run->target[i]], max = max_of(row, v);
-    double sum = sum_exp(row, row, v, max);
+    float *row = x->logits + i * v, at_target = row[run->target[i]], max = row_max(row, v);
+    double sum = sum_exp(row, v, max);
     run->logprob[i] = (float)((double)at_target - (double)max - log(sum));
     if (!run->gradient)
         return;
-    scale_by(row, v, (float)(1 / sum));
+    row_scale(row, v, (float)(1 / sum));
     row[run->target[i]] -= 1;
     if (x->d_logits.bf16)
         floats_to_bf16(row, operand_bf16(&x->d_logits, i), v);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "compute/ops.h"
+#include "compute/rows.h"
 #include "model/decoder_internal.h"
 
 const struct linear_group group_qkv = {{SLOT_Q, SLOT_K, SLOT_V}, 3};
@@ -151,7 +151,7 @@ static void add_dropped(struct pass *p, const struct linear_group *group, size_t
     struct dropout_run run = {p, NULL, n, dropout_stream(p, group)};
     decoder_rows(p->d, m, undrop_rows, &run);
     for (size_t i = 0; i < m; i++)
-        add_row(dx + i * n, ws->low + i * n, n);
+        row_add(dx + i * n, ws->low + i * n, n, 1);
 }
 
 void linear_backward_input(struct pass *p, const struct linear_group *group,
