@@ -106,9 +106,9 @@ bench_tok() {
     local text=${TEXT:-$work/text} start end size
     if [ -z "${TEXT:-}" ]; then # long descriptions of Debian's packages, or whatever Python brings
         if "$examples/fetch-lists" "$work/lists" 2>/dev/null; then
-            sed -n 's/^ //p; s/^$//p' "$work/lists/Translation-1" | head -c 20000000 >"$text"
+            head -c 20000000 "$work/lists/Translation-1" | sed -n 's/^ //p; s/^$//p' >"$text"
         else
-            cat "$venv"/lib/python3*/site-packages/transformers/models/*/*.py | head -c 20000000 >"$text"
+            cat "$venv"/lib/python3*/site-packages/transformers/models/[a-m]*/*.py >"$text"
         fi
     fi
     "$python" -c 'import json, sys
@@ -121,7 +121,7 @@ for d in open(sys.argv[1], encoding="utf-8", errors="replace").read().split("\n\
     ft-tok -m "$model" --train-on all --no-specials "$work/text.jsonl" >"$work/tokens.ft"
     end=$(date +%s.%N)
     row ft-tok "$(per_second "$size" "$start" "$end" | awk '{ printf "%.2f", $1 / 1e6 }')" '' \
-        "$(ft-dump --stats "$work/tokens.ft" 2>/dev/null | field tokens | head -n 1)"
+        "$(ft-dump --stats "$work/tokens.ft" | awk '$1 == "tokens" && !seen++ { print $2 }')"
     "$python" "$here/peer_tok.py" "$work/hf/tokenizer.json" "$text" | while read -r line; do
         row "tokenizers, $(echo "$line" | field mode)" "$(echo "$line" | field mb_per_s)" '' "$(echo "$line" | field tokens)"
     done

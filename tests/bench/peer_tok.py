@@ -9,7 +9,7 @@ import json, sys, time
 from tokenizers import Tokenizer
 
 tokenizer = Tokenizer.from_file(sys.argv[1])
-text = open(sys.argv[2], encoding="utf-8").read()
+text = open(sys.argv[2], encoding="utf-8", errors="replace").read()
 documents = [d for d in text.split("\n\n") if d]
 size = sum(len(d.encode()) for d in documents)
 for mode in "encode", "encode_batch":
