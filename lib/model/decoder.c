@@ -130,6 +130,17 @@ static int bind_weights(struct decoder *d, struct err *err)
     return 0;
 }
 
+void decoder_set_pass_tokens(struct decoder *d, size_t pass_tokens)
+{
+    size_t usual = d->backend == BACKEND_BF16 ? PASS_TOKENS_BF16 : PASS_TOKENS;
+    d->pass_tokens = pass_tokens ? pass_tokens : usual;
+}
+
+size_t decoder_pass_tokens(const struct decoder *d)
+{
+    return d->pass_tokens;
+}
+
 int decoder_open(struct decoder **out, const struct checkpoint *c,
                  const struct decoder_options *options, struct err *err)
 {
@@ -142,9 +153,7 @@ int decoder_open(struct decoder **out, const struct checkpoint *c,
     if (!d->pool || gemm_new(&d->gemm, options->backend, d->pool, err))
         goto fail;
     d->backend = gemm_wants_bf16(d->gemm) ? BACKEND_BF16 : BACKEND_FP32;
-    d->pass_tokens = options->pass_tokens         ? options->pass_tokens
-                     : d->backend == BACKEND_BF16 ? PASS_TOKENS_BF16
-                                                  : PASS_TOKENS;
+    decoder_set_pass_tokens(d, options->pass_tokens);
     const struct model_config *k = &d->config;
     struct attention_shape shape = {k->n_heads, k->n_kv_heads, k->head_dim,
                                     (float)(1 / sqrt((double)k->head_dim))};

@@ -33,6 +33,8 @@ int decoder_open(struct decoder **d, const struct checkpoint *c,
 void decoder_close(struct decoder *d); /* NULL is allowed */
 const struct model_config *decoder_config(const struct decoder *d);
 enum backend decoder_backend(const struct decoder *d); /* what auto became */
+size_t decoder_pass_tokens(const struct decoder *d);
+void decoder_set_pass_tokens(struct decoder *d, size_t pass_tokens); /* 0: the default */
 /* Bytes that training needs beside the mapped base for passes of that many tokens (estimate). */
 size_t decoder_training_bytes(const struct decoder *d, const struct lora *lora, size_t pass_tokens);
 

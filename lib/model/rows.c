@@ -1,0 +1,384 @@
+#include "model/rows.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+
+/*
+ * A row in the temporary file: ids (u32 each), trained (a byte each), lengths of the documents (u32
+ * each), their names (NUL-terminated), all in the machine's own order.
+ */
+struct row {
+    uint64_t offset;
+    uint32_t tokens, targets, documents, name_bytes;
+};
+
+struct rows {
+    int fd; /* -1 until something is written */
+    uint64_t written;
+    struct buf pending; /* not yet in the file */
+    struct row *index;
+    size_t n, cap;
+    struct rows_totals totals;
+    struct hash *hash;
+    char **provenance;
+    size_t n_provenance, provenance_cap;
+    char tokenizer[HASH_HEX]; /* of the streams so far; "" unknown */
+    uint64_t last_header;     /* hash of the provenance lines last looked at */
+};
+
+struct rows *rows_new(void)
+{
+    struct rows *r = xcalloc(1, sizeof *r);
+    r->fd = -1;
+    r->hash = hash_new();
+    buf_init(&r->pending);
+    return r;
+}
+
+void rows_free(struct rows *r)
+{
+    if (!r)
+        return;
+    if (r->fd >= 0)
+        close(r->fd);
+    for (size_t i = 0; i < r->n_provenance; i++)
+        free(r->provenance[i]);
+    free(r->provenance);
+    free(r->index);
+    hash_free(r->hash);
+    buf_release(&r->pending);
+    free(r);
+}
+
+static int open_nameless(struct err *err)
+{
+    const char *dir = getenv("TMPDIR");
+    if (!dir || !*dir)
+        dir = "/tmp";
+    struct buf path = BUF_INIT;
+    buf_addf(&path, "%s/ft-rows.XXXXXX", dir);
+    int fd = mkostemp(path.p, O_CLOEXEC);
+    if (fd < 0)
+        err_errno(err, "%s: temporary file", dir);
+    else
+        unlink(path.p);
+    buf_release(&path);
+    return fd;
+}
+
+static int flush(struct rows *r, struct err *err)
+{
+    if (r->fd < 0 && (r->fd = open_nameless(err)) < 0)
+        return -1;
+    for (size_t done = 0; done < r->pending.len;) {
+        ssize_t n = write(r->fd, r->pending.p + done, r->pending.len - done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_errno(err, "temporary file for the rows (TMPDIR says where)");
+        done += (size_t)n;
+    }
+    r->written += r->pending.len;
+    buf_clear(&r->pending);
+    return 0;
+}
+
+static size_t count_targets(const uint8_t *trained, size_t n)
+{
+    size_t targets = 0;
+    for (size_t i = 1; i < n; i++)
+        targets += trained[i];
+    return targets;
+}
+
+/* The parts of a row while its documents are gathered. */
+struct gathered {
+    struct buf ids, trained, lengths, names;
+    struct row row;
+};
+
+static void gather(struct gathered *g, const struct stream_record *record, size_t at,
+                   size_t document, uint64_t number, size_t targets)
+{
+    const struct stream_document *d = &record->documents[document];
+    uint32_t length = (uint32_t)d->n_tokens;
+    buf_add(&g->ids, record->ids + at, length * sizeof *record->ids);
+    buf_add(&g->trained, record->trained + at, length);
+    buf_add(&g->lengths, &length, sizeof length);
+    if (d->id)
+        buf_addstr(&g->names, d->id);
+    else
+        buf_addf(&g->names, "document %zu of row %" PRIu64, document + 1, number + 1);
+    buf_add(&g->names, "", 1);
+    g->row.tokens += length;
+    g->row.targets += (uint32_t)targets;
+    g->row.documents++;
+}
+
+/* Hashes the counts too, so that no two sets of rows look alike. */
+static void append(struct rows *r, struct gathered *g)
+{
+    g->row.offset = r->written + r->pending.len;
+    g->row.name_bytes = (uint32_t)g->names.len;
+    const uint32_t counts[] = {g->row.tokens, g->row.documents, g->row.name_bytes};
+    const struct buf *parts[] = {&g->ids, &g->trained, &g->lengths, &g->names};
+    hash_add(r->hash, counts, sizeof counts);
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+        hash_add(r->hash, parts[i]->p, parts[i]->len);
+        buf_add(&r->pending, parts[i]->p, parts[i]->len);
+    }
+    ARRAY_GROW(r->index, r->n, r->cap);
+    r->index[r->n++] = g->row;
+}
+
+static void gathered_release(struct gathered *g)
+{
+    buf_release(&g->ids);
+    buf_release(&g->trained);
+    buf_release(&g->lengths);
+    buf_release(&g->names);
+}
+
+static int add_record(struct rows *r, const struct stream_record *record, struct err *err)
+{
+    enum { FLUSH_AT = 1 << 20 };
+    struct gathered g = {
+        .ids = BUF_INIT, .trained = BUF_INIT, .lengths = BUF_INIT, .names = BUF_INIT};
+    struct rows_totals *t = &r->totals;
+    int status = 0;
+    if (record->n > UINT32_MAX / 2)
+        return err_set(err, "a row of %zu tokens", record->n);
+    for (size_t i = 0, at = 0; i < record->n_documents; at += record->documents[i++].n_tokens) {
+        const struct stream_document *d = &record->documents[i];
+        size_t targets = count_targets(record->trained + at, d->n_tokens);
+        if (d->weight != 1) {
+            status = err_set(err, "document %s: weight %g, but only 1 is supported",
+                             d->id ? d->id : "without id", d->weight);
+            break;
+        }
+        if (!targets) {
+            t->untrained++;
+            continue;
+        }
+        gather(&g, record, at, i, t->rows, targets);
+        t->documents++;
+        if (d->n_tokens > t->longest_document)
+            t->longest_document = d->n_tokens;
+    }
+    if (!status && g.row.documents) {
+        append(r, &g);
+        t->rows++;
+        t->tokens += g.row.tokens;
+        t->targets += g.row.targets;
+        if (g.row.tokens > t->longest)
+            t->longest = g.row.tokens;
+        if (r->pending.len >= FLUSH_AT)
+            status = flush(r, err);
+    }
+    gathered_release(&g);
+    return status;
+}
+
+static void note_provenance(struct rows *r, const struct stream_header *h)
+{
+    uint64_t header = h->n_provenance;
+    for (size_t i = 0; i < h->n_provenance; i++)
+        header = hash64(h->provenance[i], strlen(h->provenance[i]), header);
+    if (header == r->last_header)
+        return;
+    r->last_header = header;
+    for (size_t i = 0; i < h->n_provenance; i++) {
+        size_t k = 0;
+        while (k < r->n_provenance && strcmp(r->provenance[k], h->provenance[i]) != 0)
+            k++;
+        if (k < r->n_provenance)
+            continue;
+        ARRAY_GROW(r->provenance, r->n_provenance, r->provenance_cap);
+        r->provenance[r->n_provenance++] = xstrdup(h->provenance[i]);
+    }
+}
+
+/* The model may have no tokenizer to compare with; then streams must at least agree. */
+static int check_header(struct rows *r, const struct vocabulary *v, const struct stream_header *h,
+                        struct err *err)
+{
+    if (vocabulary_check(v, h, err))
+        return -1;
+    if (r->tokenizer[0] && h->tokenizer[0] && strcmp(r->tokenizer, h->tokenizer) != 0)
+        return err_set(err,
+                       "made with another tokenizer (hash %.8s...) than the rows before (%.8s...)",
+                       h->tokenizer, r->tokenizer);
+    if (!r->tokenizer[0])
+        memcpy(r->tokenizer, h->tokenizer, sizeof r->tokenizer);
+    return 0;
+}
+
+static int check_ids(const struct stream_record *record, size_t vocab, struct err *err)
+{
+    for (size_t i = 0; i < record->n; i++)
+        if (record->ids[i] >= vocab)
+            return err_set(err, "token id %" PRIu32 ", but the model's vocabulary ends at %zu",
+                           record->ids[i], vocab);
+    return 0;
+}
+
+int rows_read(struct rows *r, const char *path, const struct vocabulary *v, struct err *err)
+{
+    struct stream_reader *in;
+    struct stream_record record;
+    if (stream_reader_open(&in, path, err))
+        return -1;
+    stream_record_init(&record);
+    int got = check_header(r, v, stream_reader_header(in), err) ? -2 : 1;
+    while (got > 0 && (got = stream_read(in, &record, err)) > 0) {
+        note_provenance(r, stream_reader_header(in));
+        if (check_ids(&record, v->size, err) || add_record(r, &record, err))
+            got = -2;
+    }
+    if (got == -2) /* errors of the reader name the file already */
+        err_prefix(err, "%s", path && strcmp(path, "-") != 0 ? path : "stdin");
+    stream_record_release(&record);
+    stream_reader_close(in);
+    return got < 0 || flush(r, err) ? -1 : 0;
+}
+
+const struct rows_totals *rows_totals(const struct rows *r)
+{
+    return &r->totals;
+}
+
+size_t rows_tokens(const struct rows *r, size_t row)
+{
+    return r->index[row].tokens;
+}
+
+size_t rows_targets(const struct rows *r, size_t row)
+{
+    return r->index[row].targets;
+}
+
+void rows_hash(const struct rows *r, char hex[HASH_HEX])
+{
+    hash_hex(r->hash, hex);
+}
+
+const char *const *rows_provenance(const struct rows *r, size_t *n)
+{
+    *n = r->n_provenance;
+    return (const char *const *)r->provenance;
+}
+
+void rows_order(size_t *order, size_t n, uint64_t seed, uint64_t epoch)
+{
+    /* Streams of random numbers of their own, away from those of weights and dropout. */
+    enum { SHUFFLE_STREAM = 0x726f7773 };
+    struct rng rng;
+    for (size_t i = 0; i < n; i++)
+        order[i] = i;
+    if (!epoch)
+        return;
+    rng_init(&rng, seed, (uint64_t)SHUFFLE_STREAM << 32 | epoch);
+    for (size_t i = n; i > 1; i--) {
+        size_t k = rng_below(&rng, i);
+        size_t row = order[k];
+        order[k] = order[i - 1];
+        order[i - 1] = row;
+    }
+}
+
+void row_batch_init(struct row_batch *b)
+{
+    *b = (struct row_batch){.names = BUF_INIT};
+}
+
+void row_batch_release(struct row_batch *b)
+{
+    free(b->ids);
+    free(b->trained);
+    free(b->lengths);
+    buf_release(&b->names);
+    row_batch_init(b);
+}
+
+void row_batch_clear(struct row_batch *b)
+{
+    b->n = b->n_documents = 0;
+    buf_clear(&b->names);
+}
+
+static void reserve(struct row_batch *b, size_t tokens, size_t documents)
+{
+    if (b->n + tokens > b->cap) {
+        b->cap = b->n + tokens;
+        b->ids = xreallocarray(b->ids, b->cap, sizeof *b->ids);
+        b->trained = xreallocarray(b->trained, b->cap, sizeof *b->trained);
+    }
+    if (b->n_documents + documents > b->documents_cap) {
+        b->documents_cap = b->n_documents + documents;
+        b->lengths = xreallocarray(b->lengths, b->documents_cap, sizeof *b->lengths);
+    }
+}
+
+static int read_at(int fd, uint64_t offset, void *p, size_t len, struct err *err)
+{
+    for (size_t done = 0; done < len;) {
+        ssize_t n = pread(fd, (char *)p + done, len - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            if (!n)
+                errno = EIO;
+            return err_errno(err, "reading the rows back from the temporary file");
+        }
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+int row_batch_add(struct row_batch *b, const struct rows *r, size_t row, struct err *err)
+{
+    const struct row *at = &r->index[row];
+    size_t ids_bytes = at->tokens * sizeof *b->ids,
+           lengths_bytes = at->documents * sizeof(uint32_t);
+    uint64_t offset = at->offset;
+    uint32_t *lengths = xmalloc(lengths_bytes);
+    reserve(b, at->tokens, at->documents);
+    buf_reserve(&b->names, at->name_bytes);
+    int status = read_at(r->fd, offset, b->ids + b->n, ids_bytes, err) ||
+                         read_at(r->fd, offset += ids_bytes, b->trained + b->n, at->tokens, err) ||
+                         read_at(r->fd, offset += at->tokens, lengths, lengths_bytes, err) ||
+                         read_at(r->fd, offset += lengths_bytes, b->names.p + b->names.len,
+                                 at->name_bytes, err)
+                     ? -1
+                     : 0;
+    if (!status) {
+        for (size_t i = 0; i < at->documents; i++)
+            b->lengths[b->n_documents++] = lengths[i];
+        b->n += at->tokens;
+        b->names.len += at->name_bytes;
+    }
+    b->names.p[b->names.len] = 0;
+    free(lengths);
+    return status;
+}
+
+struct batch row_batch_view(const struct row_batch *b)
+{
+    return (struct batch){b->ids, b->trained, b->n, b->lengths, b->n_documents};
+}
+
+const char *row_batch_name(const struct row_batch *b, size_t document)
+{
+    const char *name = b->names.p;
+    while (document--)
+        name += strlen(name) + 1;
+    return name;
+}

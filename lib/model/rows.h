@@ -1,0 +1,79 @@
+/*
+ * rows: the packed rows to train or evaluate on, read once and kept in a temporary file.
+ *
+ * Streams are read to their end before anything is computed, so that a damaged or truncated one is
+ * found first, and so that the number of steps is known. Only an index stays in memory: 32 bytes a
+ * row. The file has no name (TMPDIR, else /tmp), so nothing is left behind however the program
+ * ends.
+ *
+ * Documents are independent of each other, so one with no target changes nothing but the time; it
+ * is left out and counted.
+ */
+#ifndef MODEL_ROWS_H
+#define MODEL_ROWS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "formats/stream.h"
+#include "model/decoder.h"
+#include "model/vocabulary.h"
+
+struct rows;
+
+struct rows_totals {
+    uint64_t rows, documents, tokens, targets;
+    uint64_t untrained;      /* documents without a target, left out of the above */
+    size_t longest;          /* tokens of the longest row */
+    size_t longest_document; /* and of the longest document */
+};
+
+struct rows *rows_new(void);
+void rows_free(struct rows *r); /* NULL is allowed */
+
+/* Reads a whole stream (NULL or "-": stdin) behind what is there, checking every id against the
+ * vocabulary. Fails too if the temporary file can't be written, or on a document whose weight isn't
+ * 1. Errors name the file. */
+int rows_read(struct rows *r, const char *path, const struct vocabulary *v, struct err *err);
+
+const struct rows_totals *rows_totals(const struct rows *r);
+size_t rows_tokens(const struct rows *r, size_t row);
+size_t rows_targets(const struct rows *r, size_t row);
+
+/* Hash of all rows: the same however they were spread over files, segments or compression. */
+void rows_hash(const struct rows *r, char hex[HASH_HEX]);
+
+/* What made the streams read: distinct lines of their headers, in the order met. */
+const char *const *rows_provenance(const struct rows *r, size_t *n);
+
+/*
+ * order [n]: the rows of an epoch. The first epoch takes them as they came (ft-pack has shuffled
+ * them), later ones in an order that follows from seed and epoch alone.
+ */
+void rows_order(size_t *order, size_t n, uint64_t seed, uint64_t epoch);
+
+/* Several rows side by side, as the decoder takes them. Owns its arrays, which are kept for reuse.
+ */
+struct row_batch {
+    uint32_t *ids;
+    uint8_t *trained;
+    size_t n, cap;
+    size_t *lengths;
+    size_t n_documents, documents_cap;
+    struct buf names; /* of the documents, each with its NUL */
+};
+
+void row_batch_init(struct row_batch *b);
+void row_batch_release(struct row_batch *b);
+void row_batch_clear(struct row_batch *b);
+/* Appends a row from the temporary file. */
+int row_batch_add(struct row_batch *b, const struct rows *r, size_t row, struct err *err);
+struct batch row_batch_view(const struct row_batch *b);
+/* The id of a document, or its place in the data; for messages. */
+const char *row_batch_name(const struct row_batch *b, size_t document);
+
+#endif

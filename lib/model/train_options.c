@@ -1,0 +1,317 @@
+#include "model/train_options.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "compute/backend.h"
+#include "compute/schedule.h"
+#include "formats/json.h"
+
+const char *const keep_choices[] = {"best", "last", NULL};
+
+enum field_kind { FIELD_SIZE, FIELD_U64, FIELD_REAL, FIELD_TEXT, FIELD_CHOICE, FIELD_FLAG };
+
+struct field {
+    const char *name; /* of the long option and of the key in JSON */
+    enum field_kind kind;
+    size_t offset;
+    const char *const *choices;
+};
+
+#define FIELD(kind, name, member)                                                                  \
+    {                                                                                              \
+        name, kind, offsetof(struct train_options, member), NULL                                   \
+    }
+#define CHOICE(name, member, choices)                                                              \
+    {                                                                                              \
+        name, FIELD_CHOICE, offsetof(struct train_options, member), choices                        \
+    }
+
+static const struct field fields[] = {
+    FIELD(FIELD_SIZE, "rank", rank),
+    FIELD(FIELD_REAL, "alpha", alpha),
+    FIELD(FIELD_TEXT, "targets", targets),
+    FIELD(FIELD_FLAG, "rslora", rslora),
+    FIELD(FIELD_REAL, "dropout", dropout),
+    FIELD(FIELD_U64, "seed", seed),
+    FIELD(FIELD_SIZE, "steps", steps),
+    FIELD(FIELD_REAL, "epochs", epochs),
+    FIELD(FIELD_SIZE, "batch", batch),
+    FIELD(FIELD_FLAG, "no-shuffle", no_shuffle),
+    FIELD(FIELD_SIZE, "micro-batch", micro_batch),
+    CHOICE("backend", backend, backend_choices),
+    FIELD(FIELD_REAL, "lr", lr),
+    CHOICE("schedule", schedule, schedule_choices),
+    FIELD(FIELD_TEXT, "warmup", warmup),
+    FIELD(FIELD_TEXT, "decay", decay),
+    FIELD(FIELD_REAL, "weight-decay", weight_decay),
+    FIELD(FIELD_REAL, "clip", clip),
+    FIELD(FIELD_REAL, "beta1", beta1),
+    FIELD(FIELD_REAL, "beta2", beta2),
+    FIELD(FIELD_REAL, "eps", eps),
+    FIELD(FIELD_SIZE, "eval-every", eval_every),
+    FIELD(FIELD_SIZE, "patience", patience),
+    CHOICE("keep", keep, keep_choices),
+};
+
+const struct train_options train_options_unset = {
+    .rank = SIZE_MAX,
+    .alpha = NAN,
+    .dropout = NAN,
+    .seed = UINT64_MAX,
+    .steps = SIZE_MAX,
+    .epochs = NAN,
+    .batch = SIZE_MAX,
+    .micro_batch = SIZE_MAX,
+    .backend = -1,
+    .lr = NAN,
+    .schedule = -1,
+    .weight_decay = NAN,
+    .clip = NAN,
+    .beta1 = NAN,
+    .beta2 = NAN,
+    .eps = NAN,
+    .eval_every = SIZE_MAX,
+    .patience = SIZE_MAX,
+    .keep = -1,
+};
+
+static const struct train_options defaults = {
+    .rank = 16,
+    .alpha = NAN, /* twice the rank */
+    .targets = "all-linear",
+    .dropout = 0,
+    .seed = 1,
+    .steps = 0,
+    .epochs = 0,
+    .batch = 4,
+    .micro_batch = 512,
+    .backend = BACKEND_FP32,
+    .lr = 5e-4,
+    .schedule = SCHEDULE_COSINE,
+    .warmup = "0",
+    .decay = "20%",
+    .weight_decay = 0,
+    .clip = 1,
+    .beta1 = 0.9,
+    .beta2 = 0.999,
+    .eps = 1e-8,
+    .eval_every = 0,
+    .patience = 0,
+    .keep = KEEP_BEST,
+};
+
+static const void *value_of(const struct train_options *o, const struct field *f)
+{
+    return (const char *)o + f->offset;
+}
+
+static bool is_set(const struct train_options *o, const struct field *f)
+{
+    const void *v = value_of(o, f);
+    switch (f->kind) {
+    case FIELD_SIZE:
+        return *(const size_t *)v != SIZE_MAX;
+    case FIELD_U64:
+        return *(const uint64_t *)v != UINT64_MAX;
+    case FIELD_REAL:
+        return !isnan(*(const double *)v);
+    case FIELD_TEXT:
+        return *(const char *const *)v != NULL;
+    case FIELD_CHOICE:
+        return *(const int *)v >= 0;
+    case FIELD_FLAG:
+        return *(const bool *)v;
+    }
+    return false;
+}
+
+static void copy_value(struct train_options *to, const struct train_options *from,
+                       const struct field *f)
+{
+    static const size_t sizes[] = {
+        [FIELD_SIZE] = sizeof(size_t), [FIELD_U64] = sizeof(uint64_t),
+        [FIELD_REAL] = sizeof(double), [FIELD_TEXT] = sizeof(const char *),
+        [FIELD_CHOICE] = sizeof(int),  [FIELD_FLAG] = sizeof(bool),
+    };
+    memcpy((char *)to + f->offset, value_of(from, f), sizes[f->kind]);
+}
+
+/* The value as it is typed on a command line. */
+static void add_value(struct buf *b, const struct train_options *o, const struct field *f)
+{
+    const void *v = value_of(o, f);
+    switch (f->kind) {
+    case FIELD_SIZE:
+        buf_addu(b, *(const size_t *)v);
+        break;
+    case FIELD_U64:
+        buf_addu(b, *(const uint64_t *)v);
+        break;
+    case FIELD_REAL:
+        json_add_real(b, *(const double *)v);
+        break;
+    case FIELD_TEXT:
+        buf_addstr(b, *(const char *const *)v);
+        break;
+    case FIELD_CHOICE:
+        buf_addstr(b, f->choices[*(const int *)v]);
+        break;
+    case FIELD_FLAG:
+        buf_addstr(b, "true");
+        break;
+    }
+}
+
+void train_options_complete(struct train_options *o, bool fresh)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+        const struct field *f = &fields[i];
+        if (!fresh && (f->offset == offsetof(struct train_options, rank) ||
+                       f->offset == offsetof(struct train_options, targets) ||
+                       f->offset == offsetof(struct train_options, dropout)))
+            continue;
+        if (!is_set(o, f))
+            copy_value(o, &defaults, f);
+    }
+    if (fresh && isnan(o->alpha))
+        o->alpha = 2 * (double)o->rank;
+    if (!o->steps && !(o->epochs > 0))
+        o->epochs = 1;
+}
+
+static bool is_length(const struct field *f)
+{
+    return f->offset == offsetof(struct train_options, steps) ||
+           f->offset == offsetof(struct train_options, epochs);
+}
+
+int train_options_adopt(struct train_options *o, const struct train_options *earlier,
+                        struct err *err)
+{
+    bool other_length = o->steps != SIZE_MAX || !isnan(o->epochs);
+    for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+        const struct field *f = &fields[i];
+        if (is_length(f) && other_length) {
+            if (!is_set(o, f))
+                copy_value(o, &defaults, f);
+            continue;
+        }
+        if (!is_set(o, f)) {
+            copy_value(o, earlier, f);
+            continue;
+        }
+        struct buf now = BUF_INIT, then = BUF_INIT;
+        add_value(&now, o, f);
+        if (is_set(earlier, f))
+            add_value(&then, earlier, f);
+        bool differs = strcmp(now.p, then.p) != 0;
+        if (differs)
+            err_set(err, "--%s is %s now, but the run began with %s", f->name, now.p,
+                    then.len ? then.p : "none");
+        buf_release(&now);
+        buf_release(&then);
+        if (differs)
+            return -1;
+    }
+    return 0;
+}
+
+json_t *train_options_to_json(const struct train_options *o)
+{
+    json_t *json = json_object();
+    for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+        const struct field *f = &fields[i];
+        if (!is_set(o, f))
+            continue;
+        struct buf text = BUF_INIT;
+        add_value(&text, o, f);
+        json_t *value = f->kind == FIELD_REAL   ? json_real(*(const double *)value_of(o, f))
+                        : f->kind == FIELD_FLAG ? json_true()
+                                                : json_string(text.p);
+        json_object_set_new(json, f->name, value);
+        buf_release(&text);
+    }
+    return json;
+}
+
+static bool read_whole(const char *text, uint64_t *v)
+{
+    char *end;
+    errno = 0;
+    *v = strtoull(text, &end, 10);
+    return *text >= '0' && *text <= '9' && !*end && !errno;
+}
+
+static bool read_value(struct train_options *o, const struct field *f, const json_t *json)
+{
+    void *v = (char *)o + f->offset;
+    const char *text = json_string_value(json);
+    uint64_t whole;
+    if (f->kind == FIELD_REAL) {
+        *(double *)v = json_real_value(json);
+        return json_is_real(json);
+    }
+    if (f->kind == FIELD_FLAG) {
+        *(bool *)v = true;
+        return json_is_true(json);
+    }
+    if (!text)
+        return false;
+    if (f->kind == FIELD_TEXT) {
+        *(const char **)v = text;
+        return true;
+    }
+    if (f->kind == FIELD_CHOICE) {
+        for (int i = 0; f->choices[i]; i++)
+            if (!strcmp(f->choices[i], text)) {
+                *(int *)v = i;
+                return true;
+            }
+        return false;
+    }
+    if (!read_whole(text, &whole))
+        return false;
+    if (f->kind == FIELD_SIZE)
+        *(size_t *)v = whole;
+    else
+        *(uint64_t *)v = whole;
+    return true;
+}
+
+int train_options_from_json(struct train_options *o, const json_t *json, struct err *err)
+{
+    const char *key;
+    json_t *value;
+    *o = train_options_unset;
+    if (!json_is_object(json))
+        return err_set(err, "options are no JSON object");
+    json_object_foreach((json_t *)(uintptr_t)json, key, value)
+    {
+        size_t i = 0;
+        while (i < ARRAY_SIZE(fields) && strcmp(fields[i].name, key) != 0)
+            i++;
+        if (i == ARRAY_SIZE(fields))
+            return err_set(err, "unknown option \"%s\"", key);
+        if (!read_value(o, &fields[i], value))
+            return err_set(err, "option \"%s\" has a value of another kind", key);
+    }
+    return 0;
+}
+
+void train_options_add_arguments(struct buf *b, const struct train_options *o)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+        if (!is_set(o, &fields[i]))
+            continue;
+        buf_addf(b, " --%s", fields[i].name);
+        if (fields[i].kind == FIELD_FLAG)
+            continue;
+        buf_addch(b, '=');
+        add_value(b, o, &fields[i]);
+    }
+}

@@ -1,0 +1,398 @@
+#include "model/train_session.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/program.h"
+#include "formats/checkpoint.h"
+#include "model/adapter.h"
+#include "model/vocabulary.h"
+
+struct train_session {
+    const struct train_request *request;
+    struct train_options options;
+    struct train_folder folder;
+    struct train_run run;
+    struct train_state state; /* of a resumed run */
+    struct train_hashes hashes;
+    struct checkpoint *checkpoint;
+    struct decoder *decoder;
+    struct vocabulary vocabulary;
+    struct rows *rows, *held;
+    struct lora *lora;
+    json_t *adapter_config;
+    char *provenance;
+    struct metrics metrics;
+    struct trainer *trainer;
+};
+
+/* ---- the folder ---- */
+
+/* A finished run is replaced like any output; hours of an unfinished one are not. */
+static int check_unfinished(struct train_session *s, struct err *err)
+{
+    struct train_state earlier;
+    struct err ignored;
+    if (!train_folder_has_state(&s->folder) || s->request->restart)
+        return 0;
+    if (train_state_load(&earlier, s->folder.state, &ignored))
+        return 0; /* nothing to go on from */
+    const struct train_progress p = earlier.progress;
+    train_state_release(&earlier);
+    if (!p.step || p.step >= p.steps || p.stopped_early)
+        return 0;
+    return err_set(err,
+                   "%s: holds a run that stands at step %" PRIu64 " of %" PRIu64
+                   "; go on with --resume %s, or give --restart to begin anew",
+                   s->folder.path, p.step, p.steps, s->folder.path);
+}
+
+/* A new folder is made only when the inputs are good. */
+static int open_folder(struct train_session *s, struct err *err)
+{
+    struct stat st;
+    const char *path = s->request->folder;
+    if (!s->request->resume && stat(path, &st))
+        return 0;
+    if (train_folder_open(&s->folder, path, false, err))
+        return -1;
+    if (!s->request->resume)
+        return check_unfinished(s, err);
+    if (!train_folder_has_state(&s->folder))
+        return err_set(err, "%s: no training run to resume (there is no train_state.safetensors)",
+                       path);
+    return train_state_load(&s->state, s->folder.state, err) ||
+                   train_run_load(&s->run, &s->folder, err)
+               ? -1
+               : 0;
+}
+
+static int settle_options(struct train_session *s, struct err *err)
+{
+    const struct train_request *q = s->request;
+    s->options = q->options;
+    if (q->resume && s->options.backend == BACKEND_AUTO)
+        s->options.backend = -1; /* what it became then */
+    if (q->resume && train_options_adopt(&s->options, &s->state.options, err))
+        return err_prefix(err, "%s", q->folder);
+    if (!q->resume)
+        train_options_complete(&s->options, !q->initial);
+    train_run_set(&s->run.model, q->model);
+    train_run_set(&s->run.held, q->held);
+    train_run_set(&s->run.log, q->log);
+    if (q->n_rows)
+        train_run_set_rows(&s->run, q->rows, q->n_rows);
+    if (q->threads)
+        s->run.threads = q->threads;
+    if (q->checkpoint_every)
+        s->run.checkpoint_every = q->checkpoint_every;
+    if (!s->run.model)
+        return err_set(err, "%s: which model? (-m MODEL)", q->folder);
+    return 0;
+}
+
+/* ---- inputs ---- */
+
+static int open_model(struct train_session *s, struct err *err)
+{
+    const struct decoder_options how = {.backend = (enum backend)s->options.backend,
+                                        .threads = s->run.threads,
+                                        .pass_tokens = s->options.micro_batch};
+    /* As it was given, for messages and for the base's name in the adapter. */
+    const char *path = s->request->model ? s->request->model : s->run.model;
+    if (checkpoint_open(&s->checkpoint, path, err) ||
+        decoder_open(&s->decoder, s->checkpoint, &how, err))
+        return -1;
+    checkpoint_hash(s->checkpoint, s->hashes.base);
+    s->options.backend = (int)decoder_backend(s->decoder);
+    return vocabulary_load(&s->vocabulary, path, decoder_config(s->decoder)->vocab, err);
+}
+
+static int read_rows(struct train_session *s, struct err *err)
+{
+    const struct train_request *q = s->request;
+    const size_t n = s->run.n_rows;
+    bool is_stdin = !n;
+    for (size_t i = 0; i < n; i++)
+        is_stdin = is_stdin || !strcmp(s->run.rows[i], "-");
+    if (is_stdin && isatty(STDIN_FILENO))
+        return err_set(err, "stdin: is a terminal; name the shards, or pipe them in%s",
+                       q->resume ? " as when the run began" : "");
+    if (is_stdin && s->run.held && !strcmp(s->run.held, "-"))
+        return err_set(err, "stdin: can't be both the rows to train on and those held out");
+    s->rows = rows_new();
+    for (size_t i = 0; i < n; i++)
+        if (rows_read(s->rows, q->n_rows ? q->rows[i] : s->run.rows[i], &s->vocabulary, err))
+            return -1;
+    if (!n && rows_read(s->rows, NULL, &s->vocabulary, err))
+        return -1;
+    rows_hash(s->rows, s->hashes.rows);
+    if (!s->run.held)
+        return 0;
+    s->held = rows_new();
+    if (rows_read(s->held, q->held ? q->held : s->run.held, &s->vocabulary, err))
+        return -1;
+    rows_hash(s->held, s->hashes.held);
+    return 0;
+}
+
+/* ---- the adapter ---- */
+
+static int new_adapter(struct train_session *s, struct err *err)
+{
+    struct train_options *o = &s->options;
+    char *text = xstrdup(o->targets), *rest = text, *target;
+    const char **targets = NULL;
+    size_t n = 0, cap = 0;
+    while ((target = strsep(&rest, ",")))
+        if (*target) {
+            ARRAY_GROW(targets, n, cap);
+            targets[n++] = target;
+        }
+    const struct lora_options how = {.rank = o->rank,
+                                     .alpha = o->alpha,
+                                     .rslora = o->rslora,
+                                     .dropout = o->dropout,
+                                     .targets = targets,
+                                     .n_targets = n,
+                                     .seed = o->seed};
+    const struct model_config *config = decoder_config(s->decoder);
+    int status =
+        n ? lora_new(&s->lora, config, &how, err) : err_set(err, "--targets names no matrix");
+    if (!status) {
+        char *base = adapter_base_name(s->checkpoint);
+        s->adapter_config = adapter_config_new(&how, config, base);
+        free(base);
+    }
+    free(targets);
+    free(text);
+    return status;
+}
+
+/* Options of the adapter may be given again, but not change it. */
+static int check_shape(const struct train_session *s, struct err *err)
+{
+    const struct train_options *o = &s->options;
+    const char *path = s->request->initial;
+    const json_t *c = s->adapter_config;
+    if (o->targets)
+        return err_set(err, "%s: has its targets; --targets can't change them", path);
+    if (o->rslora && !json_is_true(json_object_get(c, "use_rslora")))
+        return err_set(err, "%s: is not scaled by rsLoRA; --rslora can't change it", path);
+    if (o->rank != SIZE_MAX && (json_int_t)o->rank != json_integer_value(json_object_get(c, "r")))
+        return err_set(err, "%s: its rank is %lld; --rank can't change it", path,
+                       (long long)json_integer_value(json_object_get(c, "r")));
+    const double alpha = json_number_value(json_object_get(c, "lora_alpha"));
+    if (!isnan(o->alpha) && o->alpha != alpha)
+        return err_set(err, "%s: its alpha is %g; --alpha can't change it", path, alpha);
+    return 0;
+}
+
+static int initial_adapter(struct train_session *s, struct err *err)
+{
+    struct train_options *o = &s->options;
+    struct adapter *a;
+    if (adapter_load(&a, s->request->initial, err))
+        return -1;
+    adapter_hash(a, s->hashes.initial);
+    s->adapter_config = json_deep_copy(adapter_config(a));
+    int status = adapter_lora(&s->lora, a, decoder_config(s->decoder), true, err);
+    adapter_free(a);
+    if (status || check_shape(s, err))
+        return -1;
+    if (isnan(o->dropout))
+        o->dropout = json_number_value(json_object_get(s->adapter_config, "lora_dropout"));
+    json_object_set_new(s->adapter_config, "lora_dropout", json_real(o->dropout));
+    return 0;
+}
+
+static int resumed_adapter(struct train_session *s, struct err *err)
+{
+    const struct model_config *config = decoder_config(s->decoder);
+    struct adapter *a;
+    memcpy(s->hashes.initial, s->state.hashes.initial, sizeof s->hashes.initial);
+    if (s->request->initial) {
+        if (adapter_load(&a, s->request->initial, err))
+            return -1;
+        adapter_hash(a, s->hashes.initial);
+        adapter_free(a);
+    }
+    if (train_state_bind(&s->state, config, err))
+        return err_prefix(err, "%s", s->folder.state);
+    s->adapter_config = json_deep_copy(s->state.adapter_config);
+    return lora_from_pairs(&s->lora, config, s->state.pairs, s->state.n_pairs, true, err);
+}
+
+static int open_adapter(struct train_session *s, struct err *err)
+{
+    return s->request->resume    ? resumed_adapter(s, err)
+           : s->request->initial ? initial_adapter(s, err)
+                                 : new_adapter(s, err);
+}
+
+/* The longest pass that fits into the memory asked for. */
+static int settle_memory(struct train_session *s, struct err *err)
+{
+    enum { SHORTEST = 64, LONGEST = 1 << 16 };
+    const size_t memory = s->request->memory;
+    size_t base = 0, pass = LONGEST;
+    if (!memory)
+        return 0;
+    for (size_t i = 0; i < checkpoint_count(s->checkpoint); i++)
+        base += checkpoint_at(s->checkpoint, i)->bytes;
+    while (pass > SHORTEST && base + decoder_training_bytes(s->decoder, s->lora, pass) > memory)
+        pass /= 2;
+    size_t need = base + decoder_training_bytes(s->decoder, s->lora, pass);
+    if (need > memory)
+        return err_set(err, "--memory: about %zu MiB are needed for this model and adapter",
+                       (need >> 20) + 1);
+    if (s->request->resume && pass != s->options.micro_batch)
+        return err_set(err, "--memory means passes of %zu tokens now, but the run began with %zu",
+                       pass, s->options.micro_batch);
+    s->options.micro_batch = pass;
+    decoder_set_pass_tokens(s->decoder, pass);
+    return 0;
+}
+
+/* What made the rows, and this: the options that matter and the inputs' hashes. */
+static void write_provenance(struct train_session *s)
+{
+    struct buf b = BUF_INIT;
+    size_t n;
+    const char *const *lines = rows_provenance(s->rows, &n);
+    for (size_t i = 0; i < n; i++)
+        buf_addf(&b, "%s\n", lines[i]);
+    buf_addf(&b, "ft-train %s", TUNEUTILS_VERSION);
+    train_options_add_arguments(&b, &s->options);
+    buf_addf(&b, " base=%s rows=%s", s->hashes.base, s->hashes.rows);
+    if (s->held)
+        buf_addf(&b, " held=%s", s->hashes.held);
+    if (s->hashes.initial[0])
+        buf_addf(&b, " initial=%s", s->hashes.initial);
+    s->provenance = buf_detach(&b, NULL);
+}
+
+/* ---- the run ---- */
+
+static int open_trainer(struct train_session *s, struct err *err)
+{
+    const struct train_request *q = s->request;
+    const struct trainer_setup setup = {
+        .decoder = s->decoder,
+        .lora = s->lora,
+        .adapter_config = s->adapter_config,
+        .provenance = s->provenance,
+        .rows = s->rows,
+        .held = s->held,
+        .options = &s->options,
+        .hashes = s->hashes,
+        .folder = &s->folder,
+        .metrics = &s->metrics,
+        .checkpoint_every = s->run.checkpoint_every,
+        .stop_after = q->stop_after,
+    };
+    if (trainer_new(&s->trainer, &setup, err))
+        return -1;
+    return q->resume ? trainer_restore(s->trainer, &s->state, err) : 0;
+}
+
+/* The first things written. */
+static int begin(struct train_session *s, struct err *err)
+{
+    const struct train_progress *p = trainer_progress(s->trainer);
+    if (!s->folder.path && train_folder_open(&s->folder, s->request->folder, true, err))
+        return -1;
+    if (train_run_save(&s->run, &s->folder, err))
+        return -1;
+    return s->request->resume
+               ? metrics_resume(&s->metrics, s->run.log, p->step, p->evaluated == p->step, err)
+               : metrics_open(&s->metrics, s->run.log, err);
+}
+
+int train_session_open(struct train_session **out, const struct train_request *request,
+                       struct err *err)
+{
+    struct train_session *s = xcalloc(1, sizeof *s);
+    *out = NULL;
+    s->request = request;
+    s->folder.fd = s->metrics.fd = -1;
+    if (open_folder(s, err) || settle_options(s, err) || open_model(s, err) || read_rows(s, err) ||
+        open_adapter(s, err) || settle_memory(s, err))
+        goto fail;
+    write_provenance(s);
+    if (open_trainer(s, err) || begin(s, err))
+        goto fail;
+    train_state_drop_arrays(&s->state);
+    *out = s;
+    return 0;
+fail:
+    train_session_close(s, NULL);
+    return -1;
+}
+
+int train_session_run(struct train_session *s, const struct trainer_watch *watch,
+                      enum trainer_end *end, struct err *err)
+{
+    return trainer_run(s->trainer, watch, end, err);
+}
+
+int train_session_close(struct train_session *s, struct err *err)
+{
+    int status = metrics_close(&s->metrics, err);
+    trainer_free(s->trainer);
+    free(s->provenance);
+    json_decref(s->adapter_config);
+    lora_free(s->lora);
+    rows_free(s->held);
+    rows_free(s->rows);
+    decoder_close(s->decoder);
+    checkpoint_close(s->checkpoint);
+    train_state_release(&s->state);
+    train_run_release(&s->run);
+    train_folder_close(&s->folder);
+    free(s);
+    return status;
+}
+
+const struct train_options *train_session_options(const struct train_session *s)
+{
+    return &s->options;
+}
+
+const struct train_progress *train_session_progress(const struct train_session *s)
+{
+    return trainer_progress(s->trainer);
+}
+
+const struct rows_totals *train_session_rows(const struct train_session *s)
+{
+    return rows_totals(s->rows);
+}
+
+const struct rows_totals *train_session_held(const struct train_session *s)
+{
+    return s->held ? rows_totals(s->held) : NULL;
+}
+
+const struct lora *train_session_lora(const struct train_session *s)
+{
+    return s->lora;
+}
+
+const struct model_config *train_session_config(const struct train_session *s)
+{
+    return decoder_config(s->decoder);
+}
+
+bool train_session_reads_stdin(const struct train_session *s)
+{
+    bool is_stdin = !s->run.n_rows;
+    for (size_t i = 0; i < s->run.n_rows; i++)
+        is_stdin = is_stdin || !strcmp(s->run.rows[i], "-");
+    return is_stdin;
+}

@@ -1,0 +1,50 @@
+/*
+ * train_session: a training run from what a user asks for: everything opened, checked, and closed.
+ *
+ * Nothing is written before all inputs have been read and found good.
+ */
+#ifndef MODEL_TRAIN_SESSION_H
+#define MODEL_TRAIN_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "model/rows.h"
+#include "model/train_options.h"
+#include "model/trainer.h"
+
+/* NULL and 0 are what wasn't given; a resumed run remembers it. */
+struct train_request {
+    bool resume;  /* go on in `folder` */
+    bool restart; /* begin anew, although the folder holds an unfinished run */
+    const char *folder, *model, *initial, *held, *log;
+    const char *const *rows; /* none: standard input, or as remembered */
+    size_t n_rows;
+    struct train_options options;
+    size_t memory; /* bytes that decide the pass; 0: the option does */
+    size_t threads, checkpoint_every;
+    uint64_t stop_after;
+};
+
+struct train_session;
+
+int train_session_open(struct train_session **s, const struct train_request *request,
+                       struct err *err);
+/* As trainer_run. */
+int train_session_run(struct train_session *s, const struct trainer_watch *watch,
+                      enum trainer_end *end, struct err *err);
+/* Closes the log, which may fail. */
+int train_session_close(struct train_session *s, struct err *err);
+
+const struct train_options *
+train_session_options(const struct train_session *s); /* as they became */
+const struct train_progress *train_session_progress(const struct train_session *s);
+const struct rows_totals *train_session_rows(const struct train_session *s);
+const struct rows_totals *train_session_held(const struct train_session *s); /* NULL: none */
+const struct lora *train_session_lora(const struct train_session *s);
+const struct model_config *train_session_config(const struct train_session *s);
+bool train_session_reads_stdin(const struct train_session *s);
+
+#endif

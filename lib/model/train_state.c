@@ -1,0 +1,315 @@
+#include "model/train_state.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "formats/json.h"
+
+#define FORMAT "tuneutils training state 1"
+
+/* The numbers of a train_progress by name, for both directions. */
+static const struct number {
+    const char *key;
+    size_t offset;
+} numbers[] = {
+    {"step", offsetof(struct train_progress, step)},
+    {"tokens", offsetof(struct train_progress, tokens)},
+    {"trained", offsetof(struct train_progress, trained)},
+    {"steps", offsetof(struct train_progress, steps)},
+    {"warmup", offsetof(struct train_progress, warmup)},
+    {"decay", offsetof(struct train_progress, decay)},
+    {"evaluated", offsetof(struct train_progress, evaluated)},
+    {"best_step", offsetof(struct train_progress, best_step)},
+    {"since_best", offsetof(struct train_progress, since_best)},
+};
+
+static const struct text {
+    const char *key;
+    size_t offset;
+} hash_texts[] = {
+    {"base", offsetof(struct train_hashes, base)},
+    {"rows", offsetof(struct train_hashes, rows)},
+    {"held", offsetof(struct train_hashes, held)},
+    {"initial", offsetof(struct train_hashes, initial)},
+};
+
+static uint64_t *number_in(struct train_progress *p, const struct number *n)
+{
+    return (uint64_t *)(void *)((char *)p + n->offset);
+}
+
+static json_t *progress_to_json(const struct train_progress *p)
+{
+    struct train_progress copy = *p;
+    json_t *json = json_object();
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+        json_object_set_new(json, numbers[i].key,
+                            json_integer((json_int_t)*number_in(&copy, &numbers[i])));
+    if (p->best_step)
+        json_object_set_new(json, "best_loss", json_real(p->best_loss));
+    json_object_set_new(json, "stopped_early", json_boolean(p->stopped_early));
+    return json;
+}
+
+static json_t *hashes_to_json(const struct train_hashes *h)
+{
+    json_t *json = json_object();
+    for (size_t i = 0; i < ARRAY_SIZE(hash_texts); i++)
+        json_object_set_new(json, hash_texts[i].key,
+                            json_string((const char *)h + hash_texts[i].offset));
+    return json;
+}
+
+/* ["q_proj", layer, r, scale] for each pair, in the order of their parameters. */
+static json_t *pairs_to_json(const struct lora *l)
+{
+    json_t *json = json_array();
+    for (size_t i = 0; i < l->n_pairs; i++) {
+        const struct lora_pair *p = &l->pairs[i];
+        json_t *pair = json_array();
+        json_array_append_new(pair, json_string(names_linear(p->slot)));
+        json_array_append_new(pair, json_integer((json_int_t)p->layer));
+        json_array_append_new(pair, json_integer((json_int_t)p->r));
+        json_array_append_new(pair, json_real((double)p->scale));
+        json_array_append_new(json, pair);
+    }
+    return json;
+}
+
+struct array {
+    const char *name;
+    const float *p; /* NULL: not there */
+};
+
+static void hash_state(const struct buf *description, const struct array *arrays, size_t n_arrays,
+                       size_t n, char hex[HASH_HEX])
+{
+    struct hash *h = hash_new();
+    hash_add(h, description->p, description->len);
+    for (size_t i = 0; i < n_arrays; i++)
+        if (arrays[i].p) {
+            hash_add(h, arrays[i].name, strlen(arrays[i].name) + 1);
+            hash_add(h, arrays[i].p, n * sizeof(float));
+        }
+    hash_hex(h, hex);
+    hash_free(h);
+}
+
+static int write_arrays(struct safetensors_writer *w, const char *path, const struct array *arrays,
+                        size_t n_arrays, size_t n, struct err *err)
+{
+    const uint64_t shape[] = {n};
+    for (size_t i = 0; i < n_arrays; i++)
+        if (arrays[i].p)
+            safetensors_writer_declare(w, arrays[i].name, DTYPE_F32, 1, shape);
+    int status = safetensors_writer_open(w, path, err);
+    for (size_t i = 0; i < n_arrays && !status; i++)
+        if (arrays[i].p)
+            status = safetensors_writer_write(w, arrays[i].p, n * sizeof(float), err);
+    if (!status)
+        return safetensors_writer_finish(w, err);
+    safetensors_writer_abandon(w);
+    return -1;
+}
+
+int train_state_save(const char *path, const struct train_options *options,
+                     const struct train_progress *progress, const struct train_hashes *hashes,
+                     const struct train_arrays *arrays, struct err *err)
+{
+    /* Before the first step the moments are zero. */
+    const struct array all[] = {{"params", arrays->lora->params},
+                                {"adamw.m", progress->step ? arrays->m : NULL},
+                                {"adamw.v", progress->step ? arrays->v : NULL},
+                                {"best", arrays->best}};
+    const size_t n = arrays->lora->n_params;
+    json_t *json = json_object();
+    struct buf description = BUF_INIT;
+    char hex[HASH_HEX];
+    json_object_set_new(json, "options", train_options_to_json(options));
+    json_object_set_new(json, "progress", progress_to_json(progress));
+    json_object_set_new(json, "hashes", hashes_to_json(hashes));
+    json_object_set(json, "adapter_config", (json_t *)(uintptr_t)arrays->adapter_config);
+    json_object_set_new(json, "pairs", pairs_to_json(arrays->lora));
+    json_add(&description, json);
+    json_decref(json);
+    hash_state(&description, all, ARRAY_SIZE(all), n, hex);
+
+    struct safetensors_writer *w = safetensors_writer_new();
+    safetensors_writer_metadata(w, "format", FORMAT);
+    safetensors_writer_metadata(w, "hash", hex);
+    safetensors_writer_metadata(w, "state", description.p);
+    int status = write_arrays(w, path, all, ARRAY_SIZE(all), n, err);
+    buf_release(&description);
+    return status;
+}
+
+static int progress_from_json(struct train_progress *p, const json_t *json, struct err *err)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+        const json_t *v = json_object_get(json, numbers[i].key);
+        if (!json_is_integer(v) || json_integer_value(v) < 0)
+            return err_set(err, "\"%s\" is not there", numbers[i].key);
+        *number_in(p, &numbers[i]) = (uint64_t)json_integer_value(v);
+    }
+    p->best_loss = json_number_value(json_object_get(json, "best_loss"));
+    p->stopped_early = json_is_true(json_object_get(json, "stopped_early"));
+    return 0;
+}
+
+static int hashes_from_json(struct train_hashes *h, const json_t *json, struct err *err)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(hash_texts); i++) {
+        const char *text = json_string_value(json_object_get(json, hash_texts[i].key));
+        if (!text || strlen(text) >= HASH_HEX)
+            return err_set(err, "hash \"%s\" is not there", hash_texts[i].key);
+        strcpy((char *)h + hash_texts[i].offset, text);
+    }
+    return 0;
+}
+
+static float *load_array(const struct safetensors *file, const char *name, size_t n, bool zero,
+                         struct err *err)
+{
+    const struct tensor *t = safetensors_find(file, name);
+    if (!t && !zero) {
+        err_set(err, "tensor %s is not there", name);
+        return NULL;
+    }
+    if (t && (t->dtype != DTYPE_F32 || t->n_dims != 1 || t->shape[0] != n)) {
+        err_set(err, "tensor %s: not %zu numbers of type F32", name, n);
+        return NULL;
+    }
+    float *p = mem_array(n, sizeof *p, name, err);
+    if (p && t)
+        memcpy(p, t->data, t->bytes);
+    return p;
+}
+
+static int load_arrays(struct train_state *s, const struct safetensors *file, struct err *err)
+{
+    const struct tensor *params = safetensors_find(file, "params");
+    const bool begun = s->progress.step > 0;
+    if (!params || params->n_dims != 1)
+        return err_set(err, "tensor params is not there");
+    const size_t n = s->n_params = params->shape[0];
+    s->params = load_array(file, "params", n, false, err);
+    s->m = s->params ? load_array(file, "adamw.m", n, !begun, err) : NULL;
+    s->v = s->m ? load_array(file, "adamw.v", n, !begun, err) : NULL;
+    if (!s->v)
+        return -1;
+    if (safetensors_find(file, "best") && !(s->best = load_array(file, "best", n, false, err)))
+        return -1;
+    return 0;
+}
+
+static int load(struct train_state *s, const struct safetensors *file, struct err *err)
+{
+    const json_t *metadata = safetensors_metadata(file);
+    const char *format = json_string_value(json_object_get(metadata, "format"));
+    const char *hash = json_string_value(json_object_get(metadata, "hash"));
+    const char *text = json_string_value(json_object_get(metadata, "state"));
+    if (!format || strcmp(format, FORMAT) != 0 || !hash || !text)
+        return err_set(err, "not a training state of this version");
+    if (!(s->json = json_parse(text, strlen(text), err)) ||
+        train_options_from_json(&s->options, json_object_get(s->json, "options"), err) ||
+        progress_from_json(&s->progress, json_object_get(s->json, "progress"), err) ||
+        hashes_from_json(&s->hashes, json_object_get(s->json, "hashes"), err) ||
+        load_arrays(s, file, err))
+        return -1;
+    s->adapter_config = json_object_get(s->json, "adapter_config");
+    if (!json_is_object(s->adapter_config))
+        return err_set(err, "the adapter's configuration is not there");
+    const bool begun = s->progress.step > 0;
+    const struct array all[] = {{"params", s->params},
+                                {"adamw.m", begun ? s->m : NULL},
+                                {"adamw.v", begun ? s->v : NULL},
+                                {"best", s->best}};
+    struct buf description = BUF_INIT;
+    char hex[HASH_HEX];
+    buf_addstr(&description, text);
+    hash_state(&description, all, ARRAY_SIZE(all), s->n_params, hex);
+    buf_release(&description);
+    if (strcmp(hex, hash) != 0)
+        return err_set(err, "damaged: its checksum doesn't fit");
+    return 0;
+}
+
+int train_state_load(struct train_state *s, const char *path, struct err *err)
+{
+    struct safetensors *file;
+    *s = (struct train_state){0};
+    if (safetensors_open(&file, path, err))
+        return -1;
+    int status = load(s, file, err);
+    safetensors_close(file);
+    if (!status)
+        return 0;
+    train_state_release(s);
+    return err_prefix(err, "%s", path);
+}
+
+static bool slot_by_name(const char *name, enum slot *slot)
+{
+    for (int i = SLOT_LAYER_FIRST; i < SLOT_COUNT; i++) {
+        const char *linear = names_linear((enum slot)i);
+        if (linear && name && !strcmp(linear, name)) {
+            *slot = (enum slot)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+int train_state_bind(struct train_state *s, const struct model_config *config, struct err *err)
+{
+    const json_t *list = json_object_get(s->json, "pairs");
+    size_t used = 0;
+    free(s->pairs);
+    s->pairs = xcalloc(json_array_size(list), sizeof *s->pairs);
+    s->n_pairs = 0;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i);
+        struct lora_pair *p = &s->pairs[s->n_pairs++];
+        struct tensor_name name;
+        p->layer = (size_t)json_integer_value(json_array_get(item, 1));
+        p->r = (size_t)json_integer_value(json_array_get(item, 2));
+        p->scale = (float)json_number_value(json_array_get(item, 3));
+        if (!slot_by_name(json_string_value(json_array_get(item, 0)), &p->slot) ||
+            p->layer >= config->n_layers)
+            return err_set(err, "the model has no matrix for pair %zu of the adapter", i);
+        names_describe(config, p->slot, p->layer, &name);
+        p->in = name.cols;
+        p->out = name.rows;
+        size_t size, end;
+        if (!size_add(p->in, p->out, &size) || !size_mul(size, p->r, &size) ||
+            !size_add(used, size, &end) || end > s->n_params)
+            return err_set(err, "%zu parameters are too few for pair %zu of the adapter",
+                           s->n_params, i);
+        p->a = s->params + used;
+        p->b = p->a + p->r * p->in;
+        used = end;
+    }
+    if (used != s->n_params)
+        return err_set(err, "%zu parameters, but the adapter's pairs have %zu", s->n_params, used);
+    return 0;
+}
+
+void train_state_drop_arrays(struct train_state *s)
+{
+    free(s->pairs);
+    free(s->params);
+    free(s->m);
+    free(s->v);
+    free(s->best);
+    s->pairs = NULL;
+    s->params = s->m = s->v = s->best = NULL;
+}
+
+void train_state_release(struct train_state *s)
+{
+    train_state_drop_arrays(s);
+    json_decref(s->json);
+    *s = (struct train_state){0};
+}

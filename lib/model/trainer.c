@@ -1,0 +1,545 @@
+#include "model/trainer.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/progress.h"
+#include "compute/adamw.h"
+#include "compute/schedule.h"
+#include "model/adapter.h"
+
+/* Rows that go to the decoder at once: enough to fill its passes, few enough to stop soon. */
+enum { CALL_TOKENS = 2048 };
+
+struct trainer {
+    struct trainer_setup setup;
+    struct adamw adamw;
+    struct schedule schedule;
+    struct train_progress progress;
+    float *best; /* parameters of best_step; NULL: none yet */
+    uint64_t steps_per_epoch;
+    size_t *order; /* of the rows in epoch order_epoch */
+    uint64_t order_epoch;
+    struct row_batch batch;
+    double *nll; /* of the documents of an evaluated batch */
+    size_t nll_cap;
+    double loss;
+    bool dirty;          /* the state on disk is behind */
+    uint64_t saved_step; /* of the state on disk */
+    bool adapter_begun;  /* this process has written an adapter */
+    bool adapter_dirty;  /* the adapter on disk is behind */
+    double started;
+    uint64_t step_before, tokens_before; /* progress when this process began */
+    const struct trainer_watch *watch;
+};
+
+static uint64_t ceil_div(uint64_t a, uint64_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+/* Steps of E epochs: of the whole ones, and of the rows of the last part. */
+static int plan_steps(const struct train_options *o, uint64_t rows, uint64_t *steps,
+                      struct err *err)
+{
+    if (o->steps && o->steps != SIZE_MAX) {
+        *steps = o->steps;
+        return 0;
+    }
+    double whole = floor(o->epochs);
+    uint64_t part = (uint64_t)((o->epochs - whole) * (double)rows + 0.5);
+    double total = whole * (double)ceil_div(rows, o->batch) + (double)ceil_div(part, o->batch);
+    if (!(total >= 1 && total < 1e15))
+        return err_set(err, "%g epochs of %" PRIu64 " rows are no number of steps", o->epochs,
+                       rows);
+    *steps = (uint64_t)total;
+    return 0;
+}
+
+static int plan(struct trainer *t, struct err *err)
+{
+    const struct train_options *o = t->setup.options;
+    const struct rows_totals *totals = rows_totals(t->setup.rows);
+    struct schedule *s = &t->schedule;
+    if (!totals->rows)
+        return err_set(err, "nothing to learn: no token of %" PRIu64 " documents is trained",
+                       totals->untrained);
+    if (t->setup.held && !rows_totals(t->setup.held)->rows)
+        return err_set(err, "nothing to evaluate: no held-out token is trained");
+    t->steps_per_epoch = ceil_div(totals->rows, o->batch);
+    *s = (struct schedule){.kind = (enum schedule_kind)o->schedule, .lr = o->lr};
+    if (plan_steps(o, totals->rows, &s->steps, err))
+        return -1;
+    if (schedule_length(o->warmup, s->steps, &s->warmup, err))
+        return err_prefix(err, "--warmup");
+    if (s->kind == SCHEDULE_WSD) {
+        if (schedule_length(o->decay, s->steps, &s->decay, err))
+            return err_prefix(err, "--decay");
+        if (s->decay > s->steps - s->warmup)
+            return err_set(err, "--warmup and --decay together are more than the %" PRIu64 " steps",
+                           s->steps);
+    }
+    t->progress.steps = s->steps;
+    t->progress.warmup = s->warmup;
+    t->progress.decay = s->decay;
+    return 0;
+}
+
+int trainer_new(struct trainer **out, const struct trainer_setup *setup, struct err *err)
+{
+    const struct train_options *o = setup->options;
+    struct trainer *t = xcalloc(1, sizeof *t);
+    *out = NULL;
+    t->setup = *setup;
+    t->dirty = t->adapter_dirty = true;
+    t->order_epoch = UINT64_MAX;
+    t->loss = NAN;
+    row_batch_init(&t->batch);
+    if (plan(t, err) || adamw_init(&t->adamw, setup->lora->n_params, o->beta1, o->beta2, o->eps,
+                                   o->weight_decay, err)) {
+        trainer_free(t);
+        return -1;
+    }
+    t->order = xreallocarray(NULL, rows_totals(setup->rows)->rows, sizeof *t->order);
+    setup->lora->dropout = o->dropout;
+    *out = t;
+    return 0;
+}
+
+void trainer_free(struct trainer *t)
+{
+    if (!t)
+        return;
+    adamw_release(&t->adamw);
+    row_batch_release(&t->batch);
+    free(t->best);
+    free(t->order);
+    free(t->nll);
+    free(t);
+}
+
+const struct train_progress *trainer_progress(const struct trainer *t)
+{
+    return &t->progress;
+}
+
+/* ---- resuming ---- */
+
+static int check_inputs(const struct trainer *t, const struct train_hashes *then, struct err *err)
+{
+    const struct train_hashes *now = &t->setup.hashes;
+    const char *what = strcmp(now->base, then->base)         ? "the model"
+                       : strcmp(now->rows, then->rows)       ? "the rows to train on"
+                       : strcmp(now->held, then->held)       ? "the held-out rows"
+                       : strcmp(now->initial, then->initial) ? "the adapter to begin with"
+                                                             : NULL;
+    if (what)
+        return err_set(err, "%s: %s changed since the run began", t->setup.folder->path, what);
+    return 0;
+}
+
+static int check_plan(const struct trainer *t, const struct train_progress *then, struct err *err)
+{
+    const struct schedule *s = &t->schedule;
+    if (s->steps == then->steps && s->warmup == then->warmup && s->decay == then->decay)
+        return 0;
+    if (s->steps < then->step)
+        return err_set(err, "%s: %" PRIu64 " steps are done, which is more than %" PRIu64,
+                       t->setup.folder->path, then->step, s->steps);
+    if (s->kind != SCHEDULE_CONSTANT || s->warmup != then->warmup)
+        return err_set(err,
+                       "%s: the learning rates were planned for %" PRIu64 " steps, not %" PRIu64
+                       " (a constant schedule without a share as warm-up can be made longer)",
+                       t->setup.folder->path, then->steps, s->steps);
+    return 0;
+}
+
+int trainer_restore(struct trainer *t, const struct train_state *s, struct err *err)
+{
+    struct lora *l = t->setup.lora;
+    const size_t bytes = l->n_params * sizeof *l->params;
+    if (check_inputs(t, &s->hashes, err) || check_plan(t, &s->progress, err))
+        return -1;
+    if (l->n_params != s->n_params)
+        return err_set(err, "%s: the state is of another adapter", t->setup.folder->path);
+    memcpy(l->params, s->params, bytes);
+    memcpy(t->adamw.m, s->m, bytes);
+    memcpy(t->adamw.v, s->v, bytes);
+    if (s->best) {
+        t->best = xmalloc(bytes);
+        memcpy(t->best, s->best, bytes);
+    }
+    t->dirty = s->progress.steps != t->schedule.steps;
+    t->progress = s->progress;
+    t->progress.steps = t->schedule.steps;
+    t->progress.warmup = t->schedule.warmup;
+    t->progress.decay = t->schedule.decay;
+    t->adamw.step = t->saved_step = t->progress.step;
+    return 0;
+}
+
+/* ---- saving ---- */
+
+static bool keeps_best(const struct trainer *t)
+{
+    return t->setup.held && t->setup.options->keep == KEEP_BEST;
+}
+
+/* The adapter of a folder is the best one so far where there is a choice. */
+static int save_adapter(struct trainer *t, struct err *err)
+{
+    struct lora shown = *t->setup.lora, *copy = NULL;
+    const struct model_config *config = decoder_config(t->setup.decoder);
+    if (!t->adapter_dirty)
+        return 0;
+    if (!t->adapter_begun && train_folder_drop_adapter(t->setup.folder, err))
+        return -1;
+    t->adapter_begun = true;
+    if (keeps_best(t) && t->best) {
+        /* The pairs are views of the parameters: give copies of them the best ones. */
+        shown.pairs = xcalloc(shown.n_pairs, sizeof *shown.pairs);
+        for (size_t i = 0; i < shown.n_pairs; i++) {
+            struct lora_pair *p = &shown.pairs[i];
+            *p = t->setup.lora->pairs[i];
+            p->a = t->best + (p->a - t->setup.lora->params);
+            p->b = t->best + (p->b - t->setup.lora->params);
+        }
+        shown.params = t->best;
+        copy = &shown;
+    }
+    int status = adapter_save(t->setup.folder->path, t->setup.adapter_config,
+                              copy ? copy : t->setup.lora, config, t->setup.provenance, err);
+    if (copy)
+        free(shown.pairs);
+    t->adapter_dirty = status != 0;
+    return status;
+}
+
+static int save_state(struct trainer *t, struct err *err)
+{
+    const struct train_arrays arrays = {t->setup.lora, t->adamw.m, t->adamw.v,
+                                        keeps_best(t) ? t->best : NULL, t->setup.adapter_config};
+    if (!t->dirty)
+        return 0;
+    if (metrics_sync(t->setup.metrics, err) ||
+        train_state_save(t->setup.folder->state, t->setup.options, &t->progress, &t->setup.hashes,
+                         &arrays, err))
+        return -1;
+    t->saved_step = t->progress.step;
+    t->dirty = false;
+    return 0;
+}
+
+/* The state first: an adapter that is older than its state is made again by a resumed run. */
+static int checkpoint(struct trainer *t, struct err *err)
+{
+    return save_state(t, err) || save_adapter(t, err) ? -1 : 0;
+}
+
+/* ---- watching ---- */
+
+static bool stopped(const struct trainer *t)
+{
+    return t->watch->stop && *t->watch->stop;
+}
+
+static void report(const struct trainer *t, uint64_t extra_tokens, double part, bool evaluating)
+{
+    const struct trainer_report r = {
+        .step = t->progress.step,
+        .steps = t->progress.steps,
+        .part = part,
+        .loss = t->loss,
+        .evaluating = evaluating,
+        .steps_here = t->progress.step - t->step_before,
+        .tokens_here = t->progress.tokens - t->tokens_before + extra_tokens,
+        .seconds_here = clock_seconds() - t->started,
+    };
+    if (t->watch->report)
+        t->watch->report(t->watch->arg, &r);
+}
+
+/* ---- evaluation ---- */
+
+static int score_batch(struct trainer *t, double *sum, struct err *err)
+{
+    const struct batch b = row_batch_view(&t->batch);
+    if (b.n_documents > t->nll_cap) {
+        t->nll_cap = b.n_documents;
+        t->nll = xreallocarray(t->nll, t->nll_cap, sizeof *t->nll);
+    }
+    if (decoder_score(t->setup.decoder, t->setup.lora, &b, t->nll, NULL, err))
+        return -1;
+    for (size_t i = 0; i < b.n_documents; i++) {
+        if (!isfinite(t->nll[i]))
+            return err_set(err, "held-out document \"%s\": the loss is not a finite number",
+                           row_batch_name(&t->batch, i));
+        *sum += t->nll[i];
+    }
+    return 0;
+}
+
+/* Fills the batch with rows from *row on, as many as go to the decoder at once. */
+static int next_rows(struct trainer *t, const struct rows *rows, const size_t *order, size_t *row,
+                     size_t end, struct err *err)
+{
+    row_batch_clear(&t->batch);
+    while (*row < end) {
+        size_t i = order ? order[*row] : *row;
+        if (t->batch.n && t->batch.n + rows_tokens(rows, i) > CALL_TOKENS)
+            break;
+        if (row_batch_add(&t->batch, rows, i, err))
+            return -1;
+        ++*row;
+    }
+    return 0;
+}
+
+/* 1 when stopped before the end. */
+static int held_loss(struct trainer *t, double *loss, struct err *err)
+{
+    const struct rows *held = t->setup.held;
+    const struct rows_totals *totals = rows_totals(held);
+    double sum = 0;
+    for (size_t row = 0; row < totals->rows;) {
+        report(t, 0, (double)row / (double)totals->rows, true);
+        if (stopped(t))
+            return 1;
+        if (next_rows(t, held, NULL, &row, totals->rows, err) || score_batch(t, &sum, err))
+            return -1;
+    }
+    *loss = sum / (double)totals->targets;
+    return 0;
+}
+
+static void keep_best(struct trainer *t, double loss)
+{
+    struct train_progress *p = &t->progress;
+    const size_t bytes = t->setup.lora->n_params * sizeof(float);
+    if (p->best_step && !(loss < p->best_loss)) {
+        p->since_best++;
+        return;
+    }
+    if (!t->best)
+        t->best = xmalloc(bytes);
+    memcpy(t->best, t->setup.lora->params, bytes);
+    p->best_step = p->step;
+    p->best_loss = loss;
+    p->since_best = 0;
+}
+
+static int evaluate(struct trainer *t, struct err *err)
+{
+    struct train_progress *p = &t->progress;
+    const size_t patience = t->setup.options->patience;
+    double loss;
+    int status = held_loss(t, &loss, err);
+    if (status)
+        return status;
+    if (metrics_add_eval(t->setup.metrics, p->step, loss, err))
+        return -1;
+    keep_best(t, loss);
+    t->dirty = t->adapter_dirty = true;
+    p->evaluated = p->step;
+    p->stopped_early = patience && p->since_best >= patience;
+    return 0;
+}
+
+static bool evaluation_due(const struct trainer *t)
+{
+    const struct train_progress *p = &t->progress;
+    uint64_t every = t->setup.options->eval_every;
+    if (!t->setup.held || !p->step || p->evaluated == p->step)
+        return false;
+    return p->step == p->steps || p->step % (every ? every : t->steps_per_epoch) == 0;
+}
+
+/* ---- a step ---- */
+
+/* The rows of the next step: order[*first .. *end). */
+static void find_rows(struct trainer *t, size_t *first, size_t *end)
+{
+    const size_t n = rows_totals(t->setup.rows)->rows, batch = t->setup.options->batch;
+    const uint64_t epoch = t->progress.step / t->steps_per_epoch;
+    if (t->order_epoch != epoch) {
+        rows_order(t->order, n, t->setup.options->seed, t->setup.options->no_shuffle ? 0 : epoch);
+        t->order_epoch = epoch;
+    }
+    *first = (size_t)(t->progress.step % t->steps_per_epoch) * batch;
+    *end = n - *first < batch ? n : *first + batch;
+}
+
+/* Two calls never share a dropout mask. */
+static uint64_t dropout_key(const struct trainer *t, size_t first)
+{
+    const uint64_t place[] = {t->progress.step, first};
+    return hash64(place, sizeof place, t->setup.options->seed);
+}
+
+/* Looks for the document of the batch whose loss or gradient isn't finite, and names it in err;
+ * false if none is. The step's gradients are lost. */
+static bool blame_batch(struct trainer *t, uint64_t key, struct err *err)
+{
+    const struct batch b = row_batch_view(&t->batch);
+    struct lora *l = t->setup.lora;
+    size_t at = 0;
+    for (size_t i = 0; i < b.n_documents; at += b.lengths[i++]) {
+        const struct batch one = {b.ids + at, b.trained + at, b.lengths[i], b.lengths + i, 1};
+        double nll;
+        struct err ignored;
+        memset(l->grads, 0, l->n_params * sizeof *l->grads);
+        bool lost = decoder_accumulate(t->setup.decoder, l, &one, key + i, &nll, &ignored) != 0;
+        if (!lost && isfinite(nll) && isfinite(gradient_norm(l->grads, l->n_params)))
+            continue;
+        err_set(err, "document \"%s\": the %s is not a finite number", row_batch_name(&t->batch, i),
+                lost || !isfinite(nll) ? "loss" : "gradient");
+        return true;
+    }
+    return false;
+}
+
+static int blame_step(struct trainer *t, size_t first, size_t end, struct err *err)
+{
+    err_set(err, "the gradient is not a finite number");
+    for (size_t row = first; row < end;) {
+        uint64_t key = dropout_key(t, row);
+        if (next_rows(t, t->setup.rows, t->order, &row, end, err) || blame_batch(t, key, err))
+            break;
+    }
+    return -1;
+}
+
+/* Adds up the gradients of the step's rows. 1 when stopped before all are done. */
+static int accumulate(struct trainer *t, size_t first, size_t end, double *nll, uint64_t *tokens,
+                      uint64_t *targets, struct err *err)
+{
+    struct lora *l = t->setup.lora;
+    size_t all = 0;
+    *nll = 0;
+    *tokens = *targets = 0;
+    for (size_t row = first; row < end; row++) {
+        all += rows_tokens(t->setup.rows, t->order[row]);
+        *targets += rows_targets(t->setup.rows, t->order[row]);
+    }
+    memset(l->grads, 0, l->n_params * sizeof *l->grads);
+    for (size_t row = first; row < end;) {
+        double sum;
+        uint64_t key = dropout_key(t, row);
+        report(t, *tokens, (double)*tokens / (double)all, false);
+        if (stopped(t))
+            return 1;
+        if (next_rows(t, t->setup.rows, t->order, &row, end, err))
+            return -1;
+        const struct batch b = row_batch_view(&t->batch);
+        if (decoder_accumulate(t->setup.decoder, l, &b, key, &sum, err)) {
+            blame_batch(t, key, err);
+            return -1;
+        }
+        *nll += sum;
+        *tokens += b.n;
+    }
+    return 0;
+}
+
+static int step(struct trainer *t, struct err *err)
+{
+    struct train_progress *p = &t->progress;
+    struct lora *l = t->setup.lora;
+    const double began = clock_seconds();
+    size_t first, end;
+    double nll;
+    uint64_t tokens, targets;
+    find_rows(t, &first, &end);
+    int status = accumulate(t, first, end, &nll, &tokens, &targets, err);
+    if (status)
+        return status;
+    const double mean = 1 / (double)targets, norm = gradient_norm(l->grads, l->n_params) * mean;
+    if (!isfinite(norm) || !isfinite(nll))
+        return blame_step(t, first, end, err);
+    const double lr = schedule_lr(&t->schedule, p->step);
+    adamw_update(&t->adamw, l->params, l->grads, mean * gradient_clip(norm, t->setup.options->clip),
+                 lr);
+    t->dirty = t->adapter_dirty = true;
+    p->step++;
+    p->tokens += tokens;
+    p->trained += targets;
+    t->loss = nll * mean;
+    const struct metrics_step m = {.step = p->step,
+                                   .loss = t->loss,
+                                   .grad_norm = norm,
+                                   .lr = lr,
+                                   .tokens = p->tokens,
+                                   .trained = p->trained,
+                                   .tok_per_s = (double)tokens / (clock_seconds() - began),
+                                   .rss = mem_rss()};
+    report(t, 0, 0, false);
+    return metrics_add_step(t->setup.metrics, &m, err);
+}
+
+/* ---- the loop ---- */
+
+static bool checkpoint_due(const struct trainer *t)
+{
+    return t->setup.checkpoint_every && t->progress.step &&
+           t->progress.step % t->setup.checkpoint_every == 0 && t->saved_step != t->progress.step;
+}
+
+/* Whether nothing is left to do, and why. */
+static bool at_end(const struct trainer *t, enum trainer_end *end)
+{
+    const struct train_progress *p = &t->progress;
+    if (p->stopped_early)
+        *end = TRAINER_EARLY;
+    else if (p->step >= p->steps)
+        *end = TRAINER_DONE;
+    else if (t->setup.stop_after && p->step >= t->setup.stop_after)
+        *end = TRAINER_PAUSED;
+    else if (stopped(t))
+        *end = TRAINER_INTERRUPTED;
+    else
+        return false;
+    return true;
+}
+
+static int loop(struct trainer *t, enum trainer_end *end, struct err *err)
+{
+    for (;;) {
+        int status = evaluation_due(t) ? evaluate(t, err) : 0;
+        if (!status && checkpoint_due(t))
+            status = checkpoint(t, err);
+        if (!status && at_end(t, end))
+            return 0;
+        if (!status)
+            status = step(t, err);
+        if (status < 0)
+            return -1;
+        if (status > 0) {
+            *end = TRAINER_INTERRUPTED;
+            return 0;
+        }
+    }
+}
+
+int trainer_run(struct trainer *t, const struct trainer_watch *watch, enum trainer_end *end,
+                struct err *err)
+{
+    static const struct trainer_watch none;
+    t->watch = watch ? watch : &none;
+    t->started = clock_seconds();
+    t->step_before = t->progress.step;
+    t->tokens_before = t->progress.tokens;
+    /* So that a run can be resumed from the moment that it has begun. */
+    if (save_state(t, err))
+        return -1;
+    if (loop(t, end, err)) {
+        struct err what = *err;
+        return err_set(err, "step %" PRIu64 ": %s; the checkpoint of step %" PRIu64 " is kept",
+                       t->progress.step + 1, what.msg, t->saved_step);
+    }
+    return checkpoint(t, err);
+}
