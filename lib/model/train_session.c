@@ -110,6 +110,7 @@ static int open_model(struct train_session *s, struct err *err)
         return -1;
     checkpoint_hash(s->checkpoint, s->hashes.base);
     s->options.backend = (int)decoder_backend(s->decoder);
+    s->options.micro_batch = decoder_pass_tokens(s->decoder);
     return vocabulary_load(&s->vocabulary, path, decoder_config(s->decoder)->vocab, err);
 }
 
@@ -251,9 +252,9 @@ static int settle_memory(struct train_session *s, struct err *err)
     if (need > memory)
         return err_set(err, "--memory: about %zu MiB are needed for this model and adapter",
                        (need >> 20) + 1);
-    if (s->request->resume && pass != s->options.micro_batch)
+    if (s->request->resume && pass != s->state.options.micro_batch)
         return err_set(err, "--memory means passes of %zu tokens now, but the run began with %zu",
-                       pass, s->options.micro_batch);
+                       pass, s->state.options.micro_batch);
     s->options.micro_batch = pass;
     decoder_set_pass_tokens(s->decoder, pass);
     return 0;
