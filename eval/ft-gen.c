@@ -1,0 +1,439 @@
+/* ft-gen: completions of prompts, by a model with adapters or without, or by both side by side. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mapfile.h"
+#include "base/mem.h"
+#include "base/program.h"
+#include "base/progress.h"
+#include "compute/backend.h"
+#include "formats/archive.h"
+#include "formats/checkpoint.h"
+#include "formats/json.h"
+#include "model/adapter_mix.h"
+#include "model/decoder.h"
+#include "model/respond.h"
+#include "text/chat.h"
+#include "text/chat_args.h"
+#include "text/prompt.h"
+#include "text/tokenizer.h"
+
+static struct {
+    const char *model, *output, *template;
+    struct string_list adapters, stops, fields, variables;
+    bool compare, text, lines, ids, logprobs, keep_special;
+    struct chat_options chat;
+    int style;
+    struct generate_options generate;
+    size_t samples, threads;
+    int backend, progress;
+} opt = {
+    .samples = 1,
+    .generate = {.sampling = {.top_p = 1, .repetition_penalty = 1}, .max_tokens = 256, .slots = 16},
+    .backend = BACKEND_FP32};
+
+static const struct option_spec options[] = {
+    {OPT_STRING, 'm', "model", &opt.model, "MODEL", "Hugging Face folder or GGUF file", NULL, 0, 0},
+    {OPT_LIST, 'a', "adapter", &opt.adapters, "ADAPTER[:WEIGHT]",
+     "PEFT folder; several add up [WEIGHT 1]", NULL, 0, 0},
+    {OPT_FLAG, 0, "compare", &opt.compare, NULL, "the model without the adapters, and with them",
+     NULL, 0, 0},
+    {OPT_STRING, 'o', "output", &opt.output, "FILE", "where to write [stdout]", NULL, 0, 0},
+    {OPT_HEADING, 0, "Prompts", NULL, NULL, NULL, NULL, 0, 0},
+    {OPT_FLAG, 0, "lines", &opt.lines, NULL, "each line is a prompt, not JSON", NULL, 0, 0},
+    {OPT_FLAG, 0, "text", &opt.text, NULL, "each file is a prompt", NULL, 0, 0},
+    {OPT_LIST, 0, "field", &opt.fields, "FIELD=KEY", "take a field (prompt, ...) from this key",
+     NULL, 0, 0},
+    {OPT_CHOICE, 0, "style", &opt.style, NULL, "how a prompt that is one text is put [auto]",
+     chat_style_choices, 0, 0},
+    {OPT_STRING, 0, "template", &opt.template, "FILE", "chat template [the model's]", NULL, 0, 0},
+    {OPT_LIST, 0, "set", &opt.variables, "NAME=JSON", "set a variable of the template", NULL, 0, 0},
+    {OPT_FLAG, 0, "allow-special", &opt.chat.allow_special, NULL,
+     "special tokens written in prompts are special tokens", NULL, 0, 0},
+    {OPT_FLAG, 0, "no-specials", &opt.chat.no_specials, NULL, "no BOS before plain text", NULL, 0,
+     0},
+    {OPT_HEADING, 0, "Choosing tokens", NULL, NULL, NULL, NULL, 0, 0},
+    {OPT_DOUBLE, 0, "temperature", &opt.generate.sampling.temperature, "T",
+     "0 takes the likeliest [0]", NULL, 0, 100},
+    {OPT_SIZE, 0, "top-k", &opt.generate.sampling.top_k, "K", "of the K likeliest; 0: of all [0]",
+     NULL, 0, 0},
+    {OPT_DOUBLE, 0, "top-p", &opt.generate.sampling.top_p, "P",
+     "of the likeliest that make up P [1]", NULL, 0, 1},
+    {OPT_DOUBLE, 0, "min-p", &opt.generate.sampling.min_p, "P",
+     "of those P times as likely as the likeliest [0]", NULL, 0, 1},
+    {OPT_DOUBLE, 0, "repetition-penalty", &opt.generate.sampling.repetition_penalty, "X",
+     "against tokens that were there before [1]", NULL, 0.01, 100},
+    {OPT_U64, 0, "seed", &opt.generate.seed, "N", "of the random numbers [0]", NULL, 0, 0},
+    {OPT_SIZE, 'n', "samples", &opt.samples, "N", "completions of each prompt [1]", NULL, 1, 65536},
+    {OPT_HEADING, 0, "Where a completion ends", NULL, NULL, NULL, NULL, 0, 0},
+    {OPT_SIZE, 0, "max-tokens", &opt.generate.max_tokens, "N", "tokens at most [256]", NULL, 1,
+     1 << 30},
+    {OPT_LIST, 0, "stop", &opt.stops, "STRING", "where this would come; may be repeated", NULL, 0,
+     0},
+    {OPT_HEADING, 0, "Output", NULL, NULL, NULL, NULL, 0, 0},
+    {OPT_FLAG, 0, "ids", &opt.ids, NULL, "also the token ids of prompt and completion", NULL, 0, 0},
+    {OPT_FLAG, 0, "logprobs", &opt.logprobs, NULL, "also log p of each token", NULL, 0, 0},
+    {OPT_FLAG, 0, "keep-special", &opt.keep_special, NULL, "special tokens show in the text", NULL,
+     0, 0},
+    {OPT_HEADING, 0, "Computing", NULL, NULL, NULL, NULL, 0, 0},
+    {OPT_SIZE, 0, "batch", &opt.generate.slots, "N", "prompts that are worked on together [16]",
+     NULL, 1, 4096},
+    {OPT_CHOICE, 0, "backend", &opt.backend, NULL, "arithmetic of matrix products [fp32]",
+     backend_choices, 0, 0},
+    {OPT_SIZE, 0, "threads", &opt.threads, "N", "0: all processors [0]", NULL, 0, 4096},
+    {OPT_CHOICE, 0, "progress", &opt.progress, NULL, "whether to show progress [auto]",
+     progress_choices, 0, 0},
+};
+
+static const struct program program = {
+    .name = "ft-gen",
+    .synopsis = "-m MODEL [-a ADAPTER[:WEIGHT]]... [OPTION]... [FILE]...",
+    .purpose = "Generates completions of prompts, JSON Lines in and out.",
+    .notes = "Without a file, on a terminal, prompts are asked for.\n\n"
+             "Examples:\n"
+             "  ft-gen -m base -a adapter --max-tokens 200 prompts.jsonl\n"
+             "  ft-gen -m base -a adapter --compare held.jsonl\n"
+             "  ft-gen -m tuned.gguf --temperature 0.8 --top-p 0.95 --lines questions.txt\n",
+    .options = options,
+    .n_options = ARRAY_SIZE(options),
+};
+
+enum { TEMPLATE_LIMIT = 4 << 20 };
+
+/* What is open while it works. */
+struct session {
+    struct checkpoint *checkpoint;
+    struct decoder *decoder;
+    struct tokenizer *tokenizer; /* NULL: the model has none */
+    struct chat *chat;           /* as well */
+    struct lora *adapter;        /* NULL: none */
+    struct document_fields fields;
+    struct prompt_reader *reader;
+    struct output *out;
+    struct progress progress;
+    struct buf line;
+    uint64_t n_responses, n_context; /* and of them, those that the model's context ended */
+    bool unflushed;
+    size_t shown; /* on a terminal: bytes of the completion that stand there */
+};
+
+/* ---- JSON ---- */
+
+static void add_key(struct buf *b, const char *prefix, const char *name)
+{
+    buf_addf(b, ",\"%s%s\":", prefix, name);
+}
+
+static void add_ids(struct buf *b, const uint32_t *ids, size_t n)
+{
+    buf_addch(b, '[');
+    for (size_t i = 0; i < n; i++) {
+        if (i)
+            buf_addch(b, ',');
+        buf_addu(b, ids[i]);
+    }
+    buf_addch(b, ']');
+}
+
+static void add_text(struct buf *b, bool known, const struct buf *text)
+{
+    if (known)
+        json_add_string(b, text->p, text->len);
+    else
+        buf_addstr(b, "null");
+}
+
+/* prefix "": the only side. */
+static void add_details(const struct response_side *side, const char *prefix, bool with_ids,
+                        struct buf *b)
+{
+    const struct completion *c = &side->completion;
+    add_key(b, prefix, "finish");
+    buf_addstr(b, side->finish == FINISH_STOP ? "\"stop\"" : "\"length\"");
+    if (with_ids) {
+        add_key(b, *prefix ? prefix : "completion_", "ids");
+        add_ids(b, completion_ids(c), completion_count(c));
+    }
+    if (!opt.logprobs)
+        return;
+    add_key(b, prefix, "logprobs");
+    for (size_t i = 0; i < completion_count(c); i++) {
+        buf_addch(b, i ? ',' : '[');
+        json_add_real(b, c->logprobs[i]);
+    }
+    buf_addstr(b, completion_count(c) ? "]" : "[]");
+}
+
+static void add_response(const struct session *s, const struct response *r, struct buf *b)
+{
+    const struct prompt *p = r->prompt;
+    bool with_text = s->tokenizer != NULL, with_ids = opt.ids || !with_text;
+    buf_addstr(b, "{\"id\":");
+    json_add(b, p->id);
+    if (opt.samples > 1)
+        buf_addf(b, ",\"sample\":%zu", r->sample);
+    add_key(b, "", "prompt");
+    add_text(b, p->has_text, &p->text);
+    if (with_ids) {
+        add_key(b, "", "prompt_ids");
+        add_ids(b, p->ids, p->n);
+    }
+    if (opt.compare) {
+        add_key(b, "", "base");
+        add_text(b, with_text, &r->sides[0].completion.text);
+        add_key(b, "", "tuned");
+        add_text(b, with_text, &r->sides[1].completion.text);
+        add_details(&r->sides[0], "base_", with_ids, b);
+        add_details(&r->sides[1], "tuned_", with_ids, b);
+    } else {
+        add_key(b, "", "completion");
+        add_text(b, with_text, &r->sides[0].completion.text);
+        add_details(&r->sides[0], "", with_ids, b);
+    }
+    if (p->has_reference) {
+        add_key(b, "", "reference");
+        add_text(b, true, &p->reference);
+    }
+    buf_addstr(b, "}\n");
+}
+
+static int put_json(void *arg, const struct response *r, struct err *err)
+{
+    struct session *s = arg;
+    for (size_t i = 0; i < 1u + opt.compare; i++)
+        s->n_context += r->sides[i].finish == FINISH_CONTEXT;
+    s->n_responses++;
+    s->unflushed = true;
+    buf_clear(&s->line);
+    add_response(s, r, &s->line);
+    return output_write(s->out, s->line.p, s->line.len, err);
+}
+
+/* A reader at the other end of a pipe sees what is complete. */
+static int after_step(void *arg, uint64_t tokens, struct err *err)
+{
+    struct session *s = arg;
+    double seconds = clock_seconds() - s->progress.started;
+    progress_draw(&s->progress, "%" PRIu64 " completions, %.1f tokens/s", s->n_responses,
+                  (double)tokens / seconds);
+    if (!s->unflushed)
+        return 0;
+    s->unflushed = false;
+    return output_flush(s->out, err);
+}
+
+static int next_json(void *arg, struct prompt *p, struct err *err)
+{
+    struct session *s = arg;
+    return prompt_read(s->reader, p, err);
+}
+
+/* ---- on a terminal ---- */
+
+static int next_asked(void *arg, struct prompt *p, struct err *err)
+{
+    struct session *s = arg;
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t len;
+    do {
+        fputs("> ", stderr);
+        len = getline(&line, &cap, stdin);
+        if (len > 0 && line[len - 1] == '\n')
+            line[--len] = 0;
+    } while (!len);
+    int status = 0;
+    if (len < 0)
+        fputc('\n', stderr);
+    else
+        status = prompt_from_text(p, s->reader, line, (size_t)len, err) ? -1 : 1;
+    free(line);
+    s->shown = 0;
+    return status;
+}
+
+static int show_growth(void *arg, const struct response *r, struct err *err)
+{
+    struct session *s = arg;
+    const struct completion *c = &r->sides[0].completion;
+    size_t settled = completion_settled(c);
+    if (opt.compare || settled <= s->shown)
+        return 0;
+    if (output_write(s->out, c->text.p + s->shown, settled - s->shown, err))
+        return -1;
+    s->shown = settled;
+    return output_flush(s->out, err);
+}
+
+static int show_response(void *arg, const struct response *r, struct err *err)
+{
+    struct session *s = arg;
+    buf_clear(&s->line);
+    for (size_t i = 0; i < 1u + opt.compare; i++) {
+        const struct buf *text = &r->sides[i].completion.text;
+        if (opt.compare)
+            buf_addstr(&s->line, i ? "[tuned] " : "[base] ");
+        buf_add(&s->line, text->p + s->shown, text->len - s->shown);
+        buf_addch(&s->line, '\n');
+    }
+    if (output_write(s->out, s->line.p, s->line.len, err))
+        return -1;
+    return output_flush(s->out, err);
+}
+
+/* ---- opening ---- */
+
+static int open_tokenizer(struct session *s, struct err *err)
+{
+    int there = tokenizer_exists(opt.model, err);
+    if (there <= 0)
+        return there;
+    char *template_text = NULL;
+    json_t *variables = chat_args_variables(opt.variables.items, opt.variables.n, err);
+    if (!variables)
+        return err_prefix(err, "--set");
+    opt.chat.style = (enum chat_style)opt.style;
+    opt.chat.template_name = opt.template;
+    opt.chat.variables = variables;
+    if (opt.template)
+        template_text = file_read(opt.template, TEMPLATE_LIMIT, &opt.chat.template_len, err);
+    opt.chat.template_text = template_text;
+    int status = opt.template && !template_text ? -1 : 0;
+    if (!status)
+        status = tokenizer_load(&s->tokenizer, opt.model, err);
+    if (!status)
+        status = chat_new(&s->chat, s->tokenizer, &opt.chat, err);
+    json_decref(variables);
+    free(template_text);
+    return status;
+}
+
+static int open_model(struct session *s, struct err *err)
+{
+    struct decoder_options how = {.backend = (enum backend)opt.backend, .threads = opt.threads};
+    if (checkpoint_open(&s->checkpoint, opt.model, err) ||
+        decoder_open(&s->decoder, s->checkpoint, &how, err) ||
+        adapter_mix_load(&s->adapter, opt.adapters.items, opt.adapters.n,
+                         decoder_config(s->decoder), err))
+        return -1;
+    return open_tokenizer(s, err);
+}
+
+/* The tokenizer's ends, and those that config.json names; the caller frees them. */
+static uint32_t *end_ids(const struct session *s, size_t *n)
+{
+    const uint32_t *known = NULL;
+    const json_t *eos = json_object_get(checkpoint_config(s->checkpoint), "eos_token_id");
+    size_t n_known = s->tokenizer ? tokenizer_end_ids(s->tokenizer, &known) : 0;
+    uint32_t *all = xcalloc(n_known + json_array_size(eos) + 1, sizeof *all);
+    if (n_known)
+        memcpy(all, known, n_known * sizeof *all);
+    *n = n_known;
+    for (size_t i = 0; i < json_array_size(eos); i++)
+        if (json_integer_value(json_array_get(eos, i)) >= 0)
+            all[(*n)++] = (uint32_t)json_integer_value(json_array_get(eos, i));
+    if (decoder_config(s->decoder)->eos >= 0)
+        all[(*n)++] = (uint32_t)decoder_config(s->decoder)->eos;
+    return all;
+}
+
+static void session_release(struct session *s)
+{
+    prompt_reader_free(s->reader);
+    chat_args_fields_free(&s->fields);
+    chat_free(s->chat);
+    tokenizer_free(s->tokenizer);
+    lora_free(s->adapter);
+    decoder_close(s->decoder);
+    checkpoint_close(s->checkpoint);
+    buf_release(&s->line);
+}
+
+static int generate(struct session *s, bool ask, struct err *err)
+{
+    struct lora *sides[] = {opt.compare ? NULL : s->adapter, s->adapter};
+    struct respond_options how = {
+        .decoder = s->decoder,
+        .sides = sides,
+        .n_sides = 1u + opt.compare,
+        .samples = opt.samples,
+        .generate = opt.generate,
+        .text = {s->tokenizer, opt.keep_special, opt.stops.items, opt.stops.n},
+        .next = ask ? next_asked : next_json,
+        .put = ask ? show_response : put_json,
+        .step = ask ? NULL : after_step,
+        .grown = ask ? show_growth : NULL,
+        .arg = s,
+    };
+    uint32_t *ends = end_ids(s, &how.generate.n_end_ids);
+    how.generate.end_ids = ends;
+    how.generate.logprobs = opt.logprobs;
+    if (ask)
+        how.generate.slots = how.samples = 1;
+    int status = respond(&how, err);
+    free(ends);
+    progress_clear(&s->progress);
+    if (!status && !ask && !s->n_responses)
+        status = err_set(err, "there are no prompts");
+    return status;
+}
+
+static int open_prompts(struct session *s, char **files, size_t n, struct err *err)
+{
+    struct prompt_reader_options from = {
+        .files = files,
+        .n_files = n,
+        .form = opt.text    ? PROMPT_FILES
+                : opt.lines ? PROMPT_LINES
+                            : PROMPT_JSON,
+        .chat = s->chat,
+        .tokenizer = s->tokenizer,
+    };
+    if (chat_args_fields(&s->fields, opt.fields.items, opt.fields.n, err))
+        return err_prefix(err, "--field");
+    from.fields = s->fields;
+    s->reader = prompt_reader_new(&from);
+    return 0;
+}
+
+static int run(struct session *s, char **files, size_t n, struct err *err)
+{
+    bool ask = !n && !opt.lines && !opt.text && isatty(STDIN_FILENO);
+    if (open_model(s, err) || open_prompts(s, files, n, err))
+        return -1;
+    if (ask && !s->tokenizer)
+        return err_set(err, "%s has no tokenizer: prompts must be given as ids", opt.model);
+    if (output_open(&s->out, opt.output, err))
+        return -1;
+    if (generate(s, ask, err)) {
+        output_abandon(s->out);
+        return -1;
+    }
+    if (s->n_context)
+        warn("warning: %" PRIu64 " completions end where the model's context of %zu tokens does",
+             s->n_context, decoder_config(s->decoder)->max_positions);
+    return output_commit(s->out, err);
+}
+
+int main(int argc, char **argv)
+{
+    int first = program_start(&program, argc, argv);
+    struct session s = {0};
+    struct err err;
+    if (!opt.model)
+        usage_error("which model? (-m MODEL)");
+    if (opt.text && opt.lines)
+        usage_error("only one of --text and --lines");
+    if (opt.compare && !opt.adapters.n)
+        usage_error("--compare needs an adapter to compare with the base (-a ADAPTER)");
+    buf_init(&s.line);
+    progress_init(&s.progress, (enum progress_when)opt.progress);
+    if (run(&s, argv + first, (size_t)(argc - first), &err))
+        die("%s", err.msg);
+    session_release(&s);
+    return 0;
+}

@@ -1,0 +1,63 @@
+#include "text/chat_args.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "formats/json.h"
+
+/* The '=' of NAME=VALUE with a name before it; NULL if there is none. */
+static const char *find_equals(const char *spec)
+{
+    const char *equals = strchr(spec, '=');
+    return equals == spec ? NULL : equals;
+}
+
+int chat_args_fields(struct document_fields *f, const char *const *specs, size_t n, struct err *err)
+{
+    struct document_field *items = xcalloc(n, sizeof *items);
+    *f = (struct document_fields){items, 0};
+    for (size_t i = 0; i < n; i++) {
+        const char *equals = find_equals(specs[i]);
+        if (!equals || !equals[1]) {
+            chat_args_fields_free(f);
+            return err_set(err, "'%s' is not FIELD=KEY", specs[i]);
+        }
+        items[f->n++] = (struct document_field){
+            xmemdup0(specs[i], (size_t)(equals - specs[i])),
+            equals + 1,
+        };
+    }
+    return 0;
+}
+
+void chat_args_fields_free(struct document_fields *f)
+{
+    for (size_t i = 0; i < f->n; i++)
+        free((char *)(uintptr_t)f->items[i].field);
+    free((struct document_field *)(uintptr_t)f->items);
+    *f = (struct document_fields){NULL, 0};
+}
+
+json_t *chat_args_variables(const char *const *specs, size_t n, struct err *err)
+{
+    json_t *out = json_object();
+    struct err ignored;
+    for (size_t i = 0; i < n; i++) {
+        const char *equals = find_equals(specs[i]);
+        if (!equals) {
+            err_set(err, "'%s' is not NAME=JSON", specs[i]);
+            json_decref(out);
+            return NULL;
+        }
+        json_t *value = json_parse(equals + 1, strlen(equals + 1), &ignored);
+        if (!value)
+            value = json_string(equals + 1);
+        if (json_object_setn_new(out, specs[i], (size_t)(equals - specs[i]), value)) {
+            err_set(err, "'%s' is not UTF-8", specs[i]);
+            json_decref(out);
+            return NULL;
+        }
+    }
+    return out;
+}
