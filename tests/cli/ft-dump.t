@@ -62,8 +62,8 @@ cat s.ft s.ft >two.ft
 is 'two segments, two headers' "$(ft-dump two.ft | grep -c '^kind')" 2
 is 'and twice the records' "$(ft-dump --stats two.ft | sed -n 1p)" 'records         8'
 is 'documents are numbered on' "$(ft-dump --json two.ft | sed 's/.*"index":\([0-9]*\).*/\1/' | tr '\n' ' ')" '0 1 2 2 3 4 5 5 '
-xz -c s.ft >s.xz
-is 'a hash of the records only' "$(ft-dump --hash s.xz | cut -c1-32)" "$(ft-dump --hash s.ft | cut -c1-32)"
+gzip -c s.ft >s.gz
+is 'a hash of the records only' "$(ft-dump --hash s.gz | cut -c1-32)" "$(ft-dump --hash s.ft | cut -c1-32)"
 ft-dump -o out.gz --json s.ft && gzip -dc out.gz | cmp -s - want; result $? 'into a compressed file'
 
 # Documents as text: "The quick brown fox", the last two words trained; then a stream of another tokenizer.
