@@ -18,6 +18,16 @@
 
 #define BF16_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
 
+/* The sums live in registers only if every loop over them is unrolled in every size of the kernel.
+ * Under a sanitizer that is code without end, so there one checked loop serves all sizes. */
+#ifdef SIMD_SANITIZED
+#define KERNEL_INLINE
+#define KERNEL_UNROLL
+#else
+#define KERNEL_INLINE inline __attribute__((always_inline))
+#define KERNEL_UNROLL _Pragma("GCC unroll 28")
+#endif
+
 enum {
     VECTOR = 16,     /* float32 numbers in a register */
     PANEL = 32,      /* columns of a panel */
@@ -34,9 +44,9 @@ struct rows_view {
 };
 
 /* acc += A panel for one run of pairs; returns where the panel goes on. */
-BF16_TARGET static inline __attribute__((always_inline)) const uint32_t *
-multiply(__m512 *acc, const struct rows_view *a, size_t row, const uint32_t *panel, const int rows,
-         const int vectors)
+BF16_TARGET static KERNEL_INLINE const uint32_t *multiply(__m512 *acc, const struct rows_view *a,
+                                                          size_t row, const uint32_t *panel,
+                                                          const int rows, const int vectors)
 {
     const char *base = (const char *)(a->p + row * a->ld);
     size_t stride = a->ld * sizeof *a->p;
@@ -44,7 +54,7 @@ multiply(__m512 *acc, const struct rows_view *a, size_t row, const uint32_t *pan
         __m512bh b[2];
         for (int v = 0; v < vectors; v++)
             b[v] = (__m512bh)_mm512_loadu_si512(panel + v * VECTOR);
-#pragma GCC unroll 28
+        KERNEL_UNROLL
         for (int i = 0; i < rows; i++) {
             int32_t pair;
             memcpy(&pair, base + (size_t)i * stride + k * sizeof pair, sizeof pair);
@@ -58,12 +68,13 @@ multiply(__m512 *acc, const struct rows_view *a, size_t row, const uint32_t *pan
 }
 
 /* c [rows, columns] = or += A1 P1 + A2 P2, the panels following each other. */
-BF16_TARGET static inline __attribute__((always_inline)) void
-kernel(const struct rows_view *a1, const struct rows_view *a2, size_t row, const uint32_t *panel,
-       float *c, size_t ldc, size_t columns, bool add, const int rows, const int vectors)
+BF16_TARGET static KERNEL_INLINE void kernel(const struct rows_view *a1, const struct rows_view *a2,
+                                             size_t row, const uint32_t *panel, float *c,
+                                             size_t ldc, size_t columns, bool add, const int rows,
+                                             const int vectors)
 {
     __m512 acc[28];
-#pragma GCC unroll 28
+    KERNEL_UNROLL
     for (int i = 0; i < rows * vectors; i++)
         acc[i] = _mm512_setzero_ps();
     panel = multiply(acc, a1, row, panel, rows, vectors);
@@ -72,7 +83,7 @@ kernel(const struct rows_view *a1, const struct rows_view *a2, size_t row, const
     for (int v = 0; v < vectors; v++) {
         size_t left = columns > (size_t)v * VECTOR ? columns - (size_t)v * VECTOR : 0;
         __mmask16 mask = left >= VECTOR ? 0xffff : (__mmask16)((1u << left) - 1);
-#pragma GCC unroll 28
+        KERNEL_UNROLL
         for (int i = 0; i < rows; i++) {
             float *to = c + (size_t)i * ldc + v * VECTOR;
             __m512 sum = acc[i * vectors + v];
