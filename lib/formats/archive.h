@@ -48,7 +48,7 @@ int output_commit(struct output *out, struct err *err); /* frees out, also on fa
 void output_abandon(struct output *out);                /* frees out; NULL is allowed */
 
 /*
- * The members of an archive, one after the other: zip, 7z, rar, cab, ar (also .deb), cpio and tar,
+ * The members of an archive, one after the other: zip, 7z, rar, cab, ar (also .deb) and tar,
  * tar also compressed. A single compressed file is an archive of one member without a name. Nothing
  * is ever written to a disk. A damaged zip member doesn't hide those behind it.
  */
@@ -59,7 +59,6 @@ enum archive_kind {
     ARCHIVE_RAR,
     ARCHIVE_CAB,
     ARCHIVE_AR,
-    ARCHIVE_CPIO,
     ARCHIVE_TAR,
     ARCHIVE_COMPRESSED, /* what is inside shows when it is opened: a tar or a single file */
 };

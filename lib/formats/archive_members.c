@@ -2,7 +2,6 @@
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <ctype.h>
 #include <errno.h>
 #include <locale.h>
 #include <stdlib.h>
@@ -31,18 +30,6 @@ struct members {
     bool single;   /* one compressed file */
     locale_t utf8; /* libarchive converts names by the locale of the thread */
 };
-
-/* A header of digits only: 104 hexadecimal ones or 70 octal ones behind the magic. */
-static bool is_cpio(const char *p, size_t len)
-{
-    bool octal = len >= 76 && !memcmp(p, "070707", 6);
-    if (!octal && !(len >= 110 && (!memcmp(p, "070701", 6) || !memcmp(p, "070702", 6))))
-        return false;
-    size_t digits = octal ? 76 : 110, i = 6;
-    while (i < digits && (octal ? p[i] >= '0' && p[i] <= '7' : isxdigit((unsigned char)p[i])))
-        i++;
-    return i == digits;
-}
 
 /* There is no magic number: the usual parameters, and a size that is unknown or below 2^40. */
 static bool is_lzma(const char *p, size_t len)
@@ -77,8 +64,6 @@ enum archive_kind archive_sniff(const void *head, size_t len)
         if (table[i].offset + table[i].len <= len &&
             !memcmp(p + table[i].offset, table[i].magic, table[i].len))
             return table[i].kind;
-    if (is_cpio(p, len))
-        return ARCHIVE_CPIO;
     if (is_lzma(p, len))
         return ARCHIVE_COMPRESSED;
     if (len >= 10 && !memcmp(p, "BZh", 3) && p[3] >= '1' && p[3] <= '9' &&
@@ -92,7 +77,8 @@ bool archive_kind_seeks(enum archive_kind kind)
     return kind == ARCHIVE_ZIP || kind == ARCHIVE_7Z || kind == ARCHIVE_RAR || kind == ARCHIVE_CAB;
 }
 
-/* Only the format that was recognised: mtree, which opens other files, must never get its turn. */
+/* Only the format that was recognised: mtree, which opens other files, must never get its turn; nor
+ * cpio, whose reader allocates whatever length of a name a header claims. */
 static void support(struct archive *a, enum archive_kind kind)
 {
     switch (kind) {
@@ -112,9 +98,6 @@ static void support(struct archive *a, enum archive_kind kind)
     case ARCHIVE_AR:
         archive_read_support_format_ar(a);
         break;
-    case ARCHIVE_CPIO:
-        archive_read_support_format_cpio(a);
-        break;
     case ARCHIVE_TAR:
         archive_read_support_format_tar(a);
         break;
@@ -126,7 +109,6 @@ static void support(struct archive *a, enum archive_kind kind)
         archive_read_support_filter_zstd(a);
         archive_read_support_filter_lz4(a);
         archive_read_support_format_tar(a);
-        archive_read_support_format_cpio(a);
         archive_read_support_format_raw(a);
         archive_read_support_format_empty(a);
         break;
