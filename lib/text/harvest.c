@@ -19,6 +19,7 @@ struct harvest *harvest_new(const struct harvest_options *options, const struct 
     c->options = *options;
     c->sink = *sink;
     buf_init(&c->source);
+    document_init(&c->document);
     return c;
 }
 
@@ -30,6 +31,7 @@ void harvest_free(struct harvest *c)
         free(c->result.skipped[i].what);
     free(c->result.skipped);
     id_set_release(&c->ids);
+    document_release(&c->document);
     buf_release(&c->source);
     free(c);
 }

@@ -186,7 +186,7 @@ int harvest_bytes(struct harvest *c, const struct harvest_item *item, const char
         harvest_count(c, "binary");
         return 0;
     }
-    if (kind == FILE_JSONL || (kind == FILE_PLAIN && harvest_looks_like_jsonl(p, len)))
+    if (kind == FILE_JSONL || (kind == FILE_PLAIN && harvest_looks_like_jsonl(c, p, len)))
         return harvest_jsonl(c, item, p, len, err);
     return read_document(c, item, kind, PACKAGE_NONE, p, len, err);
 }

@@ -61,37 +61,24 @@ int harvest_text(struct harvest *c, const struct harvest_item *item, const struc
     return status;
 }
 
-/* The shapes that the stages behind this one read. */
-static bool has_known_shape(const json_t *record)
-{
-    static const struct {
-        const char *key;
-        json_type type;
-    } keys[] = {
-        {"text", JSON_STRING},        {"messages", JSON_ARRAY}, {"conversations", JSON_ARRAY},
-        {"instruction", JSON_STRING}, {"ids", JSON_ARRAY},
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-        const json_t *value = json_object_get(record, keys[i].key);
-        if (value && json_typeof(value) == keys[i].type)
-            return true;
-    }
-    return json_object_get(record, "prompt") &&
-           (json_object_get(record, "completion") ||
-            (json_object_get(record, "chosen") && json_object_get(record, "rejected")));
-}
-
 /* Whether the first line is a document, for what comes without a name. */
-bool harvest_looks_like_jsonl(const char *p, size_t len)
+bool harvest_looks_like_jsonl(struct harvest *c, const char *p, size_t len)
 {
     const char *newline = memchr(p, '\n', len);
     struct err ignored;
     if (*p != '{')
         return false;
     json_t *record = json_parse(p, newline ? (size_t)(newline - p) : len, &ignored);
-    bool is = record && json_is_object(record) && has_known_shape(record);
+    bool is = record && !document_from_json(&c->document, record, NULL, &ignored);
+    document_clear(&c->document);
     json_decref(record);
     return is;
+}
+
+static bool is_missing(const json_t *record, const char *key)
+{
+    const json_t *value = json_object_get(record, key);
+    return !value || json_is_null(value);
 }
 
 static int give_record(struct harvest *c, const struct harvest_item *item, size_t line,
@@ -99,17 +86,17 @@ static int give_record(struct harvest *c, const struct harvest_item *item, size_
 {
     struct buf id = BUF_INIT;
     buf_addf(&id, "%s:%zu", item->id, line);
-    if (!json_is_object(record) || !has_known_shape(record)) {
+    int bad = document_from_json(&c->document, record, NULL, err);
+    document_clear(&c->document);
+    if (bad) {
         struct harvest_item at = {id.p, item->operand, item->nesting};
-        err_set(err, "no document: none of text, messages, conversations, instruction, prompt with "
-                     "completion, ids");
         int status = harvest_fail(c, &at, "unreadable", err);
         buf_release(&id);
         return status;
     }
-    if (!json_object_get(record, "id"))
+    if (is_missing(record, "id"))
         json_object_set_new(record, "id", json_stringn(id.p, id.len));
-    if (!json_object_get(record, "source"))
+    if (is_missing(record, "source"))
         json_object_set_new(record, "source", json_stringn(c->source.p, c->source.len));
     buf_release(&id);
     struct harvest_document document = {NULL, c->source.p, NULL, record};

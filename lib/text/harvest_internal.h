@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "formats/archive.h"
+#include "formats/document.h"
 #include "text/document_id.h"
 #include "text/harvest.h"
 
@@ -12,7 +13,8 @@ struct harvest {
     struct harvest_sink sink;
     struct harvest_result result;
     struct id_set ids;
-    struct buf source; /* the operand that is being read */
+    struct document document; /* a record, while its shape is checked */
+    struct buf source;        /* the operand that is being read */
     /* Of the file that is being read, with all that's in it: */
     uint64_t packed;   /* its size, as far as it's known */
     uint64_t expanded; /* bytes that came out of archives */
@@ -34,7 +36,7 @@ int harvest_fail(struct harvest *c, const struct harvest_item *item, const char 
 /* harvest_give.c: documents that are ready. `lines`: each line is one. */
 int harvest_text(struct harvest *c, const struct harvest_item *item, const struct prose_text *text,
                  bool lines, struct err *err);
-bool harvest_looks_like_jsonl(const char *p, size_t len);
+bool harvest_looks_like_jsonl(struct harvest *c, const char *p, size_t len);
 int harvest_jsonl(struct harvest *c, const struct harvest_item *item, const char *p, size_t len,
                   struct err *err);
 

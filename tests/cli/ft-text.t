@@ -327,6 +327,26 @@ my $report = docx("$heading<w:p><w:r><w:t>Text of it.</w:t></w:r></w:p>");
     is('and the others are written', join(' ', values_of('text', $out)), 'a b');
 }
 
+# However a pipe is cut, the same comes out.
+for my $file (qw(c.tgz a.zip n.txt.gz in.jsonl formats/b.html formats/d.txt)) {
+    my ($status, $want) = run("-q < $file");
+    open my $pipe, '|-', 'ft-text -q >.out2 2>.err2' or die "ft-text: $!\n";
+    for my $byte (split //, get($file)) { syswrite $pipe, $byte }
+    ok(close($pipe) && get('.out2') eq $want && $want ne '', "byte by byte: $file", get('.err2'));
+}
+
+# Text that was extracted is Markdown, which is read as it is: nothing changes the second time.
+{
+    run('-q formats -o all.jsonl');
+    my @texts = values_of('text', get('all.jsonl'));
+    my $same = 0;
+    for my $text (@texts) {
+        put('again.md', $text);
+        $same += (values_of('text', (run('-q again.md'))[1]))[0] eq $text;
+    }
+    is('its own text again', $same, scalar @texts);
+}
+
 # Pairs, lines, samples.
 {
     put('m.md', "intro\n\n# A\n\ntext a\n\n## B\n\n- b1\n\n  more\n\n### Empty\n\n## C #\nc\n\n```\n# no\n```\n");
