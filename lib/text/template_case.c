@@ -5,7 +5,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
-enum letter_case { UPPER, LOWER, TITLE };
+enum letter_case { UPPER, LOWER, TITLE, SAME };
 
 static bool is_category(uint32_t c, utf8proc_category_t category)
 {
@@ -20,7 +20,7 @@ static void add_upper(struct builder *b, uint32_t c, bool title, origin o)
     uint32_t upper = (uint32_t)(title ? utf8proc_totitle((utf8proc_int32_t)c)
                                       : utf8proc_toupper((utf8proc_int32_t)c));
     utf8proc_ssize_t n = 0;
-    if (c >= 0x80 && is_category(c, UTF8PROC_CATEGORY_LL) && (upper == c || c >= 0x1f80)) {
+    if (c >= 0x80 && is_category(c, UTF8PROC_CATEGORY_LL)) {
         int boundary = 0;
         n = utf8proc_decompose_char((utf8proc_int32_t)c, folded, 8, UTF8PROC_CASEFOLD, &boundary);
     }
@@ -28,9 +28,12 @@ static void add_upper(struct builder *b, uint32_t c, bool title, origin o)
         builder_add_codepoint(b, upper, o);
         return;
     }
-    for (utf8proc_ssize_t i = 0; i < n && i < 8; i++)
-        builder_add_codepoint(b, (uint32_t)(title && i ? folded[i] : utf8proc_toupper(folded[i])),
-                              o);
+    bool capital = true; /* a title has one capital, its first letter with case */
+    for (utf8proc_ssize_t i = 0; i < n && i < 8; i++) {
+        uint32_t up = (uint32_t)utf8proc_toupper(folded[i]);
+        builder_add_codepoint(b, capital ? up : (uint32_t)folded[i], o);
+        capital = !title || (capital && up == (uint32_t)folded[i]);
+    }
 }
 
 static bool is_cased(uint32_t c)
@@ -63,41 +66,58 @@ static void add_lower(struct builder *b, uint32_t c, bool final_sigma, origin o)
     }
 }
 
-/* first: what happens to the first character; the others become `rest`. */
-static const struct str *change_case(struct limits *l, const struct str *s, enum letter_case first,
-                                     enum letter_case rest)
+/* Where a word of Jinja's title filter begins: behind -, space, ( { [ or <. */
+static bool separates_words(uint32_t c)
+{
+    return is_space(c) || (c && c < 0x80 && strchr("-({[<", (int)c));
+}
+
+/* What becomes of c; `first` of all, `cased`: the character before has case, `inside` a word. */
+static enum letter_case wanted_case(enum recase rule, uint32_t c, bool first, bool cased,
+                                    bool inside)
+{
+    switch (rule) {
+    case RECASE_UPPER:
+        return UPPER;
+    case RECASE_LOWER:
+        return LOWER;
+    case RECASE_CAPITALIZE:
+        return first ? TITLE : LOWER;
+    case RECASE_TITLE:
+        return cased ? LOWER : TITLE;
+    case RECASE_WORDS:
+        return inside ? LOWER : UPPER;
+    default:
+        return is_category(c, UTF8PROC_CATEGORY_LU)   ? LOWER
+               : is_category(c, UTF8PROC_CATEGORY_LL) ? UPPER
+                                                      : SAME;
+    }
+}
+
+const struct str *str_recase(struct limits *l, const struct str *s, enum recase rule)
 {
     struct builder b;
-    bool after_letter = false;
+    bool cased = false, inside = false, after_letter = false;
     builder_init(&b, l);
     if (!s->len)
         return s;
     for (size_t at = 0; at < s->len;) {
-        enum letter_case to = at ? rest : first;
         origin o = str_origin_at(s, at);
+        size_t from = at;
         uint32_t c = utf8_next(s->p, s->len, &at);
+        enum letter_case to = wanted_case(rule, c, from == 0, cased, inside);
         if (to == LOWER)
             add_lower(&b, c, c == 0x3a3 && is_final_sigma(s, at, after_letter), o);
+        else if (to == SAME)
+            builder_add_codepoint(&b, c, o);
         else
             add_upper(&b, c, to == TITLE, o);
-        after_letter = is_cased(c);
+        cased = is_cased(c);
+        /* The filter makes a word's first letter large by itself, so it isn't before the others. */
+        after_letter = cased && (rule != RECASE_WORDS || inside);
+        inside = !separates_words(c);
     }
     return builder_str(&b);
-}
-
-const struct str *str_upper(struct limits *l, const struct str *s)
-{
-    return change_case(l, s, UPPER, UPPER);
-}
-
-const struct str *str_lower(struct limits *l, const struct str *s)
-{
-    return change_case(l, s, LOWER, LOWER);
-}
-
-const struct str *str_capitalize(struct limits *l, const struct str *s)
-{
-    return change_case(l, s, TITLE, LOWER);
 }
 
 static bool is_stripped(uint32_t c, const struct str *chars)

@@ -101,6 +101,26 @@ static bool loop_attribute(struct render *r, struct loop *loop, const struct str
     return true;
 }
 
+static bool macro_attribute(struct render *r, const struct node *macro, const struct str *name,
+                            struct value *v)
+{
+    if (str_equalz(name, "name"))
+        *v = value_str(macro->name);
+    else if (str_equalz(name, "caller"))
+        *v = value_bool(macro->uses_caller);
+    else if (str_equalz(name, "catch_kwargs"))
+        *v = value_bool(macro->uses_kwargs);
+    else if (str_equalz(name, "catch_varargs"))
+        *v = value_bool(macro->uses_varargs);
+    else if (str_equalz(name, "arguments")) {
+        *v = value_list(&r->l, LIST_TUPLE);
+        for (const struct node *p = macro->arguments; p; p = p->next)
+            list_add(&r->l, v->list, value_str(p->name));
+    } else
+        return false;
+    return true;
+}
+
 static bool dict_item(struct render *r, struct value object, struct value key, struct value *v)
 {
     const struct value *found = dict_get(&r->l, object.dict, key);
@@ -115,6 +135,9 @@ struct value get_attribute(struct render *r, struct value object, const struct s
     struct value v;
     need_defined(&r->l, object);
     if (object.type == V_LOOP && loop_attribute(r, object.loop, name, &v))
+        return v;
+    if (object.type == V_FUNCTION && object.function->kind == FUNCTION_MACRO &&
+        macro_attribute(r, object.function->macro, name, &v))
         return v;
     if (object.type == V_NAMESPACE)
         return dict_item(r, object, value_str(name), &v) ? v : missing(r, object, value_str(name));
@@ -185,7 +208,7 @@ static struct value get_slice(struct render *r, struct value object, const struc
     if (object.type == V_STRING)
         return slice_str(r, object.s, slice, step);
     if (object.type != V_LIST || object.list->kind > LIST_RANGE)
-        return missing(r, object, value_str(str_z(&r->l, "slice")));
+        template_fail(&r->l, "'%s' object can't be sliced", type_name(object));
     int64_t n = (int64_t)object.list->n;
     int64_t from = slice_bound(r, slice->start, n, step, true);
     int64_t to = slice_bound(r, slice->stop, n, step, false);

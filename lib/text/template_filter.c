@@ -20,40 +20,28 @@ static struct value filter_upper(struct render *r, const struct value *a,
                                  const struct arguments *rest)
 {
     (void)rest;
-    return value_str(str_upper(&r->l, text(r, a[0])));
+    return value_str(str_recase(&r->l, text(r, a[0]), RECASE_UPPER));
 }
 
 static struct value filter_lower(struct render *r, const struct value *a,
                                  const struct arguments *rest)
 {
     (void)rest;
-    return value_str(str_lower(&r->l, text(r, a[0])));
+    return value_str(str_recase(&r->l, text(r, a[0]), RECASE_LOWER));
 }
 
 static struct value filter_capitalize(struct render *r, const struct value *a,
                                       const struct arguments *rest)
 {
     (void)rest;
-    return value_str(str_capitalize(&r->l, text(r, a[0])));
+    return value_str(str_recase(&r->l, text(r, a[0]), RECASE_CAPITALIZE));
 }
 
-/* Jinja's title: words begin after -, space, ( { [ or <. */
 static struct value filter_title(struct render *r, const struct value *a,
                                  const struct arguments *rest)
 {
-    const struct str *s = text(r, a[0]);
-    struct builder b;
-    bool inside = false;
     (void)rest;
-    builder_init(&b, &r->l);
-    for (size_t at = 0; at < s->len;) {
-        size_t from = at;
-        uint32_t c = utf8_next(s->p, s->len, &at);
-        const struct str *one = str_part(&r->l, s, from, at);
-        builder_add_str(&b, inside ? str_lower(&r->l, one) : str_upper(&r->l, one));
-        inside = !(c < 0x80 && c && strchr("-({[<", (int)c)) && !is_space(c);
-    }
-    return value_str(builder_str(&b));
+    return value_str(str_recase(&r->l, text(r, a[0]), RECASE_WORDS));
 }
 
 static struct value filter_trim(struct render *r, const struct value *a,
@@ -175,6 +163,8 @@ static struct value filter_truncate(struct render *r, const struct value *a,
     int64_t length = int_or(r, a[1], 255, "length"), leeway = int_or(r, a[4], 5, "leeway");
     int64_t n_end = (int64_t)str_length(end);
     (void)rest;
+    if (a[0].type != V_STRING && (int64_t)value_length(&r->l, a[0]) - leeway <= length)
+        return a[0];
     if (length < n_end || leeway < 0)
         template_fail(&r->l, "truncate: expected length >= %lld", (long long)n_end);
     if ((int64_t)str_length(s) - leeway <= length)
@@ -363,19 +353,30 @@ static struct value filter_abs(struct render *r, const struct value *a,
     return i < 0 ? binary(r, OP_SUB, value_int(0), value_int(i)) : value_int(i);
 }
 
-static double scaled_round(double f, int precision, const struct str *method)
+static double scaled(double f, int precision, double (*direction)(double))
 {
-    if (method->p[0] == 'f' || method->p[0] == 'c') {
-        double scale = pow(10, precision);
-        return (method->p[0] == 'c' ? ceil(f * scale) : floor(f * scale)) / scale;
+    double scale = pow(10, precision);
+    return direction(f * scale) / scale;
+}
+
+/* round(), to the nearest, halves to even. */
+static struct value round_common(struct render *r, struct value v, int precision)
+{
+    char digits[512];
+    if (v.type != V_FLOAT) {
+        int64_t i = v.type == V_BOOL ? v.b : v.i, unit = 1;
+        for (; precision < 0 && unit <= INT64_MAX / 100; precision++)
+            unit *= 10;
+        if (precision < 0)
+            return value_int(0);
+        int64_t down = i / unit * unit - (i % unit < 0 ? unit : 0), over = i - down;
+        bool up = over > unit / 2 || (unit > 1 && over == unit / 2 && down / unit % 2 != 0);
+        return binary(r, OP_ADD, value_int(down), value_int(up ? unit : 0));
     }
-    if (precision < 0) {
-        double scale = pow(10, -precision);
-        return nearbyint(f / scale) * scale;
-    }
-    char digits[512]; /* printf rounds the exact value, halves to even, as Python */
-    snprintf(digits, sizeof digits, "%.*f", precision, f);
-    return strtod(digits, NULL);
+    if (precision < 0)
+        return value_float(scaled(v.f, precision, nearbyint));
+    snprintf(digits, sizeof digits, "%.*f", precision, v.f); /* rounds the exact value */
+    return value_float(strtod(digits, NULL));
 }
 
 static struct value filter_round(struct render *r, const struct value *a,
@@ -385,15 +386,16 @@ static struct value filter_round(struct render *r, const struct value *a,
     const struct str *method = str_or(r, a[2], "common", "method");
     (void)rest;
     need_defined(&r->l, a[0]);
-    if (!str_equalz(method, "common") && !str_equalz(method, "ceil") &&
-        !str_equalz(method, "floor"))
-        template_fail(&r->l, "method must be common, ceil or floor");
     if (!value_is_number(a[0]))
         template_fail(&r->l, "type %s doesn't define __round__ method", type_name(a[0]));
     precision = precision < -100 ? -100 : precision > 100 ? 100 : precision;
-    if (a[0].type != V_FLOAT && method->p[1] == 'o' && method->p[0] == 'c' && precision >= 0)
-        return value_int(a[0].type == V_BOOL ? a[0].b : a[0].i);
-    return value_float(scaled_round(value_number(a[0]), (int)precision, method));
+    if (str_equalz(method, "common"))
+        return round_common(r, a[0], (int)precision);
+    if (str_equalz(method, "ceil"))
+        return value_float(scaled(value_number(a[0]), (int)precision, ceil));
+    if (str_equalz(method, "floor"))
+        return value_float(scaled(value_number(a[0]), (int)precision, floor));
+    template_fail(&r->l, "method must be common, ceil or floor");
 }
 
 /* ---- the rest ---- */

@@ -9,7 +9,7 @@
 
 static struct value lower_case(struct render *r, struct value v)
 {
-    return v.type == V_STRING ? value_str(str_lower(&r->l, v.s)) : v;
+    return v.type == V_STRING ? value_str(str_recase(&r->l, v.s, RECASE_LOWER)) : v;
 }
 
 /* item.a.b.0 for the path "a.b.0", looked up as item["a"]["b"][0]; `otherwise` replaces what isn't
@@ -218,21 +218,23 @@ static struct value sorted(struct render *r, struct keyed *v, size_t n, bool rev
     return out;
 }
 
-/* Keys of sort(attribute="a,b"): the values in turn. */
+/* Keys of sort(attribute="a,b"): the values in turn. A list also of one, as in Jinja: lists of
+ * equal items have an order even where the items have none. */
 static struct value sort_key(struct render *r, struct value item, struct value path, bool exact)
 {
-    if (path.type != V_STRING || !memchr(path.s->p, ',', path.s->len)) {
-        struct value key = follow(r, item, path, nothing);
-        return exact ? key : lower_case(r, key);
-    }
     struct value out = value_list(&r->l, LIST_LIST);
-    for (size_t at = 0; at <= path.s->len;) {
-        size_t end = str_find(path.s, str_z(&r->l, ","), at);
-        end = end == SIZE_MAX ? path.s->len : end;
-        struct value key = follow(r, item, value_str(str_part(&r->l, path.s, at, end)), nothing);
+    size_t at = 0, end = 0;
+    do {
+        struct value part = path;
+        if (path.type == V_STRING) {
+            const char *comma = memchr(path.s->p + at, ',', path.s->len - at);
+            end = comma ? (size_t)(comma - path.s->p) : path.s->len;
+            part = value_str(str_part(&r->l, path.s, at, end));
+            at = end + 1;
+        }
+        struct value key = follow(r, item, part, nothing);
         list_add(&r->l, out.list, exact ? key : lower_case(r, key));
-        at = end + 1;
-    }
+    } while (path.type == V_STRING && at <= path.s->len);
     return out;
 }
 
@@ -386,6 +388,8 @@ static struct value filter_map(struct render *r, const struct value *a,
                                const struct arguments *rest)
 {
     struct value out = value_list(&r->l, LIST_GENERATOR);
+    if (!value_truth(a[0])) /* of whatever type */
+        return out;
     const struct list *items = value_items(&r->l, a[0]);
     const struct value *attribute = rest->n ? NULL : keyword(rest, "attribute");
     const struct value *otherwise = keyword(rest, "default");
@@ -413,6 +417,8 @@ static struct value choose(struct render *r, struct value v, const struct argume
                            bool by_attribute, bool wanted)
 {
     struct value out = value_list(&r->l, LIST_GENERATOR);
+    if (!value_truth(v)) /* of whatever type */
+        return out;
     const struct list *items = value_items(&r->l, v);
     const struct builtin *test = NULL;
     size_t skipped = by_attribute;

@@ -217,7 +217,8 @@ struct value format_percent(struct render *r, const struct str *format, struct v
                           isprint((unsigned char)spec.type) ? spec.type : '?');
     }
     bool tuple = args.type == V_LIST && args.list->kind == LIST_TUPLE;
-    if (!named && used < (tuple ? args.list->n : args.type != V_DICT))
+    bool indexed = args.type == V_DICT || args.type == V_LIST; /* Python takes it for a mapping */
+    if (!named && used < (tuple ? args.list->n : !indexed))
         template_fail(&r->l, "not all arguments converted during string formatting");
     return value_str(builder_str(&b));
 }
@@ -236,6 +237,10 @@ static struct value field_value(struct render *r, const char *p, const char *end
     for (const char *c = p; c < q; c++)
         number &= isdigit((unsigned char)*c) != 0;
     if (number) {
+        if (q == p ? *automatic == SIZE_MAX : *automatic != SIZE_MAX && *automatic > 0)
+            template_fail(&r->l, "cannot switch between manual and automatic field numbering");
+        if (q > p)
+            *automatic = SIZE_MAX;
         size_t i = q == p ? (*automatic)++ : q - p > 6 ? SIZE_MAX : (size_t)atoi(p);
         if (i < args->n)
             v = args->items[i];

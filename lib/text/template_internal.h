@@ -312,9 +312,15 @@ bool method_is_refused(struct value self, const struct str *name);
 struct value format_percent(struct render *r, const struct str *format, struct value arguments);
 struct value format_braces(struct render *r, const struct str *format,
                            const struct arguments *args);
-const struct str *str_upper(struct limits *l, const struct str *s);
-const struct str *str_lower(struct limits *l, const struct str *s);
-const struct str *str_capitalize(struct limits *l, const struct str *s);
+enum recase {
+    RECASE_UPPER,
+    RECASE_LOWER,
+    RECASE_CAPITALIZE,
+    RECASE_TITLE, /* str.title: a letter behind a character without case is a capital */
+    RECASE_WORDS, /* Jinja's title */
+    RECASE_SWAP,
+};
+const struct str *str_recase(struct limits *l, const struct str *s, enum recase rule);
 const struct str *str_strip(struct limits *l, const struct str *s, struct value chars, bool left,
                             bool right);
 const struct str *str_replace(struct limits *l, const struct str *s, const struct str *old,

@@ -175,7 +175,7 @@ const struct builtin *method_find(struct value self, const struct str *name)
         return string_method_find(name);
     if (self.type == V_DICT)
         return builtin_search(dict_methods, ARRAY_SIZE(dict_methods), name);
-    if (self.type == V_LIST && self.list->kind <= LIST_TUPLE)
+    if (self.type == V_LIST && self.list->kind <= LIST_RANGE)
         return builtin_search(list_methods, ARRAY_SIZE(list_methods), name);
     if (self.type == V_LOOP)
         return builtin_search(loop_methods, ARRAY_SIZE(loop_methods), name);

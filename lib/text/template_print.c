@@ -77,12 +77,16 @@ static void add_repr_codepoint(struct builder *b, uint32_t c, char quote, origin
 static void add_str_repr(struct builder *b, const struct str *s)
 {
     char quote = memchr(s->p, '\'', s->len) && !memchr(s->p, '"', s->len) ? '"' : '\'';
+    if (s->markup)
+        builder_addz(b, "Markup(", 0);
     builder_add(b, &quote, 1, str_origin_at(s, 0));
     for (size_t at = 0; at < s->len;) {
         origin o = str_origin_at(s, at);
         add_repr_codepoint(b, utf8_next(s->p, s->len, &at), quote, o);
     }
     builder_add(b, &quote, 1, str_origin_at(s, s->len));
+    if (s->markup)
+        builder_addz(b, ")", 0);
 }
 
 static void add_items(struct builder *b, const struct list *list, origin o)

@@ -10,21 +10,21 @@ static struct value string_upper(struct render *r, const struct value *a,
                                  const struct arguments *rest)
 {
     (void)rest;
-    return value_str(str_upper(&r->l, a[0].s));
+    return value_str(str_recase(&r->l, a[0].s, RECASE_UPPER));
 }
 
 static struct value string_lower(struct render *r, const struct value *a,
                                  const struct arguments *rest)
 {
     (void)rest;
-    return value_str(str_lower(&r->l, a[0].s));
+    return value_str(str_recase(&r->l, a[0].s, RECASE_LOWER));
 }
 
 static struct value string_capitalize(struct render *r, const struct value *a,
                                       const struct arguments *rest)
 {
     (void)rest;
-    return value_str(str_capitalize(&r->l, a[0].s));
+    return value_str(str_recase(&r->l, a[0].s, RECASE_CAPITALIZE));
 }
 
 static bool is_letter(uint32_t c)
@@ -39,38 +39,18 @@ static bool has_case(uint32_t c)
     return k == UTF8PROC_CATEGORY_LU || k == UTF8PROC_CATEGORY_LL || k == UTF8PROC_CATEGORY_LT;
 }
 
-/* Python's title: a letter after a character without case is a capital, the others are small. */
 static struct value string_title(struct render *r, const struct value *a,
                                  const struct arguments *rest)
 {
-    struct builder b;
-    bool inside = false;
     (void)rest;
-    builder_init(&b, &r->l);
-    for (size_t at = 0; at < a[0].s->len;) {
-        size_t from = at;
-        uint32_t c = utf8_next(a[0].s->p, a[0].s->len, &at);
-        const struct str *one = str_part(&r->l, a[0].s, from, at);
-        builder_add_str(&b, inside ? str_lower(&r->l, one) : str_capitalize(&r->l, one));
-        inside = has_case(c);
-    }
-    return value_str(builder_str(&b));
+    return value_str(str_recase(&r->l, a[0].s, RECASE_TITLE));
 }
 
 static struct value string_swapcase(struct render *r, const struct value *a,
                                     const struct arguments *rest)
 {
-    struct builder b;
     (void)rest;
-    builder_init(&b, &r->l);
-    for (size_t at = 0; at < a[0].s->len;) {
-        size_t from = at;
-        uint32_t c = utf8_next(a[0].s->p, a[0].s->len, &at);
-        const struct str *one = str_part(&r->l, a[0].s, from, at);
-        bool upper = utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_LU;
-        builder_add_str(&b, upper ? str_lower(&r->l, one) : str_upper(&r->l, one));
-    }
-    return value_str(builder_str(&b));
+    return value_str(str_recase(&r->l, a[0].s, RECASE_SWAP));
 }
 
 static struct value string_strip(struct render *r, const struct value *a,
@@ -182,9 +162,7 @@ static struct value split_words(struct render *r, const struct str *s, int64_t m
         if (from == s->len)
             return out;
         if (most-- == 0) {
-            struct value none = {.type = V_MISSING};
-            const struct str *tail = str_part(&r->l, s, from, s->len);
-            list_add(&r->l, out.list, value_str(str_strip(&r->l, tail, none, false, true)));
+            list_add(&r->l, out.list, value_str(str_part(&r->l, s, from, s->len)));
             return out;
         }
         at = next = from;

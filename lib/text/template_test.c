@@ -84,7 +84,7 @@ static struct value test_sequence(struct render *r, const struct value *a,
                                   const struct arguments *rest)
 {
     (void)r, (void)rest;
-    return value_bool(a[0].type == V_STRING || a[0].type == V_DICT ||
+    return value_bool(a[0].type == V_STRING || a[0].type == V_DICT || a[0].type == V_UNDEFINED ||
                       (a[0].type == V_LIST && a[0].list->kind <= LIST_RANGE));
 }
 
@@ -100,7 +100,7 @@ static struct value test_callable(struct render *r, const struct value *a,
                                   const struct arguments *rest)
 {
     (void)r, (void)rest;
-    return value_bool(a[0].type == V_FUNCTION);
+    return value_bool(a[0].type == V_FUNCTION || a[0].type == V_UNDEFINED);
 }
 
 static struct value test_sameas(struct render *r, const struct value *a,

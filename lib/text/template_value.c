@@ -45,7 +45,7 @@ static bool is_hashable(struct value v)
                 return false;
         return true;
     }
-    return v.type != V_LIST && v.type != V_DICT;
+    return (v.type != V_LIST || v.list->kind == LIST_RANGE) && v.type != V_DICT;
 }
 
 const struct value *dict_get(struct limits *l, const struct dict *d, struct value key)

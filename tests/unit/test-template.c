@@ -41,11 +41,15 @@ static struct template *load(const char *folder, const char *file)
     return t;
 }
 
+static json_t *shared_variables;
+
 static json_t *case_variables(json_t *c)
 {
     json_t *v = json_object_get(c, "variables");
     if (v)
         return json_incref(v);
+    if (shared_variables && !json_object_get(c, "messages"))
+        return json_incref(shared_variables);
     v = json_copy(json_object_get(c, "kwargs"));
     json_object_set(v, "messages", json_object_get(c, "messages"));
     if (json_object_get(c, "tools"))
@@ -107,13 +111,17 @@ static void run_case(const char *folder, size_t line, json_t *c)
         t = load(folder, file);
     if (t && rc == 0)
         rc = template_render(t, variables, &r, &err);
-    const char *name = file ? file : source ? source : "?";
+    char name[80];
+    snprintf(name, sizeof name, "%s", file ? file : source ? source : "no template");
+    for (char *p = name; *p; p++)
+        if (*p == '\n' || *p == '\r' || *p == '#')
+            *p = ' ';
     if (!t && !source) {
         tap_ok(false, "%zu %s: compiles", line, name);
     } else if (want) {
         bool same = rc == 0 && r.text.len == json_string_length(json_object_get(c, "rendered")) &&
                     !memcmp(r.text.p, want, r.text.len);
-        if (!tap_ok(same, "%zu %.70s", line, name)) {
+        if (!tap_ok(same, "%zu %s", line, name)) {
             char *w = json_dumps(json_object_get(c, "rendered"), JSON_ENCODE_ANY);
             json_t *g = json_stringn(r.text.p, r.text.len);
             char *got = g ? json_dumps(g, JSON_ENCODE_ANY) : NULL;
@@ -131,7 +139,7 @@ static void run_case(const char *folder, size_t line, json_t *c)
         bool raised = kind && !strcmp(kind, "raised");
         if (raised)
             right = rc < 0 && r.raised && strstr(err.msg, error);
-        if (!tap_ok(right, "%zu %.70s fails", line, name))
+        if (!tap_ok(right, "%zu %s fails", line, name))
             printf("# want %s\n# got  %s\n", error, rc < 0 ? err.msg : r.text.p);
     }
     template_rendering_release(&r);
@@ -158,7 +166,10 @@ static void run_file(const char *folder, const char *file)
         number++;
         if (!c)
             tap_ok(false, "%s:%zu: %s", file, number, e.text);
-        else
+        else if (json_object_size(c) == 1 && json_object_get(c, "variables")) {
+            json_decref(shared_variables);
+            shared_variables = json_incref(json_object_get(c, "variables"));
+        } else
             run_case(folder, number, c);
         json_decref(c);
     }
@@ -171,9 +182,12 @@ int main(int argc, char **argv)
     const char *srcdir = getenv("SRCDIR");
     char folder[1024];
     snprintf(folder, sizeof folder, "%s/tests/data/template", srcdir ? srcdir : ".");
-    if (argc > 2)
+    if (argc > 2) {
         run_file(argv[1], argv[2]);
-    else
+    } else {
         run_file(folder, "cases.jsonl");
+        run_file(folder, "language.jsonl");
+    }
+    json_decref(shared_variables);
     return tap_done();
 }
