@@ -78,8 +78,9 @@ struct run {
     struct output *out;
     struct buf line;
     struct stream_record record;
-    uint64_t documents, untrained, empty, tokens, trained, longest;
-    uint64_t *lengths; /* --count */
+    uint64_t documents, untrained, empty, tokens, trained, lost_calls, unusual_roles;
+    char *unusual_role; /* the first one */
+    uint64_t *lengths;  /* --count */
     size_t n_lengths, lengths_cap;
     bool colour;
 };
@@ -289,6 +290,12 @@ static int take(void *arg, const struct tokenised *d, struct err *err)
     r->trained += d->result.n_trained;
     r->empty += !n;
     r->untrained += n && !d->result.n_trained;
+    r->lost_calls += d->result.lost_calls;
+    if (d->document.unusual_role) {
+        r->unusual_roles++;
+        if (!r->unusual_role)
+            r->unusual_role = xstrdup(d->document.unusual_role);
+    }
     if (opt.count) {
         ARRAY_GROW(r->lengths, r->n_lengths, r->lengths_cap);
         r->lengths[r->n_lengths++] = n;
@@ -336,6 +343,24 @@ static void write_counts(struct run *r)
         die("%s", err.msg);
 }
 
+/* What may surprise who looks at the model later. */
+static void say_warnings(const struct run *r)
+{
+    uint64_t untrained = r->untrained + r->empty;
+    if (untrained && !opt.count)
+        warn("%" PRIu64 " of %" PRIu64 " documents have no trained token%s", untrained,
+             r->documents, r->stream && r->empty ? "; those without tokens are left out" : "");
+    if (r->unusual_roles)
+        warn("%" PRIu64 " documents have a role that is not system, user, assistant or tool, "
+             "\"%.60s\" for instance: what it says is not learnt",
+             r->unusual_roles, r->unusual_role);
+    if (r->lost_calls)
+        warn("%" PRIu64
+             " messages call tools, which the chat template does not write: they are not "
+             "learnt",
+             r->lost_calls);
+}
+
 static void finish(struct run *r)
 {
     struct err err;
@@ -343,10 +368,7 @@ static void finish(struct run *r)
         die("no input holds a document");
     if (opt.count)
         write_counts(r);
-    if (r->untrained + r->empty && !opt.count)
-        warn("%" PRIu64 " of %" PRIu64 " documents have no trained token%s",
-             r->untrained + r->empty, r->documents,
-             r->stream && r->empty ? "; those without tokens are left out" : "");
+    say_warnings(r);
     if (r->stream && !r->trained)
         die("nothing to learn in any document");
     if (r->stream ? stream_writer_finish(r->stream, &err) : output_commit(r->out, &err))
@@ -354,6 +376,7 @@ static void finish(struct run *r)
     buf_release(&r->line);
     stream_record_release(&r->record);
     free(r->lengths);
+    free(r->unusual_role);
 }
 
 static struct input *open_input(const char *path)

@@ -26,7 +26,7 @@ void document_clear(struct document *d)
     json_decref(d->messages);
     json_decref(d->variables);
     d->object = d->messages = d->variables = d->id = NULL;
-    d->source = NULL;
+    d->source = d->unusual_role = NULL;
     d->weight = 1;
     d->is_alpaca = false;
     d->n_prompt = d->n_ids = 0;

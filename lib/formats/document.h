@@ -46,6 +46,7 @@ struct document {
     json_t *messages;   /* MESSAGES: array of {role, content, ...} */
     signed char *train; /* [messages]: TRAIN_DEFAULT, or what the message's "train" says */
     size_t train_cap;
+    const char *unusual_role; /* of `object`: the first role that isn't one of the usual; or NULL */
     size_t n_prompt;   /* the first so many messages are the prompt; 0 if they came as one list */
     json_t *variables; /* what else the template may see: tools, documents, chat_template_kwargs */
 

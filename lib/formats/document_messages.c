@@ -34,16 +34,15 @@ struct place {
     size_t i;
 };
 
-/* Names that data sets use, ShareGPT's among them, and what templates call them. */
+/* ShareGPT's names, and what templates call them. */
 static const struct {
-    const char *name, *role;
-} roles[] = {
+    const char *from, *role;
+} names[] = {
     {"system", "system"},
-    {"developer", "developer"},
-    {"user", "user"},
     {"human", "user"},
-    {"assistant", "assistant"},
+    {"user", "user"},
     {"gpt", "assistant"},
+    {"assistant", "assistant"},
     {"chatgpt", "assistant"},
     {"bing", "assistant"},
     {"bard", "assistant"},
@@ -51,21 +50,29 @@ static const struct {
     {"bot", "assistant"},
     {"function_call", "assistant"},
     {"tool_call", "assistant"},
-    {"tool", "tool"},
     {"observation", "tool"},
+    {"tool", "tool"},
     {"tool_response", "tool"},
     {"function_response", "tool"},
     {"function", "tool"},
-    {"ipython", "ipython"},
-    {"tool_results", "tool_results"},
 };
 
-static const char *usual_role(const char *name)
+static const char *role_named(const char *from)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(roles); i++)
-        if (!strcmp(roles[i].name, name))
-            return roles[i].role;
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (!strcmp(names[i].from, from))
+            return names[i].role;
     return NULL;
+}
+
+static bool is_usual(const char *role)
+{
+    static const char *const usual[] = {"system", "developer", "user",    "assistant",
+                                        "tool",   "function",  "ipython", "tool_results"};
+    for (size_t i = 0; i < ARRAY_SIZE(usual); i++)
+        if (!strcmp(usual[i], role))
+            return true;
+    return false;
 }
 
 static const json_t *either(const json_t *object, const char *a, const char *b)
@@ -167,18 +174,27 @@ static int read_train(const json_t *message, struct place at, signed char *train
     return 0;
 }
 
-static const char *read_role(const json_t *in, struct place at, struct err *err)
+/* A role of another name is the template's affair; who meant "assistant" is told. */
+static const char *read_role(struct document *d, const json_t *in, struct place at, struct err *err)
 {
-    const json_t *v = either(in, "role", "from");
-    if (!json_is_string(v)) {
-        err_set(err, "%s[%zu].role is %s, expected a string", at.key, at.i, json_kind(v));
+    const json_t *v = json_object_get(in, "role"), *from = json_object_get(in, "from");
+    if (!v && json_is_string(from)) {
+        const char *role = role_named(json_string_value(from));
+        if (!role)
+            err_set(err,
+                    "%s[%zu].from is \"%.60s\", expected system, human, gpt, function_call or "
+                    "observation",
+                    at.key, at.i, json_string_value(from));
+        return role;
+    }
+    if (!json_is_string(v) || !json_string_length(v)) {
+        err_set(err, "%s[%zu].role is %s, expected a string", at.key, at.i,
+                json_is_string(v) ? "empty" : json_kind(v));
         return NULL;
     }
-    const char *role = usual_role(json_string_value(v));
-    if (!role)
-        err_set(err, "%s[%zu].role is \"%.60s\", expected system, user, assistant or tool", at.key,
-                at.i, json_string_value(v));
-    return role;
+    if (!is_usual(json_string_value(v)) && !d->unusual_role)
+        d->unusual_role = json_string_value(v);
+    return json_string_value(v);
 }
 
 /* The content: a string; null only where tools are called. */
@@ -196,7 +212,8 @@ static json_t *read_content(const json_t *in, struct place at, struct err *err)
 }
 
 /* The message in the usual form: role and content first, then what else it has. */
-static json_t *read_message(const json_t *in, struct place at, signed char *train, struct err *err)
+static json_t *read_message(struct document *d, const json_t *in, struct place at,
+                            signed char *train, struct err *err)
 {
     static const char *const taken[] = {"role", "from", "content", "value", "train", "weight"};
     const char *key;
@@ -205,7 +222,7 @@ static json_t *read_message(const json_t *in, struct place at, signed char *trai
         err_set(err, "%s[%zu] is %s, expected an object", at.key, at.i, json_kind(in));
         return NULL;
     }
-    const char *role = read_role(in, at, err);
+    const char *role = read_role(d, in, at, err);
     json_t *content = role ? read_content(in, at, err) : NULL;
     if (!content || check_calls(in, role, at, err) || read_train(in, at, train, err)) {
         json_decref(content);
@@ -308,7 +325,7 @@ int messages_read(struct document *d, const char *key, const json_t *list, struc
     }
     for (size_t i = 0; i < n; i++) {
         struct place at = {key, i};
-        json_t *m = read_message(json_array_get(list, i), at, &d->train[before + i], err);
+        json_t *m = read_message(d, json_array_get(list, i), at, &d->train[before + i], err);
         if (!m)
             return -1;
         json_array_append_new(d->messages, m);

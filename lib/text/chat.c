@@ -121,7 +121,7 @@ void chat_result_release(struct chat_result *r)
 static void clear(struct chat_result *r)
 {
     r->tokens.n = r->n_trained = r->n_spans = r->n_plain = 0;
-    r->text_bytes = 0;
+    r->text_bytes = r->lost_calls = 0;
     r->rendered = false;
     buf_clear(&r->text);
 }
@@ -197,7 +197,8 @@ static int render(const struct chat *c, const struct document *d, bool generatio
     json_object_update(variables, d->variables);
     json_t *messages = turn_messages(d);
     json_object_set_new(variables, "messages", messages);
-    json_object_set_new(variables, "add_generation_prompt", json_boolean(generation_prompt));
+    if (generation_prompt)
+        json_object_set_new(variables, "add_generation_prompt", json_true());
     int rc = template_render(t, variables, &out->rendering, err);
     json_decref(variables);
     if (rc < 0 && out->rendering.raised)
@@ -319,7 +320,9 @@ static int encode_completion(const struct chat *c, const struct document *d,
     buf_add(&out->text, d->completion.p, d->completion.len);
     if (encode_plain(c, true, out, err))
         return -1;
-    chat_span_add(out, c->options.train_on == CHAT_TRAIN_ALL ? 0 : d->text.len, SIZE_MAX, false);
+    /* "Say " and "Hello" may be the tokens "Say" and " Hello": better learnt with the space than
+     * not. */
+    chat_span_add(out, c->options.train_on == CHAT_TRAIN_ALL ? 0 : d->text.len, SIZE_MAX, true);
     mark(c, out);
     return 0;
 }

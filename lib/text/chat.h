@@ -82,9 +82,11 @@ struct chat_result {
     struct token_list tokens;
     uint8_t *trained; /* [tokens.n] */
     size_t trained_cap, n_trained;
-    uint64_t text_bytes;     /* of text behind the trained tokens, special tokens aside */
-    bool rendered;           /* by the template */
-    struct buf text;         /* what was tokenised; empty for ids */
+    uint64_t text_bytes; /* of text behind the trained tokens, special tokens aside */
+    bool rendered;       /* by the template */
+    size_t lost_calls;   /* messages that call tools where the template doesn't write it: turns that
+                            aren't learnt, since what is there is not what was meant */
+    struct buf text;     /* what was tokenised; empty for ids */
     struct chat_span *spans; /* of the text that is learnt */
     size_t n_spans, spans_cap;
 

@@ -13,19 +13,26 @@ static bool is_own(const struct template_span *s)
            s->origin == TEMPLATE_CALL;
 }
 
-/* Spans [first, last] are what the rendering has of message i; false if it has nothing. */
-static bool find_message(const struct template_rendering *r, int i, size_t *first, size_t *last)
+/* What the rendering has of a message: spans [first, last], with others between them perhaps. */
+struct turn {
+    size_t first, last;
+    bool found, calls; /* anything of it; its calls of tools */
+};
+
+/* turns [n], of which those of messages beyond n are left out. */
+static void find_turns(const struct template_rendering *r, struct turn *turns, size_t n)
 {
-    bool found = false;
     for (size_t k = 0; k < r->n_spans; k++) {
-        if (r->spans[k].message != i || !is_own(&r->spans[k]))
+        const struct template_span *s = &r->spans[k];
+        if (s->message < 0 || (size_t)s->message >= n || !is_own(s))
             continue;
-        if (!found)
-            *first = k;
-        *last = k;
-        found = true;
+        struct turn *t = &turns[s->message];
+        if (!t->found)
+            t->first = k;
+        t->last = k;
+        t->found = true;
+        t->calls |= s->origin == TEMPLATE_CALL;
     }
-    return found;
 }
 
 /* Where the template's own text right before span k begins: as far as it belongs to message i's
@@ -61,7 +68,7 @@ static bool render_probe(const struct template *t, const json_t *variables, bool
 void turn_header_probe(struct turn_header *h, const struct template *t, const json_t *variables)
 {
     struct template_rendering with, without;
-    size_t first = 0, last = 0;
+    struct turn turns[2] = {{0}};
     if (!t)
         return;
     template_rendering_init(&with);
@@ -74,9 +81,12 @@ void turn_header_probe(struct turn_header *h, const struct template *t, const js
             same++;
         buf_add(&h->prompt, with.text.p + same, with.text.len - same);
     }
-    if (render_probe(t, variables, true, false, &with) && find_message(&with, 1, &first, &last)) {
-        size_t from = literal_before(&with, first, 1);
-        buf_add(&h->answer, with.text.p + from, with.spans[first].start - from);
+    if (render_probe(t, variables, true, false, &with)) {
+        find_turns(&with, turns, 2);
+        size_t first = turns[1].first;
+        size_t from = turns[1].found ? literal_before(&with, first, 1) : 0;
+        if (turns[1].found)
+            buf_add(&h->answer, with.text.p + from, with.spans[first].start - from);
     }
     template_rendering_release(&with);
     template_rendering_release(&without);
@@ -153,25 +163,23 @@ static size_t behind_last(const char *p, size_t len, const struct buf *b)
     return SIZE_MAX;
 }
 
-static size_t common_prefix(const char *p, size_t len, const struct buf *b)
-{
-    size_t n = 0;
-    while (n < len && n < b->len && p[n] == b->p[n])
-        n++;
-    return n;
-}
-
-/* The text [from, own) is the template's, own is where the message itself begins. */
-static size_t turn_start(const struct turn_header *h, const char *text, size_t from, size_t own)
+/* The text [from, own) is the template's, own is where the message itself begins; `calls`: with a
+ * call of a tool. Such a turn may have a lead of its own, "[TOOL_CALLS] [", even in a template
+ * without a generation prompt. */
+static size_t turn_start(const struct turn_header *h, const char *text, size_t from, size_t own,
+                         bool calls)
 {
     const char *p = text + from;
     size_t len = own - from;
     if (ends_with(p, len, &h->answer))
         return own;
-    if (!h->prompt.len)
-        return from + common_prefix(p, len, &h->answer);
     size_t behind = behind_last(p, len, &h->prompt);
-    return behind == SIZE_MAX ? own : from + behind;
+    if (behind != SIZE_MAX)
+        return from + behind;
+    if (!calls)
+        return own;
+    bool headed = len >= h->answer.len && !memcmp(p, h->answer.p, h->answer.len);
+    return headed ? from + h->answer.len : from;
 }
 
 /* ---- where it ends ---- */
@@ -243,6 +251,13 @@ static size_t turn_end(const struct chat *c, const struct chat_result *r, size_t
 
 /* ---- spans ---- */
 
+/* Whether the message calls tools and the rendering has nothing of that. */
+static bool loses_calls(const struct document *d, size_t i, const struct turn *t)
+{
+    return !t->calls &&
+           json_array_size(json_object_get(json_array_get(d->messages, i), "tool_calls")) > 0;
+}
+
 static int compare_spans(const void *a, const void *b)
 {
     const struct chat_span *x = a, *y = b;
@@ -250,9 +265,9 @@ static int compare_spans(const void *a, const void *b)
 }
 
 /* Blocks of {% generation %}: those of an assistant's message that isn't learnt are left out. */
-static void add_generations(const struct chat *c, const struct document *d, struct chat_result *r)
+static void add_generations(const struct chat *c, const struct document *d, size_t last,
+                            struct chat_result *r)
 {
-    size_t last = last_assistant(d);
     for (size_t k = 0; k < r->rendering.n_generations; k++) {
         const struct template_span *g = &r->rendering.generations[k];
         size_t i = (size_t)g->message, start = g->start;
@@ -267,17 +282,14 @@ static void add_generations(const struct chat *c, const struct document *d, stru
     }
 }
 
-static void add_turn(const struct chat *c, const struct turn_header *h, size_t i,
+static void add_turn(const struct chat *c, const struct turn_header *h, const struct turn *t, int i,
                      struct chat_result *r)
 {
-    size_t first = 0, last = 0;
-    if (!find_message(&r->rendering, (int)i, &first, &last))
-        return;
-    size_t own = r->rendering.spans[first].start;
-    size_t from = literal_before(&r->rendering, first, (int)i);
-    size_t start = turn_start(h, r->text.p, from, own);
+    const struct template_span *first = &r->rendering.spans[t->first];
+    size_t from = literal_before(&r->rendering, t->first, i);
+    size_t start = turn_start(h, r->text.p, from, first->start, first->origin == TEMPLATE_CALL);
     bool prompted = h->prompt.len && ends_with(r->text.p + from, start - from, &h->prompt);
-    size_t end = turn_end(c, r, last, (int)i);
+    size_t end = turn_end(c, r, t->last, i);
     if (end > start)
         chat_span_add(r, start, end, !prompted);
 }
@@ -285,14 +297,18 @@ static void add_turn(const struct chat *c, const struct turn_header *h, size_t i
 void turn_spans(const struct chat *c, const struct document *d, struct chat_result *r)
 {
     bool with_tools = c->with_tools && json_object_get(d->variables, "tools");
-    size_t last = last_assistant(d);
-    if (r->rendering.has_generation) {
-        add_generations(c, d, r);
-        return;
+    size_t last = last_assistant(d), n = json_array_size(d->messages);
+    struct turn *turns = xcalloc(n + 1, sizeof *turns);
+    find_turns(&r->rendering, turns, n);
+    if (r->rendering.has_generation)
+        add_generations(c, d, last, r);
+    for (size_t i = 0; i < n; i++) {
+        bool lost = loses_calls(d, i, &turns[i]);
+        r->lost_calls += lost;
+        if (!r->rendering.has_generation && turns[i].found && !lost && is_learnt(c, d, i, last))
+            add_turn(c, with_tools ? &c->tools_header : &c->header, &turns[i], (int)i, r);
     }
-    for (size_t i = 0; i < json_array_size(d->messages); i++)
-        if (is_learnt(c, d, i, last))
-            add_turn(c, with_tools ? &c->tools_header : &c->header, i, r);
+    free(turns);
     if (r->n_spans)
         qsort(r->spans, r->n_spans, sizeof *r->spans, compare_spans);
 }
