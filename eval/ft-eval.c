@@ -108,7 +108,8 @@ static int score(struct decoder *d, const struct lora *lora, char **files, size_
     if (!status)
         status = evaluator_finish(ev, err);
     evaluator_free(ev);
-    evaluation_join(result);
+    if (!status)
+        evaluation_join(result);
     return status;
 }
 

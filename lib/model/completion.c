@@ -16,7 +16,8 @@ void completion_init(struct completion *c, const struct completion_options *opti
     c->n_context = n < CONTEXT_TOKENS ? n : CONTEXT_TOKENS;
     c->window_cap = c->n_context + 64;
     c->window = xreallocarray(NULL, c->window_cap, sizeof *c->window);
-    memcpy(c->window, prompt + (n - c->n_context), c->n_context * sizeof *prompt);
+    if (c->n_context)
+        memcpy(c->window, prompt + (n - c->n_context), c->n_context * sizeof *prompt);
     c->n_window = c->to = c->n_context;
 }
 

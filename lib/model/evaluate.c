@@ -56,7 +56,8 @@ void evaluation_join(struct evaluation *e)
 {
     size_t kept = 0;
     uint64_t next_part = 0;
-    qsort(e->documents, e->n, sizeof *e->documents, compare_places);
+    if (e->n)
+        qsort(e->documents, e->n, sizeof *e->documents, compare_places);
     for (size_t i = 0; i < e->n; i++) {
         struct scored_document *d = &e->documents[i];
         struct scored_document *last = kept ? &e->documents[kept - 1] : NULL;

@@ -169,7 +169,8 @@ static int admit(struct generator *g, struct err *err)
         g->slots[slot] = g->queue[taken++];
         g->n_running++;
     }
-    memmove(g->queue, g->queue + taken, (g->n_queue - taken) * sizeof *g->queue);
+    if (taken)
+        memmove(g->queue, g->queue + taken, (g->n_queue - taken) * sizeof *g->queue);
     g->n_queue -= taken;
     return 0;
 }
