@@ -48,7 +48,7 @@ static const struct option_spec options[] = {
     {OPT_U64, 0, "seed", &TUNE.seed, "SEED", "of weights, order and dropout [1]", NULL, 0, 0},
 
     {OPT_HEADING, 0, "Optimiser (AdamW)", NULL, NULL, NULL, NULL, 0, 0},
-    {OPT_DOUBLE, 0, "lr", &TUNE.lr, "RATE", "highest learning rate [5e-4]", NULL, 0, 1e3},
+    {OPT_DOUBLE, 0, "lr", &TUNE.lr, "RATE", "highest learning rate [5e-4]", NULL, 0, 1e30},
     {OPT_CHOICE, 0, "schedule", &TUNE.schedule, NULL, "its course over the steps [cosine]",
      schedule_choices, 0, 0},
     {OPT_STRING, 0, "warmup", &TUNE.warmup, "N|P%", "steps or share of them that rise [0]", NULL, 0,
@@ -116,6 +116,8 @@ static void check_options(void)
     opt.request.stop_after = opt.stop_after;
     if (!opt.request.folder)
         usage_error("where to? (-o FOLDER)");
+    if (!strcmp(opt.request.folder, "-"))
+        usage_error("-o: an adapter is a folder, it can't go to the standard output");
     if (!opt.request.model && !opt.resume)
         usage_error("which model? (-m MODEL)");
     if (TUNE.steps != SIZE_MAX && !isnan(TUNE.epochs))
