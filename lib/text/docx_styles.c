@@ -1,5 +1,6 @@
 #include "text/docx_styles.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,11 @@ static char *string_attribute(struct xml *x, const char *name)
     return value ? xstrdup(value) : NULL;
 }
 
+static int compare_styles(const void *a, const void *b)
+{
+    return strcmp(((const struct docx_style *)a)->id, ((const struct docx_style *)b)->id);
+}
+
 static int read_styles(struct docx_styles *s, const struct buf *part, struct err *err)
 {
     struct xml *x = xml_new(part->p, part->len, err);
@@ -35,6 +41,8 @@ static int read_styles(struct docx_styles *s, const struct buf *part, struct err
             style = &s->styles[s->n_styles++];
             *style = (struct docx_style){.outline = -1, .list = -1, .level = -1};
             style->id = string_attribute(x, "styleId");
+            if (!style->id)
+                style->id = xstrdup("");
         } else if (!style) {
             continue;
         } else if (xml_is(x, "w:name") && !style->name) {
@@ -50,6 +58,8 @@ static int read_styles(struct docx_styles *s, const struct buf *part, struct err
         }
     }
     xml_free(x);
+    if (s->n_styles)
+        qsort(s->styles, s->n_styles, sizeof *s->styles, compare_styles);
     return event == XML_FAILED ? err_prefix(err, "styles") : 0;
 }
 
@@ -163,10 +173,9 @@ void docx_styles_release(struct docx_styles *s)
 
 static const struct docx_style *find_style(const struct docx_styles *s, const char *id)
 {
-    for (size_t i = 0; id && i < s->n_styles; i++)
-        if (s->styles[i].id && !strcmp(s->styles[i].id, id))
-            return &s->styles[i];
-    return NULL;
+    struct docx_style key = {.id = (char *)(uintptr_t)id};
+    return id && s->n_styles ? bsearch(&key, s->styles, s->n_styles, sizeof key, compare_styles)
+                             : NULL;
 }
 
 /* Built-in names are English in every language's Word; without styles.xml the id has to do. */

@@ -37,7 +37,7 @@ struct docx_list {
 };
 
 struct docx_styles {
-    struct docx_style *styles;
+    struct docx_style *styles; /* sorted by id */
     size_t n_styles, styles_cap;
     struct docx_abstract_list *abstracts;
     size_t n_abstracts, abstracts_cap;

@@ -17,6 +17,7 @@ struct note {
 struct notes {
     struct note *items;
     size_t n, cap;
+    size_t next; /* where the next reference will most likely go */
 };
 
 struct docx {
@@ -178,9 +179,10 @@ static void add_note(struct docx *d, struct notes *notes)
 {
     const char *id = xml_attribute(d->x, "id");
     for (size_t i = 0; id && i < notes->n; i++) {
-        struct note *note = &notes->items[i];
+        struct note *note = &notes->items[(notes->next + i) % notes->n];
         if (strcmp(note->id, id) != 0)
             continue;
+        notes->next += i + 1;
         bool again = *note->label;
         if (!again)
             snprintf(note->label, sizeof note->label, "%u", ++d->n_notes);

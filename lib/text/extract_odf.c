@@ -1,3 +1,4 @@
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@ struct style {
     char *name, *parent;
 };
 
-enum { LIST_LEVELS = 10, MAX_REPEATED = 64 };
+enum { LIST_LEVELS = 10, MAX_REPEATED = 16 };
 
 struct list_style {
     char *name;
@@ -70,21 +71,22 @@ static void add_style(struct odf *d)
     style->parent = value ? xstrdup(value) : NULL;
 }
 
-/* Whether the style is, or is made from, the built-in one of that name. */
+static int compare_styles(const void *a, const void *b)
+{
+    return strcmp(((const struct style *)a)->name, ((const struct style *)b)->name);
+}
+
+/* Whether the style is, or is made from, the built-in one of that name. Styles are sorted by now.
+ */
 static bool is_style(const struct odf *d, const char *name, const char *built_in)
 {
-    char wanted[64];
-    if (!name || strlen(name) >= sizeof wanted)
-        return false;
-    for (int depth = 0; depth < 20; depth++) { /* parents may go in a circle */
+    for (int depth = 0; name && depth < 20; depth++) { /* parents may go in a circle */
         if (!strcmp(name, built_in))
             return true;
-        size_t i = 0;
-        while (i < d->n_styles && strcmp(d->styles[i].name, name) != 0)
-            i++;
-        if (i == d->n_styles || !d->styles[i].parent)
-            return false;
-        name = d->styles[i].parent;
+        struct style key = {.name = (char *)(uintptr_t)name};
+        const struct style *style =
+            d->n_styles ? bsearch(&key, d->styles, d->n_styles, sizeof key, compare_styles) : NULL;
+        name = style ? style->parent : NULL;
     }
     return false;
 }
@@ -263,6 +265,9 @@ static int open_element(struct odf *d, struct err *err)
         begin_paragraph(d);
     } else if (xml_is(x, "style:style")) {
         add_style(d);
+    } else if (xml_is(x, "office:body")) {
+        if (d->n_styles)
+            qsort(d->styles, d->n_styles, sizeof *d->styles, compare_styles);
     } else if (xml_is(x, "text:list-style")) {
         add_list_style(d);
     } else if (xml_is(x, "text:list-level-style-number")) {

@@ -8,6 +8,7 @@
 
 enum {
     MAX_FRAMES = 32, /* cells, asides and notes inside each other; deeper ones are not set apart */
+    MAX_INDENT = 40, /* columns */
     MAX_LIST = 16,   /* depth of a list */
 };
 
@@ -107,7 +108,7 @@ static size_t indent_of(const struct frame *f, int depth)
     size_t n = 0;
     for (int i = 1; i <= depth && i <= MAX_LIST; i++)
         n += f->width[i];
-    return n;
+    return n < MAX_INDENT ? n : MAX_INDENT;
 }
 
 /* Whether an item goes on with the list before it; remembers the kinds of the lists. */

@@ -9,6 +9,7 @@
 enum {
     MAX_COLUMNS = 256,
     LONG_CELL = 1000, /* bytes: a table with such a cell is layout */
+    MAX_EMPTY = 16,   /* as is one with so many times more places than cells, and 1000 */
 };
 
 struct prose_table *prose_table_new(void)
@@ -150,7 +151,7 @@ bool prose_table_write(struct prose_table *t, struct buf *out)
     bool used[MAX_COLUMNS], header = true;
     size_t n_columns = !is_layout(t) && place_cells(t) ? used_columns(t, used) : 0,
            start = out->len;
-    if (n_columns < 2)
+    if (n_columns < 2 || n_columns * t->n_rows / MAX_EMPTY > t->n_cells + 1000 / MAX_EMPTY)
         return false;
     for (size_t row = 0; row < t->n_rows; row++) {
         size_t before = out->len;

@@ -190,6 +190,30 @@ static void test_asides(void)
     gives("an empty note", "[a]Nn", "a[^1]\n");
 }
 
+/* What is small stays small: deep lists of short lines, wide tables of a cell a row. */
+static void test_growth(void)
+{
+    struct prose_text t;
+    prose_text_init(&t);
+    struct prose *w = prose_new(&t);
+    for (int i = 1; i <= 16; i++)
+        prose_item(w, i, "1234567890123.");
+    run(w, "[x]");
+    for (int i = 0; i < 1000; i++)
+        run(w, "/[x]");
+    run(w, ".0T");
+    for (int i = 0; i < 1000; i++) {
+        run(w, "R");
+        for (int column = 0; column < (i ? 1 : 200); column++)
+            run(w, "C[x]c");
+    }
+    run(w, "t");
+    prose_finish(w);
+    prose_free(w);
+    tap_ok(t.text.len < 100000, "3,200 letters become %zu bytes", t.text.len);
+    prose_text_release(&t);
+}
+
 /* Random calls, in any order, leave a sound text and nothing behind. */
 static void test_any_order(void)
 {
@@ -340,7 +364,8 @@ static void test_ids(void)
     tap_ok(id_matches(&list, "a.md") && id_matches(&list, "x/y/a.md"), "pattern: the name");
     tap_ok(id_matches(&list, "docs/drafts/x/y.txt") && id_matches(&list, "drafts/z"),
            "pattern: behind a slash");
-    tap_ok(id_matches(&list, "/abs/drafts/x") && !id_matches(&list, "/abs/x") && !id_matches(&list, ""),
+    tap_ok(id_matches(&list, "/abs/drafts/x") && !id_matches(&list, "/abs/x") &&
+               !id_matches(&list, ""),
            "pattern: absolute");
     tap_ok(!id_matches(&list, "docs/notdrafts/x") && !id_matches(&list, "a.mdx"),
            "pattern: else not");
@@ -400,6 +425,7 @@ int main(void)
     test_lists();
     test_tables();
     test_asides();
+    test_growth();
     test_any_order();
     test_pieces();
     test_markdown();
