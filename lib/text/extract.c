@@ -129,11 +129,20 @@ static bool markup_kind(const char *p, size_t len, enum file_kind *kind, const c
     return true;
 }
 
+/* At the beginning; or, as the format allows, among the first 1024 bytes of what isn't text. */
+static bool is_pdf(const char *p, size_t len)
+{
+    size_t start = markup_start(p, len), first = len < 1024 ? len : 1024;
+    if (begins(p + start, len - start, "%PDF-"))
+        return true;
+    return contains(p, first, "%PDF-") && encoding_is_binary(p, len);
+}
+
 static enum file_kind magic_kind(const char *name, const char *p, size_t len, const char **type)
 {
-    if (contains(p, len, "%PDF-")) {
+    if (is_pdf(p, len)) {
         *type = "pdf";
-        return FILE_UNSUPPORTED;
+        return FILE_PDF;
     }
     for (size_t i = 0; i < ARRAY_SIZE(magics); i++)
         if (len >= magics[i].len && !memcmp(p, magics[i].magic, magics[i].len)) {

@@ -18,6 +18,7 @@ enum file_kind {
     FILE_DOCX,
     FILE_PPTX,
     FILE_ODT, /* also .odp, and flat XML (.fodt, .fodp) */
+    FILE_PDF,
     FILE_JSONL,
     FILE_ARCHIVE,     /* by archive_sniff */
     FILE_ZIP,         /* an office document or an archive: package_kind_of says which */
@@ -40,6 +41,12 @@ int extract_plain(struct prose_text *t, const char *p, size_t len, const char **
                   struct err *err);
 int extract_html(struct prose_text *t, const char *p, size_t len, const char **encoding,
                  struct err *err);
+
+/*
+ * Through the program pdftotext, if it's there; at most `limit` bytes. A PDF says where letters
+ * stand, not what is a heading or a table: there is only running text.
+ */
+int extract_pdf(struct prose_text *t, const char *p, size_t len, size_t limit, struct err *err);
 
 /* Of a package's parts, or for ODF a flat XML file. Deleted and hidden text, comments, running
  * titles, indexes and what a slide repeats from its master are left out. */

@@ -65,6 +65,8 @@ static int extract(struct harvest *c, enum file_kind kind, enum package_kind pac
         return extract_html(text, p, len, encoding, err);
     if (kind == FILE_ZIP)
         return read_package(c, package, text, p, len, err);
+    if (kind == FILE_PDF)
+        return extract_pdf(text, p, len, c->options.max_size, err);
     if (kind == FILE_ODT)
         return extract_flat_odf(text, p, len, err);
     if (extract_plain(text, p, len, encoding, err))
@@ -83,7 +85,7 @@ static int read_document(struct harvest *c, const struct harvest_item *item, enu
     prose_text_init(&text);
     int status = extract(c, kind, package, &text, p, len, &encoding, err);
     if (status) {
-        status = harvest_fail(c, item, "unreadable", err);
+        status = harvest_fail(c, item, kind == FILE_PDF ? "pdf" : "unreadable", err);
     } else {
         if (encoding) {
             struct err note;
@@ -182,7 +184,7 @@ int harvest_bytes(struct harvest *c, const struct harvest_item *item, const char
         err_set(err, "more than %zu bytes; --max-size allows more", c->options.max_size);
         return harvest_fail(c, item, "too large", err);
     }
-    if (encoding_is_binary(p, len)) {
+    if (kind != FILE_PDF && encoding_is_binary(p, len)) {
         harvest_count(c, "binary");
         return 0;
     }

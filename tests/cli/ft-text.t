@@ -128,6 +128,26 @@ sub docx {
 my $heading = '<w:p><w:pPr><w:pStyle w:val="Heading1"/></w:pPr><w:r><w:t>Head</w:t></w:r></w:p>';
 my $report = docx("$heading<w:p><w:r><w:t>Text of it.</w:t></w:r></w:p>");
 
+# A page with one line.
+sub pdf {
+    (my $line = shift) =~ s/([()\\])/\\$1/g;
+    my $content = "BT /F1 12 Tf 72 720 Td ($line) Tj ET";
+    my @objects = (
+        '<< /Type /Catalog /Pages 2 0 R >>',
+        '<< /Type /Pages /Kids [3 0 R] /Count 1 >>',
+        '<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>',
+        '<< /Length ' . length($content) . " >>\nstream\n$content\nendstream",
+        '<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>',
+    );
+    my ($file, $table) = ("%PDF-1.4\n", "0000000000 65535 f \n");
+    for my $i (1 .. @objects) {
+        $table .= sprintf "%010d 00000 n \n", length $file;
+        $file .= "$i 0 obj\n$objects[$i - 1]\nendobj\n";
+    }
+    my $start = length $file;
+    return $file . "xref\n0 6\n${table}trailer\n<< /Size 6 /Root 1 0 R >>\nstartxref\n$start\n%%EOF\n";
+}
+
 # Formats, by their bytes and their names.
 {
     mkdir 'formats';
@@ -261,7 +281,20 @@ my $report = docx("$heading<w:p><w:r><w:t>Text of it.</w:t></w:r></w:p>");
     }
     ok($cut == 20, "cut at 20 places", $why);
     put('pdf', "%PDF-1.4\n");
-    fails('pdf', 1, 'pdf: pdf is not supported', 'pdf -o x.jsonl');
+    fails('pdf without a reader', 1, "pdf: pdf is read by pdftotext (of poppler-utils), which isn't installed",
+        '--version >.version; PATH=$(dirname $(command -v ft-text)) ft-text pdf -o x.jsonl');
+    if (grep { -x "$_/pdftotext" } split /:/, $ENV{PATH}) {
+        fails('pdf: damaged', 1, "pdf: pdftotext can't read it", 'pdf -o x.jsonl');
+        put('big.pdf', '%PDF-1.4' . 'x' x 1000000);
+        fails('pdf: damaged and large', 1, "big.pdf: pdftotext can't read it", 'big.pdf -o x.jsonl');
+        put('page.pdf', pdf("Hello (PDF)."));
+        text_is('pdf', 'page.pdf', "Hello (PDF).\n");
+        put('pdfs.zip', zipped('a.pdf', get('page.pdf'), 'b.pdf', '%PDF-1.4', 'c.pdf', get('page.pdf')));
+        ids_are('pdf in a zip, one of them damaged', 'pdfs.zip', 'pdfs.zip/a.pdf', 'pdfs.zip/c.pdf');
+    } else {
+        $count++;
+        print "ok $count - # SKIP pdftotext is not installed\n";
+    }
     put('x.xlsx', zipped('[Content_Types].xml', 'spreadsheetml.sheet.main+xml'));
     fails('xlsx', 1, 'x.xlsx: xlsx is not supported', 'x.xlsx -o x.jsonl');
     put('old.doc', "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1");

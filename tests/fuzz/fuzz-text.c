@@ -11,6 +11,7 @@
 #include "text/encoding.h"
 #include "text/extract.h"
 #include "text/harvest.h"
+#include "text/pdf_text.h"
 #include "text/sections.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -54,6 +55,8 @@ static void on_report(void *arg, const char *message)
 
 static void read_file(const char *name, const uint8_t *p, size_t len)
 {
+    if (memmem(p, len, "%PDF-", 5))
+        return; /* another program would be started for each */
     static const struct harvest_options options = {.max_size = 1 << 20, .max_ratio = 1};
     const struct harvest_sink sink = {on_document, on_report, NULL};
     struct harvest *h = harvest_new(&options, &sink);
@@ -113,6 +116,17 @@ static void read_part(int which, const uint8_t *p, size_t len)
     package_release(&package);
 }
 
+static void read_pages(const uint8_t *p, size_t len)
+{
+    struct buf out = BUF_INIT;
+    if (utf8_is_valid((const char *)p, len)) {
+        pdf_text_flow(&out, (const char *)p, len);
+        if (!utf8_is_valid(out.p, out.len))
+            abort();
+    }
+    buf_release(&out);
+}
+
 static void read_input(const uint8_t *p, size_t len)
 {
     struct input *in;
@@ -137,6 +151,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         read_file(names[which], data + 1, size - 1);
     else if (which == ARRAY_SIZE(names))
         read_input(data + 1, size - 1);
+    else if (which == 31)
+        read_pages(data + 1, size - 1);
     else
         read_part((int)(which - ARRAY_SIZE(names) - 1), data + 1, size - 1);
     return 0;

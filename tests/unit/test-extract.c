@@ -5,6 +5,7 @@
 #include "base/rng.h"
 #include "text/encoding.h"
 #include "text/extract.h"
+#include "text/pdf_text.h"
 
 #define W                                                                                          \
     "xmlns:w=\"http://schemas.openxmlformats.org/wordprocessingml/2006/main\" "                    \
@@ -342,28 +343,26 @@ static void test_pptx(void)
                        AP("<a:pPr><a:buAutoNum/></a:pPr>", "b")
                            AP("<a:pPr lvl=\"99\"><a:buChar char=\"x\"/></a:pPr>", "c")),
          "", "1. a\n2. b\n                 - c\n\nNotes:\n\nsay it\n");
-    pptx(
-        "pptx: tables",
-        "<p:graphicFrame><a:tbl><a:tr><a:tc gridSpan=\"2\"><a:txBody>" AP("", "a") "</a:txBody></"
-                                                                                   "a:tc><a:tc "
-                                                                                   "hMerge=\"1\"/"
-                                                                                   "></"
-                                                                                   "a:tr><a:tr><a:"
-                                                                                   "tc><a:"
-                                                                                   "txBody>" AP(
-                                                                                       "",
-                                                                                       "b") "</"
-                                                                                            "a:"
-                                                                                            "txBody"
-                                                                                            "></"
-                                                                                            "a:tc>"
-                                                                                            "<a:tc>"
-                                                                                            "<a:"
-                                                                                            "txBody"
-                                                                                            ">" AP(
-                                                                                                "",
-                                                                                                "c") "</a:txBody></a:tc></a:tr></a:tbl></p:graphicFrame>",
-        "", "| a | |\n| --- | --- |\n| b | c |\n\nNotes:\n\nsay it\n");
+    pptx("pptx: tables",
+         "<p:graphicFrame><a:tbl><a:tr><a:tc gridSpan=\"2\"><a:txBody>" AP(
+             "", "a") "</a:txBody></"
+                      "a:tc><a:tc "
+                      "hMerge=\"1\"/"
+                      "></"
+                      "a:tr><a:tr><a:"
+                      "tc><a:"
+                      "txBody>" AP(
+                          "", "b") "</"
+                                   "a:"
+                                   "txBody"
+                                   "></"
+                                   "a:tc>"
+                                   "<a:tc>"
+                                   "<a:"
+                                   "txBody"
+                                   ">" AP("",
+                                          "c") "</a:txBody></a:tc></a:tr></a:tbl></p:graphicFrame>",
+         "", "| a | |\n| --- | --- |\n| b | c |\n\nNotes:\n\nsay it\n");
 }
 
 static void html(const char *name, const char *page, const char *want)
@@ -421,6 +420,40 @@ static void test_html(void)
     html("html: nothing", "", "");
     html("html: unfinished", "<p>a<table><tr><td>b<td", "a\n\nb\n");
     html("html: a NUL's reference", "<p>a&#0;b", "ab\n");
+}
+
+static void pdf(const char *name, const char *pages, const char *want)
+{
+    struct buf out = BUF_INIT;
+    pdf_text_flow(&out, pages, strlen(pages));
+    tap_is_str(name, out.p, want);
+    buf_release(&out);
+}
+
+#define FILL "The quick brown fox jumps over the lazy dog and runs\n"
+
+static void test_pdf(void)
+{
+    pdf("pdf: nothing", "\n\f", "");
+    pdf("pdf: few lines stay", "a\n\nb\nc\n\f", "a\n\nb\nc\n");
+    pdf("pdf: full lines go on, words are whole again",
+        FILL FILL FILL
+        "Away from the very large and the very hungry won-\nderful \xef\xac\x81sh.\nShort.\n" FILL
+        "\nEnd\n\f",
+        "The quick brown fox jumps over the lazy dog and runs The quick brown fox jumps over the "
+        "lazy dog and runs "
+        "The quick brown fox jumps over the lazy dog and runs Away from the very large and the "
+        "very hungry wonderful fish.\nShort.\n"
+        "The quick brown fox jumps over the lazy dog and runs\n\nEnd\n");
+    pdf("pdf: running titles and page numbers go, a paragraph goes on behind them",
+        "My report\n\n" FILL FILL "\nPage 1 of 3\n\fMy report\n\n" FILL FILL
+        "\nPage 2 of 3\n\fMy report\n\nand ends.\n\nPage 3 of 3\n\f",
+        "The quick brown fox jumps over the lazy dog and runs The quick brown fox jumps over the "
+        "lazy dog and runs "
+        "The quick brown fox jumps over the lazy dog and runs The quick brown fox jumps over the "
+        "lazy dog and runs and ends.\n");
+    pdf("pdf: contents", "1. A . . . . . . . 7\nB..........12\nC\n\f", "C\n");
+    pdf("pdf: no ends", "a\fb", "a\nb\n");
 }
 
 /* Each byte of a file changed, and each cut: an error or a sound text, never more. */
@@ -481,7 +514,8 @@ static void test_kinds(void)
     kind("a", "070701 is no cpio", 17, FILE_PLAIN, "text");
     kind("a", "BZh9 is no bzip2", 16, FILE_PLAIN, "text");
     kind("a.doc", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 8, FILE_UNSUPPORTED, "doc");
-    kind("a", "%PDF-1.7", 8, FILE_UNSUPPORTED, "pdf");
+    kind("a", "%PDF-1.7", 8, FILE_PDF, "pdf");
+    kind("a.txt", "A file that begins with %PDF-1.7", 32, FILE_PLAIN, "text");
     kind("a.txt", "{\\rtf1", 6, FILE_UNSUPPORTED, "rtf");
     kind("a.txt", "a\0b", 3, FILE_BINARY, "binary");
     kind("a.jsonl", "{}", 2, FILE_JSONL, "jsonl");
@@ -494,6 +528,7 @@ int main(void)
     test_odt();
     test_pptx();
     test_html();
+    test_pdf();
     test_damage();
     test_kinds();
     return tap_done();
