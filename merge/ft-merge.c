@@ -121,7 +121,7 @@ static char *provenance(const struct merge *m)
     size_t len;
     const char *before = checkpoint_metadata(m->base, "tuneutils.provenance", &len);
     char hex[HASH_HEX], *line = program_invocation(left_out), *name = adapter_base_name(m->base);
-    checkpoint_hash(m->base, hex);
+    checkpoint_hash(m->base, m->pool, hex);
     if (before) {
         buf_add(&b, before, len);
         buf_addch(&b, '\n');

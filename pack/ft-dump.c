@@ -224,7 +224,7 @@ static void hash_tensors(const struct tensors *t, const char *path)
     char hex[HASH_HEX];
     for (size_t i = 0; i < t->n; i++)
         all[i] = t->at(t->from, i);
-    tensors_hash(all, t->n, hex);
+    tensors_hash(all, t->n, NULL, hex);
     free(all);
     show_hash(hex, path);
 }

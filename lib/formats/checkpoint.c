@@ -317,51 +317,64 @@ void tensor_done(const struct tensor *t)
         madvise(start, len, MADV_DONTNEED);
 }
 
-/*
- * Each tensor's data is hashed by itself, in the files' order so that the disk is read from front
- * to back in large pieces, and the results in the order of names: no order of files matters.
- */
-void tensors_hash(const struct tensor *const *tensors, size_t n, char hex[33])
+struct hashing {
+    const struct tensor *const *tensors; /* [n] */
+    const struct tensor **by_name;       /* [n] sorted */
+    size_t n;
+    char (*digests)[HASH_HEX]; /* [n] by name */
+};
+
+/* Each tensor's data is hashed by itself, in large pieces from front to back. */
+static void hash_tensor(void *arg, size_t i, size_t thread)
 {
     enum { PIECE = 4 << 20 };
-    char(*digests)[HASH_HEX] = xcalloc(n, sizeof *digests);
-    const struct tensor **by_name = xcalloc(n, sizeof *by_name);
+    const struct hashing *job = arg;
+    const struct tensor *t = job->tensors[i], **place;
+    struct hash *h = hash_new();
+    (void)thread;
+    for (size_t at = 0; at < t->bytes; at += PIECE) {
+        struct tensor part = *t;
+        part.data = (const char *)t->data + at;
+        part.bytes = t->bytes - at < PIECE ? t->bytes - at : PIECE;
+        tensor_prefetch(&part);
+        hash_add(h, part.data, part.bytes);
+        tensor_done(&part);
+    }
+    place = bsearch(&t, job->by_name, job->n, sizeof *job->by_name, compare_name);
+    hash_hex(h, job->digests[place - job->by_name]);
+    hash_free(h);
+}
+
+/* A line for each tensor, in the order of names: no order of files matters. */
+void tensors_hash(const struct tensor *const *tensors, size_t n, struct pool *pool, char hex[33])
+{
+    struct hashing job = {tensors, xcalloc(n, sizeof *job.by_name), n,
+                          xcalloc(n, sizeof *job.digests)};
     struct hash *all = hash_new();
     if (n)
-        memcpy(by_name, tensors, n * sizeof *by_name);
-    qsort(by_name, n, sizeof *by_name, compare_name);
-    for (size_t i = 0; i < n; i++) {
-        const struct tensor *t = tensors[i], **place;
-        struct hash *h = hash_new();
-        for (size_t at = 0; at < t->bytes; at += PIECE) {
-            struct tensor part = *t;
-            part.data = (const char *)t->data + at;
-            part.bytes = t->bytes - at < PIECE ? t->bytes - at : PIECE;
-            tensor_prefetch(&part);
-            hash_add(h, part.data, part.bytes);
-            tensor_done(&part);
-        }
-        place = bsearch(&t, by_name, n, sizeof *by_name, compare_name);
-        hash_hex(h, digests[place - by_name]);
-        hash_free(h);
-    }
+        memcpy(job.by_name, tensors, n * sizeof *job.by_name);
+    qsort(job.by_name, n, sizeof *job.by_name, compare_name);
+    if (pool)
+        pool_run(pool, n, hash_tensor, &job);
+    for (size_t i = 0; i < n && !pool; i++)
+        hash_tensor(&job, i, 0);
     for (size_t i = 0; i < n; i++) {
         struct buf line = BUF_INIT;
-        const struct tensor *t = by_name[i];
+        const struct tensor *t = job.by_name[i];
         buf_addf(&line, "%s %s", t->name, dtypes[t->dtype].name);
         for (size_t d = 0; d < t->n_dims; d++)
             buf_addf(&line, " %llu", (unsigned long long)t->shape[d]);
-        buf_addf(&line, " %s\n", digests[i]);
+        buf_addf(&line, " %s\n", job.digests[i]);
         hash_add(all, line.p, line.len);
         buf_release(&line);
     }
     hash_hex(all, hex);
     hash_free(all);
-    free(by_name);
-    free(digests);
+    free(job.by_name);
+    free(job.digests);
 }
 
-void checkpoint_hash(const struct checkpoint *c, char hex[33])
+void checkpoint_hash(const struct checkpoint *c, struct pool *pool, char hex[33])
 {
-    tensors_hash(c->tensors, c->n, hex);
+    tensors_hash(c->tensors, c->n, pool, hex);
 }

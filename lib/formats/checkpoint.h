@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/pool.h"
 #include "formats/dtype.h"
 
 enum { TENSOR_MAX_DIMS = 4 };
@@ -52,9 +53,10 @@ const json_t *checkpoint_config(const struct checkpoint *c);    /* config.json; 
 const char *checkpoint_metadata(const struct checkpoint *c, const char *key, size_t *len);
 
 /* XXH3-128 over names, types, shapes and data of all tensors, independent of how they are spread
- * over files and ordered. Reads everything: seconds for gigabytes. Names are unique. */
-void checkpoint_hash(const struct checkpoint *c, char hex[33]);
-void tensors_hash(const struct tensor *const *tensors, size_t n, char hex[33]);
+ * over files and ordered. Reads everything, on the pool's threads (NULL: on this one):
+ * seconds for gigabytes. Names are unique. */
+void checkpoint_hash(const struct checkpoint *c, struct pool *pool, char hex[33]);
+void tensors_hash(const struct tensor *const *tensors, size_t n, struct pool *pool, char hex[33]);
 
 /*
  * Advice on a tensor's part of the mapping: that it will be read soon, from front to back, and that

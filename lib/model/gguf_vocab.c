@@ -9,7 +9,6 @@
 #include "base/buf.h"
 #include "base/mapfile.h"
 #include "base/mem.h"
-#include "formats/json.h"
 #include "text/gguf_pre.h"
 
 enum { TOKENIZER_LIMIT = 512 << 20, CONFIG_LIMIT = 64 << 20 };
@@ -40,15 +39,25 @@ static const char *text(const json_t *object, const char *key)
     return json_string_value(json_object_get(object, key));
 }
 
-/* The file's JSON object. NULL with *failed when it is there and can't be read. */
-static json_t *read_optional(const char *folder, const char *name, size_t limit, bool *failed,
-                             struct err *err)
+/* A file's JSON: of tokenizer_config.json, whole numbers may become reals, since the one that
+ * stands for "no limit" there is larger than any integer type. NULL with *failed when it is there
+ * and can't be read. */
+static json_t *read_optional(const char *folder, const char *name, size_t limit, size_t flags,
+                             bool *failed, struct err *err)
 {
     struct buf path = BUF_INIT;
     json_t *v = NULL;
     buf_addf(&path, "%s/%s", folder, name);
     if (access(path.p, F_OK) == 0) {
-        v = json_read_file(path.p, limit, err);
+        size_t len;
+        json_error_t problem;
+        char *text = file_read(path.p, limit, &len, err);
+        if (text) {
+            v = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | flags, &problem);
+            if (!v)
+                err_set(err, "%s:%d: %s", path.p, problem.line, problem.text);
+        }
+        free(text);
         *failed |= !v;
     }
     buf_release(&path);
@@ -61,9 +70,10 @@ static int read_sources(struct sources *s, const struct checkpoint *c, struct er
     bool failed = false;
     struct buf path = BUF_INIT;
     *s = (struct sources){0};
-    s->tokenizer = read_optional(folder, "tokenizer.json", TOKENIZER_LIMIT, &failed, err);
+    s->tokenizer = read_optional(folder, "tokenizer.json", TOKENIZER_LIMIT, 0, &failed, err);
     if (!failed)
-        s->config = read_optional(folder, "tokenizer_config.json", CONFIG_LIMIT, &failed, err);
+        s->config = read_optional(folder, "tokenizer_config.json", CONFIG_LIMIT,
+                                  JSON_DECODE_INT_AS_REAL, &failed, err);
     s->model = json_object_get(s->tokenizer, "model");
     buf_addf(&path, "%s/chat_template.jinja", folder);
     if (!failed && access(path.p, F_OK) == 0) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/simd.h"
 #include "compute/gemm.h"
 
 enum {
@@ -34,10 +35,18 @@ struct job {
     size_t n_parts;
     size_t tile_rows;
 
-    size_t first_tile;  /* of the batch */
-    uint8_t *out;       /* the batch's bytes */
-    float **scratch;    /* of each thread: [tile_rows, cols] twice, then [tile_rows, max r] */
-    struct err *errors; /* [tiles in a batch] */
+    size_t first_tile; /* of the batch */
+    uint8_t *out;      /* the batch's bytes */
+    struct merge_work *work;
+};
+
+/* Memory that tensors share, and the thread that writes. */
+struct merge_work {
+    struct writebehind *out;
+    float **scratch; /* of each thread: a tile [tile_rows, cols], then what its parts need */
+    size_t n_scratch, numbers; /* threads, and numbers in each */
+    struct err *errors;        /* [n_errors]: of each tile in a batch */
+    size_t n_errors;
 };
 
 const struct tensor *merge_base_tensor(const struct merge *m, const struct tensor_name *name)
@@ -176,21 +185,36 @@ static float largest(enum dtype type)
     return type == DTYPE_F32 ? FLT_MAX : type == DTYPE_BF16 ? 0x1.fep127f : 65504.0f;
 }
 
+/* How many numbers are NaN, infinite or of a larger magnitude: as bits, in groups, which
+ * vectorises. */
+SIMD_CLONES static size_t count_bad(const float *x, size_t n, float limit)
+{
+    enum { GROUP = 64 };
+    uint32_t bits[GROUP], most;
+    size_t bad = 0;
+    memcpy(&most, &limit, sizeof most);
+    for (size_t i = 0; i < n; i += GROUP) {
+        size_t count = n - i < GROUP ? n - i : GROUP;
+        uint32_t over = 0;
+        memset(bits, 0, sizeof bits);
+        memcpy(bits, x + i, count * sizeof *x);
+        for (int k = 0; k < GROUP; k++)
+            over += (bits[k] & 0x7fffffff) > most ? 1 : 0;
+        bad += over;
+    }
+    return bad;
+}
+
 static int check_values(const struct job *j, const float *x, size_t n, struct err *err)
 {
     float limit = largest(j->type);
-    size_t bad = 0;
-    for (size_t i = 0; i < n; i++)
-        bad += !(fabsf(x[i]) <= limit);
-    if (!bad)
+    if (!count_bad(x, n, limit))
         return 0;
-    for (size_t i = 0; i < n; i++)
-        if (!(fabsf(x[i]) <= limit))
-            return isfinite(x[i])
-                       ? err_set(err, "tensor %s: %g is too large for %s", j->name->hf,
-                                 (double)x[i], dtypes[j->type].name)
-                       : err_set(err, "tensor %s: a weight is NaN or infinite", j->name->hf);
-    return 0;
+    while (fabsf(*x) <= limit)
+        x++;
+    return isfinite(*x) ? err_set(err, "tensor %s: %g is too large for %s", j->name->hf, (double)*x,
+                                  dtypes[j->type].name)
+                        : err_set(err, "tensor %s: a weight is NaN or infinite", j->name->hf);
 }
 
 /* One tile of the batch. */
@@ -199,7 +223,7 @@ static void make_tile(void *arg, size_t i, size_t thread)
     struct job *j = arg;
     size_t first = (j->first_tile + i) * j->tile_rows;
     size_t n = j->rows - first < j->tile_rows ? j->rows - first : j->tile_rows;
-    float *x = j->scratch[thread], *spare = x + j->tile_rows * j->cols;
+    float *x = j->work->scratch[thread], *spare = x + j->tile_rows * j->cols;
     uint8_t *out = j->out + i * j->tile_rows * j->out_row_bytes;
     load_base(j, first, n, x);
     for (size_t p = 0; p < j->n_parts; p++)
@@ -207,8 +231,8 @@ static void make_tile(void *arg, size_t i, size_t thread)
             add_pair(j, &j->parts[p], first, n, spare, x);
         else
             add_whole(j, &j->parts[p], first, n, spare, x);
-    j->errors[i].msg[0] = 0;
-    if (check_values(j, x, n * j->cols, &j->errors[i]))
+    j->work->errors[i].msg[0] = 0;
+    if (check_values(j, x, n * j->cols, &j->work->errors[i]))
         return;
     if (j->copies)
         for (size_t k = 0; k < n; k++)
@@ -251,6 +275,23 @@ static size_t spare_numbers(const struct job *j)
     return most;
 }
 
+/* Room for tiles of that many numbers on each thread. */
+static int grow_scratch(struct merge_work *work, size_t numbers, struct err *err)
+{
+    if (numbers <= work->numbers)
+        return 0;
+    work->numbers = 0;
+    for (size_t t = 0; t < work->n_scratch; t++) {
+        free(work->scratch[t]);
+        work->scratch[t] = mem_array(numbers, sizeof **work->scratch, "scratch memory", err);
+        if (!work->scratch[t])
+            return -1;
+    }
+    work->numbers = numbers;
+    return 0;
+}
+
+/* How many rows a tile and how many tiles a batch has, and memory for them. */
 static int prepare(const struct merge *m, struct job *j, size_t *batch, struct err *err)
 {
     size_t numbers, threads = pool_threads(m->pool);
@@ -263,25 +304,11 @@ static int prepare(const struct merge *m, struct job *j, size_t *batch, struct e
     if (!size_mul(j->tile_rows, j->cols, &numbers) ||
         !size_add(numbers, spare_numbers(j), &numbers))
         return err_set(err, "tensor %s: rows of %zu numbers are too long", j->name->hf, j->cols);
-    j->scratch = xcalloc(threads, sizeof *j->scratch);
-    for (size_t t = 0; t < threads; t++)
-        if (!(j->scratch[t] = mem_array(numbers, sizeof **j->scratch, j->name->hf, err)))
-            return -1;
-    j->out = mem_array(*batch, j->tile_rows * j->out_row_bytes, j->name->hf, err);
-    j->errors = xcalloc(*batch, sizeof *j->errors);
-    return j->out ? 0 : -1;
-}
-
-static void release(const struct merge *m, struct job *j)
-{
-    for (size_t i = 0; i < j->n_parts; i++)
-        free(j->parts[i].a);
-    for (size_t t = 0; j->scratch && t < pool_threads(m->pool); t++)
-        free(j->scratch[t]);
-    free(j->parts);
-    free(j->scratch);
-    free(j->out);
-    free(j->errors);
+    if (*batch > j->work->n_errors) {
+        j->work->n_errors = *batch;
+        j->work->errors = xreallocarray(j->work->errors, *batch, sizeof *j->work->errors);
+    }
+    return grow_scratch(j->work, numbers, err);
 }
 
 /* The base's pages of the rows of a batch are not needed again. */
@@ -295,32 +322,40 @@ static void drop_pages(const struct job *j, size_t first, size_t n)
     tensor_done(&part);
 }
 
-static int run(struct merge *m, struct job *j, size_t batch,
-               int (*write)(void *arg, const void *p, size_t len, struct err *err), void *arg,
-               struct err *err)
+/* Tiles [first_tile, first_tile + n) of the tensor. */
+static int run_batch(struct merge *m, struct job *j, size_t n, struct err *err)
 {
-    size_t tiles = (j->rows + j->tile_rows - 1) / j->tile_rows;
-    for (j->first_tile = 0; j->first_tile < tiles; j->first_tile += batch) {
-        size_t n = tiles - j->first_tile < batch ? tiles - j->first_tile : batch;
-        size_t first = j->first_tile * j->tile_rows;
-        size_t rows = j->rows - first < n * j->tile_rows ? j->rows - first : n * j->tile_rows;
-        pool_run(m->pool, n, make_tile, j);
-        for (size_t i = 0; i < n; i++)
-            if (j->errors[i].msg[0])
-                return err_set(err, "%s", j->errors[i].msg);
-        if (write(arg, j->out, rows * j->out_row_bytes, err))
-            return -1;
-        drop_pages(j, first, rows);
-        m->bytes_done += rows * j->base_row_bytes;
-        if (m->progress)
-            m->progress(m->progress_arg, j->name->hf, m->bytes_done, m->bytes_total);
+    size_t first = j->first_tile * j->tile_rows;
+    size_t rows = j->rows - first < n * j->tile_rows ? j->rows - first : n * j->tile_rows;
+    j->out = writebehind_buffer(j->work->out, n * j->tile_rows * j->out_row_bytes, err);
+    if (!j->out)
+        return -1;
+    pool_run(m->pool, n, make_tile, j);
+    for (size_t i = 0; i < n; i++)
+        if (j->work->errors[i].msg[0])
+            return err_set(err, "%s", j->work->errors[i].msg);
+    writebehind_submit(j->work->out, rows * j->out_row_bytes);
+    drop_pages(j, first, rows);
+    m->bytes_done += rows * j->base_row_bytes;
+    if (m->progress)
+        m->progress(m->progress_arg, j->name->hf, m->bytes_done, m->bytes_total);
+    return 0;
+}
+
+int merge_begin(struct merge *m, writebehind_fn *write, void *arg, struct err *err)
+{
+    struct merge_work *work = xcalloc(1, sizeof *work);
+    if (writebehind_new(&work->out, write, arg, err)) {
+        free(work);
+        return -1;
     }
-    tensor_done(j->base);
+    work->n_scratch = pool_threads(m->pool);
+    work->scratch = xcalloc(work->n_scratch, sizeof *work->scratch);
+    m->work = work;
     return 0;
 }
 
 int merge_tensor(struct merge *m, const struct tensor_name *name, enum dtype type, bool gguf_order,
-                 int (*write)(void *arg, const void *p, size_t len, struct err *err), void *arg,
                  struct err *err)
 {
     struct job j = {.name = name,
@@ -329,17 +364,35 @@ int merge_tensor(struct merge *m, const struct tensor_name *name, enum dtype typ
                     .cols = name->n_dims == 1 ? 1 : (size_t)name->cols,
                     .type = type,
                     .base_gguf = checkpoint_gguf(m->base) != NULL,
-                    .out_gguf = gguf_order};
+                    .out_gguf = gguf_order,
+                    .work = m->work};
     size_t batch;
     if (!dtype_bytes(type, j.cols, &j.out_row_bytes) ||
         !dtype_bytes(j.base->dtype, j.cols, &j.base_row_bytes))
         return err_set(err, "tensor %s: rows of %zu numbers are no whole number of blocks of %s",
                        name->hf, j.cols, dtypes[type].name);
     int status = prepare(m, &j, &batch, err);
+    size_t tiles = (j.rows + j.tile_rows - 1) / j.tile_rows;
     j.copies = !j.n_parts && type == j.base->dtype;
     m->n_changed += j.n_parts > 0;
-    if (!status)
-        status = run(m, &j, batch, write, arg, err);
-    release(m, &j);
+    for (; !status && j.first_tile < tiles; j.first_tile += batch)
+        status = run_batch(m, &j, tiles - j.first_tile < batch ? tiles - j.first_tile : batch, err);
+    tensor_done(j.base);
+    for (size_t i = 0; i < j.n_parts; i++)
+        free(j.parts[i].a);
+    free(j.parts);
+    return status;
+}
+
+int merge_end(struct merge *m, struct err *err)
+{
+    struct merge_work *work = m->work;
+    int status = writebehind_finish(work->out, err);
+    for (size_t t = 0; t < work->n_scratch; t++)
+        free(work->scratch[t]);
+    free(work->scratch);
+    free(work->errors);
+    free(work);
+    m->work = NULL;
     return status;
 }

@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "base/pool.h"
+#include "base/writebehind.h"
 #include "formats/checkpoint.h"
 #include "model/adapter.h"
 #include "model/config.h"
@@ -42,6 +43,7 @@ struct merge {
                      size_t total); /* bytes; may be NULL */
     void *progress_arg;
     size_t bytes_done, bytes_total;
+    struct merge_work *work; /* between merge_begin and merge_end */
 };
 
 /* Reads the base's description and checks that all its tensors are there and that every adapter
@@ -73,12 +75,16 @@ int merge_write_folder(struct merge *m, const char *path, int type, size_t shard
 int merge_write_gguf(struct merge *m, const char *path, int type, struct err *err);
 
 /*
- * The bytes of one tensor as it is written: in type, rows in Hugging Face order or in GGUF's,
- * handed to `write` from front to back. For the two above.
+ * For the two above: tensors as they are written, handed to `write` from front to back, which runs
+ * on a thread of its own. merge_end waits for it and reports what failed; it's to be called after a
+ * failure too.
  */
+int merge_begin(struct merge *m, writebehind_fn *write, void *arg, struct err *err);
+/* The tensor's bytes in type, rows in Hugging Face's order or in GGUF's. */
 int merge_tensor(struct merge *m, const struct tensor_name *name, enum dtype type, bool gguf_order,
-                 int (*write)(void *arg, const void *p, size_t len, struct err *err), void *arg,
                  struct err *err);
+int merge_end(struct merge *m, struct err *err);
+
 /* The base's tensor of that name; NULL: none. */
 const struct tensor *merge_base_tensor(const struct merge *m, const struct tensor_name *name);
 /* Whether any adapter changes it. */

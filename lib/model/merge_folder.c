@@ -73,6 +73,20 @@ static int write_to_shard(void *arg, const void *p, size_t len, struct err *err)
     return safetensors_writer_write(arg, p, len, err);
 }
 
+static int write_tensors(struct merge *m, const struct plan *plan, size_t shard,
+                         struct safetensors_writer *w, struct err *err)
+{
+    if (merge_begin(m, write_to_shard, w, err))
+        return -1;
+    int status = 0;
+    for (size_t i = 0; i < plan->n && !status; i++) {
+        const struct planned *p = &plan->tensors[i];
+        if (p->shard == shard)
+            status = merge_tensor(m, &p->name, p->type, false, err);
+    }
+    return merge_end(m, status ? NULL : err) || status ? -1 : 0;
+}
+
 static int write_shard(struct merge *m, const struct plan *plan, size_t shard, struct outdir *dir,
                        struct err *err)
 {
@@ -89,11 +103,8 @@ static int write_shard(struct merge *m, const struct plan *plan, size_t shard, s
     }
     shard_name(plan, shard, name);
     int status = safetensors_writer_open(w, outdir_file(dir, name), err);
-    for (size_t i = 0; i < plan->n && !status; i++) {
-        const struct planned *p = &plan->tensors[i];
-        if (p->shard == shard)
-            status = merge_tensor(m, &p->name, p->type, false, write_to_shard, w, err);
-    }
+    if (!status)
+        status = write_tensors(m, plan, shard, w, err);
     if (!status)
         return safetensors_writer_finish(w, err);
     safetensors_writer_abandon(w);

@@ -106,6 +106,20 @@ static int write_to_gguf(void *arg, const void *p, size_t len, struct err *err)
     return gguf_writer_write(arg, p, len, err);
 }
 
+static int write_tensors(struct merge *m, struct gguf_writer *w, const enum dtype *types,
+                         struct err *err)
+{
+    if (merge_begin(m, write_to_gguf, w, err))
+        return -1;
+    int status = 0;
+    for (size_t i = 0; i < names_count(&m->config) && !status; i++) {
+        struct tensor_name name;
+        names_at(&m->config, i, &name);
+        status = merge_tensor(m, &name, types[i], true, err);
+    }
+    return merge_end(m, status ? NULL : err) || status ? -1 : 0;
+}
+
 static int write_file(struct merge *m, struct gguf_writer *w, const char *path,
                       const enum dtype *types, const float *divisors, struct err *err)
 {
@@ -124,12 +138,7 @@ static int write_file(struct merge *m, struct gguf_writer *w, const char *path,
         return -1;
     if (divisors && gguf_writer_write(w, divisors, (size_t)n_divisors * sizeof *divisors, err))
         return -1;
-    for (size_t i = 0; i < names_count(&m->config); i++) {
-        names_at(&m->config, i, &name);
-        if (merge_tensor(m, &name, types[i], true, write_to_gguf, w, err))
-            return -1;
-    }
-    return 0;
+    return write_tensors(m, w, types, err);
 }
 
 int merge_write_gguf(struct merge *m, const char *path, int type, struct err *err)

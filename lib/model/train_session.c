@@ -108,7 +108,7 @@ static int open_model(struct train_session *s, struct err *err)
     if (checkpoint_open(&s->checkpoint, path, err) ||
         decoder_open(&s->decoder, s->checkpoint, &how, err))
         return -1;
-    checkpoint_hash(s->checkpoint, s->hashes.base);
+    checkpoint_hash(s->checkpoint, NULL, s->hashes.base);
     s->options.backend = (int)decoder_backend(s->decoder);
     s->options.micro_batch = decoder_pass_tokens(s->decoder);
     return vocabulary_load(&s->vocabulary, path, decoder_config(s->decoder)->vocab, err);

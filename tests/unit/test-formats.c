@@ -396,6 +396,7 @@ static void test_checkpoint(void)
 {
     struct checkpoint *c;
     char one[33], many[33], other[33];
+    struct pool *pool = pool_new(2, &err);
     mkdir(scratch("whole"), 0777);
     mkdir(scratch("sharded"), 0777);
     tap_is_str("folder: no config.json", open_says("whole"),
@@ -417,18 +418,19 @@ static void test_checkpoint(void)
                !strcmp(checkpoint_at(c, 0)->name, "c") &&
                json_object_get(checkpoint_config(c), "model_type"),
            "folder: tensors in the file's order, and by name");
-    checkpoint_hash(c, one);
+    checkpoint_hash(c, pool, one);
     checkpoint_close(c);
     if (!tap_ok(!checkpoint_open(&c, scratch("sharded"), &err), "shards: open %s", err.msg))
         return;
-    checkpoint_hash(c, many);
+    checkpoint_hash(c, pool, many);
     checkpoint_close(c);
     tap_is_str("hash: the same however the tensors are spread", many, one);
     write_tensors("whole/model.safetensors", "cad");
     checkpoint_open(&c, scratch("whole"), &err);
-    checkpoint_hash(c, other);
+    checkpoint_hash(c, pool, other);
     checkpoint_close(c);
     tap_ok(strcmp(one, other) != 0, "hash: another for other tensors");
+    pool_free(pool);
 
     write_text("sharded/model.safetensors.index.json",
                "{\"weight_map\":{\"a\":\"2.safetensors\",\"b\":\"1.safetensors\"}}");
