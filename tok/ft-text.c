@@ -278,6 +278,17 @@ static void check_operands(char **paths, int n)
             die("%s: %s", paths[i], strerror(errno));
 }
 
+/* What is written, and what it will replace, may lie in a folder that is read. */
+static void note_outputs(const struct output *out)
+{
+    struct harvest_options *h = &options.harvest;
+    struct stat st;
+    if (fstat(output_fd(out), &st) == 0)
+        h->outputs[h->n_outputs++] = (struct harvest_file){st.st_dev, st.st_ino};
+    if (options.output && stat(options.output, &st) == 0)
+        h->outputs[h->n_outputs++] = (struct harvest_file){st.st_dev, st.st_ino};
+}
+
 static void text(char **paths, int n, struct writer *w)
 {
     struct err err;
@@ -309,6 +320,7 @@ int main(int argc, char **argv)
     check_operands(paths, n);
     if (output_open(&w.out, options.output, &err))
         die("%s", err.msg);
+    note_outputs(w.out);
     progress_init(&w.progress, (enum progress_when)options.progress);
     w.harvest = harvest_new(&options.harvest, &sink);
     text(paths, n, &w);

@@ -416,6 +416,11 @@ int output_open(struct output **result, const char *path, struct err *err)
     return 0;
 }
 
+int output_fd(const struct output *out)
+{
+    return fileno(out->file.fp);
+}
+
 int output_write(struct output *out, const void *p, size_t len, struct err *err)
 {
     if (!out->a)

@@ -41,6 +41,7 @@ void input_close(struct input *in);               /* NULL is allowed */
 struct output;
 
 int output_open(struct output **out, const char *path, struct err *err);
+int output_fd(const struct output *out); /* of the file that is written */
 int output_write(struct output *out, const void *p, size_t len, struct err *err);
 /* Everything written so far reaches the pipe, where the output is not compressed. */
 int output_flush(struct output *out, struct err *err);

@@ -287,6 +287,15 @@ static void drop_prefix(struct err *err, const char *path)
         memmove(err->msg, err->msg + n + 2, strlen(err->msg + n + 2) + 1);
 }
 
+static bool is_output(const struct harvest *c, const struct stat *st)
+{
+    for (size_t i = 0; i < c->options.n_outputs; i++)
+        if (S_ISREG(st->st_mode) && c->options.outputs[i].device == st->st_dev &&
+            c->options.outputs[i].inode == st->st_ino)
+            return true;
+    return false;
+}
+
 static int read_path(struct harvest *c, const char *path, const struct harvest_item *item,
                      struct err *err)
 {
@@ -299,6 +308,10 @@ static int read_path(struct harvest *c, const char *path, const struct harvest_i
     }
     if (S_ISDIR(st.st_mode))
         return read_folder(c, path, item, err);
+    if (is_output(c, &st)) {
+        harvest_count(c, "output");
+        return 0;
+    }
     new_budget(c, (uint64_t)st.st_size);
     if (S_ISREG(st.st_mode) && st.st_size) {
         if (mapfile_open(&map, path, err)) {

@@ -12,17 +12,25 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 #include "base/program.h"
 #include "text/extract.h"
 #include "text/prose.h"
 
+struct harvest_file {
+    dev_t device;
+    ino_t inode;
+};
+
 struct harvest_options {
     struct string_list include, exclude; /* patterns, as for id_matches */
     bool strict;                         /* the first unreadable file or member ends it */
     bool each_line;                      /* each line of a text file is a document */
     size_t max_size;                     /* bytes of one file or member */
+    struct harvest_file outputs[2];      /* no documents: what the result is written to */
+    size_t n_outputs;
     size_t max_ratio; /* an operand may expand to so many times its size, and 64 MiB */
 };
 

@@ -208,6 +208,15 @@ sub pdf {
     run('docs -q -o o.jsonl.gz');
     run('docs -q -o o.jsonl');
     is('-o, compressed by its suffix', scalar(`gzip -dc o.jsonl.gz`), get('o.jsonl'));
+    chdir 'docs/b';
+    system('ft-text -q . >here.jsonl 2>.err');
+    my $first = get('here.jsonl');
+    system('ft-text -q . >here.jsonl 2>.err');
+    is('the output in the folder that is read', get('here.jsonl'), $first);
+    system('ft-text -q . -o here.jsonl 2>.err');
+    is('the same with -o', get('here.jsonl'), $first);
+    unlink 'here.jsonl', '.err';
+    chdir $here;
     mkdir 'nothing';
     fails('an empty folder', 1, 'no documents found', 'nothing -o x.jsonl');
 }
