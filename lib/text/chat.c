@@ -278,15 +278,20 @@ static void drop_double_bos(const struct chat *c, struct chat_result *r)
     memmove(r->tokens.offsets, r->tokens.offsets + 1, r->tokens.n * sizeof *r->tokens.offsets);
 }
 
+static int encode_as_is(const struct chat *c, struct chat_result *out, struct err *err)
+{
+    unsigned flags = c->options.allow_special ? TOKENIZER_ALLOW_SPECIAL : 0;
+    if (!c->options.no_specials)
+        flags |= TOKENIZER_ADD_SPECIAL;
+    return tokenizer_encode(c->tokenizer, out->scratch, out->text.p, out->text.len, flags,
+                            &out->tokens, err);
+}
+
 static int encode_plain(const struct chat *c, bool with_end, struct chat_result *out,
                         struct err *err)
 {
-    unsigned flags = c->options.allow_special ? TOKENIZER_ALLOW_SPECIAL : 0;
     int64_t eos = tokenizer_eos(c->tokenizer);
-    if (!c->options.no_specials)
-        flags |= TOKENIZER_ADD_SPECIAL;
-    if (tokenizer_encode(c->tokenizer, out->scratch, out->text.p, out->text.len, flags,
-                         &out->tokens, err))
+    if (encode_as_is(c, out, err))
         return -1;
     if (c->options.no_specials)
         return 0;
@@ -305,7 +310,8 @@ static int encode_text(const struct chat *c, const struct document *d, struct ch
 {
     enum chat_train on = c->options.train_on;
     buf_add(&out->text, d->text.p, d->text.len);
-    if (encode_plain(c, true, out, err))
+    /* "all" asks for the tokenizer's own tokens, as any tool for the model would give them. */
+    if (on == CHAT_TRAIN_ALL ? encode_as_is(c, out, err) : encode_plain(c, true, out, err))
         return -1;
     if (on == CHAT_TRAIN_AUTO || on == CHAT_TRAIN_ALL)
         chat_span_add(out, 0, SIZE_MAX, false);

@@ -38,7 +38,8 @@ enum chat_train {
     CHAT_TRAIN_ASSISTANT, /* every assistant's turn; a completion; nothing of a text */
     CHAT_TRAIN_LAST,      /* the last assistant's turn; a completion; nothing of a text */
     CHAT_TRAIN_COMPLETION, /* what answers the prompt; of one list of messages its last turn */
-    CHAT_TRAIN_ALL,        /* every token */
+    CHAT_TRAIN_ALL,        /* every token; a text's are just those that the tokenizer gives, without an
+                              EOS of ours behind them */
 };
 extern const char *const chat_train_choices[];
 
