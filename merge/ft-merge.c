@@ -111,16 +111,14 @@ static int parse_type(bool gguf)
     return (int)type;
 }
 
-/* Programs, arguments and what they read, a line each, after those that made the base and the
- * adapters; no paths, which differ from machine to machine. */
-static char *provenance(const struct merge *m)
+/* Programs, arguments that matter and hashes of what they read, a line each, after those that made
+ * the base and the adapters; no paths, which differ from machine to machine. */
+static char *provenance(const struct merge *m, bool gguf, int type)
 {
-    static const char *const left_out[] = {"model", "adapter",  "output", "threads",
-                                           "force", "progress", NULL};
     struct buf b = BUF_INIT;
     size_t len;
     const char *before = checkpoint_metadata(m->base, "tuneutils.provenance", &len);
-    char hex[HASH_HEX], *line = program_invocation(left_out), *name = adapter_base_name(m->base);
+    char hex[HASH_HEX];
     checkpoint_hash(m->base, m->pool, hex);
     if (before) {
         buf_add(&b, before, len);
@@ -129,13 +127,16 @@ static char *provenance(const struct merge *m)
     for (size_t i = 0; i < m->n_adapters; i++)
         if (adapter_provenance(m->adapters[i].adapter))
             buf_addf(&b, "%s\n", adapter_provenance(m->adapters[i].adapter));
-    buf_addf(&b, "%s; base %s %s", line, name, hex);
+    buf_addf(&b, "ft-merge %s", TUNEUTILS_VERSION);
+    if (type != MERGE_AS_BASE)
+        buf_addf(&b, " --type=%s", dtypes[type].name);
+    if (gguf && m->pre)
+        buf_addf(&b, " --pre=%s", m->pre);
+    buf_addf(&b, " base=%s", hex);
     for (size_t i = 0; i < m->n_adapters; i++) {
         adapter_hash(m->adapters[i].adapter, hex);
-        buf_addf(&b, "; adapter %s weight %.9g", hex, m->adapters[i].weight);
+        buf_addf(&b, " adapter=%s:%.9g", hex, m->adapters[i].weight);
     }
-    free(line);
-    free(name);
     return buf_detach(&b, NULL);
 }
 
@@ -168,12 +169,15 @@ static void merge(struct merge *m)
     struct progress progress;
     bool gguf = !strcmp(opt.output, "-") || ends_with(opt.output, ".gguf");
     int type = choose_type(m, gguf);
+    char *line = provenance(m, gguf, type);
+    m->provenance = line;
     progress_init(&progress, (enum progress_when)opt.progress);
     m->progress = show_progress;
     m->progress_arg = &progress;
     int status = gguf ? merge_write_gguf(m, opt.output, type, &err)
                       : merge_write_folder(m, opt.output, type, opt.shard_size, opt.force, &err);
     progress_clear(&progress);
+    free(line);
     if (status)
         die("%s", err.msg);
     if (gguf && !m->has_vocabulary)
@@ -203,13 +207,10 @@ int main(int argc, char **argv)
     m.pool = pool_new(opt.threads, &err);
     if (!m.pool || merge_check(&m, &err))
         die("%s", err.msg);
-    char *line = provenance(&m);
-    m.provenance = line;
     merge(&m);
     for (size_t i = 0; i < m.n_adapters; i++)
         adapter_free(adapters[i].adapter);
     free(adapters);
-    free(line);
     pool_free(m.pool);
     checkpoint_close(base);
     return 0;

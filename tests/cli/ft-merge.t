@@ -108,7 +108,7 @@ fails 'no room on stdout' 'No space left' sh -c "ft-merge -m base -o - >/dev/ful
 fails 'stdout is closed' 'stdout' sh -c "ft-merge -m base -o - >&-"
 fails 'the folder of the output is a file' 'Not a directory' ft-merge -m base -o a.txt/x/
 for out in limited limited.gguf; do # a full disk, as far as a process can make one
-    (ulimit -f 20; ft-merge -m base -o $out) >stdout 2>stderr
+    sh -c "ulimit -f 20; ft-merge -m base -o $out; exit \$?" >stdout 2>stderr
     [ $? -ne 0 ] && [ -z "$(ls -d limited* 2>/dev/null)" ]; result $? "no room for $out: nothing is left"
     (trap '' XFSZ; ulimit -f 20; ft-merge -m base -o $out) >stdout 2>stderr
     [ $? -eq 1 ] && grep -q 'File too large' stderr && [ -z "$(ls -d limited* 2>/dev/null)" ]
