@@ -81,7 +81,7 @@ void *mem_array(size_t n, size_t size, const char *what, struct err *err)
         err_set(err, "%s: %zu x %zu bytes are more than can be addressed", what, n, size);
         return NULL;
     }
-    size_t align = bytes >= 8 * (size_t)HUGE_PAGE ? HUGE_PAGE : ALIGN;
+    size_t align = bytes >= 2 * (size_t)HUGE_PAGE ? HUGE_PAGE : ALIGN;
     bytes = (bytes + align) / align * align;
     void *p = aligned_alloc(align, bytes);
     if (!p) {

@@ -19,10 +19,9 @@ struct merge {
 };
 
 struct pair {
-    uint64_t key; /* left id << 32 | right id */
+    uint64_t key; /* (left id << 32 | right id) + 1, 0 for an empty slot */
     struct merge merge;
 };
-#define NO_PAIR UINT64_MAX
 
 struct bpe {
     const struct vocab *vocab;
@@ -38,6 +37,7 @@ struct bpe {
     uint32_t *lengths;        /* [vocab->n] bytes of text behind a token */
     struct vocab words;       /* options.ignore_merges and bytes: tokens by their bytes */
     struct buf joined;        /* of bpe_add_merge */
+    uint32_t guess;           /* where the next merge's token may be */
     bool crosses_metaspace;   /* some merge makes a token with U+2581 behind another character */
 };
 
@@ -71,18 +71,22 @@ int byte_level_byte(uint32_t c)
     return c <= ' ' ? (int)c : c < 67 ? (int)(c - 33 + 0x7f) : 0xad;
 }
 
-/* The bytes that a byte-level token stands for, appended; false where it isn't one. */
-static bool add_token_bytes(struct buf *out, const char *p, size_t len)
+/* The bytes that a byte-level token stands for, into out[len]; their number, 0 where it isn't one.
+ */
+static size_t token_bytes(const char *p, size_t len, char *out)
 {
-    for (size_t i = 0; i < len;) {
-        unsigned n;
-        int byte = byte_level_byte(utf8_char((const unsigned char *)p + i, &n));
-        if (byte < 0)
-            return false;
-        buf_addch(out, (char)byte);
-        i += n;
+    size_t n = 0;
+    for (size_t i = 0; i < len; n++) {
+        unsigned char first = (unsigned char)p[i];
+        unsigned one = 1;
+        int byte =
+            first < 0x80 ? first : byte_level_byte(utf8_char((const unsigned char *)p + i, &one));
+        if (byte < 0 || (first < 0x80 && (first <= ' ' || first == 0x7f)))
+            return 0;
+        out[n] = (char)byte;
+        i += one;
     }
-    return true;
+    return n;
 }
 
 static void find_byte_ids(struct bpe *b)
@@ -120,12 +124,14 @@ static int measure_tokens(struct bpe *b, struct err *err)
         if (!b->options.bytes)
             continue;
         buf_clear(&bytes);
-        if (!add_token_bytes(&bytes, p, len))
+        buf_reserve(&bytes, len);
+        size_t n = token_bytes(p, len, bytes.p);
+        if (!n)
             continue;
-        b->lengths[id] = (uint32_t)bytes.len;
+        b->lengths[id] = (uint32_t)n;
         /* Two spellings can't have the same bytes, so vocab_add can't fail. */
         if (b->options.ignore_merges)
-            vocab_add(&b->words, id, bytes.p, bytes.len, NULL);
+            vocab_add(&b->words, id, bytes.p, n, NULL);
     }
     for (unsigned byte = 0; byte < 256 && b->options.byte_fallback; byte++)
         if (b->byte_ids[byte] != NO_TOKEN)
@@ -160,8 +166,6 @@ struct bpe *bpe_new(const struct vocab *v, const struct bpe_options *o, size_t n
         bpe_free(b);
         return NULL;
     }
-    for (size_t i = 0; i < b->n_pairs; i++)
-        b->pairs[i].key = NO_PAIR;
     if (o->bytes) {
         b->byte_pairs = xmalloc(65536 * sizeof *b->byte_pairs);
         for (size_t i = 0; i < 65536; i++)
@@ -184,31 +188,28 @@ void bpe_free(struct bpe *b)
     free(b);
 }
 
-static size_t pair_slot(const struct bpe *b, uint64_t key)
+static uint64_t pair_key(uint32_t left, uint32_t right)
 {
-    size_t i = (size_t)((key ^ key >> 29) * 0x9e3779b97f4a7c15u >> b->shift);
-    while (b->pairs[i].key != key && b->pairs[i].key != NO_PAIR)
+    return ((uint64_t)left << 32 | right) + 1;
+}
+
+static inline size_t pair_hash(const struct bpe *b, uint64_t key)
+{
+    return (size_t)((key ^ key >> 29) * 0x9e3779b97f4a7c15u >> b->shift);
+}
+
+static inline struct pair *pair_slot(const struct bpe *b, uint64_t key)
+{
+    size_t i = pair_hash(b, key);
+    while (b->pairs[i].key != key && b->pairs[i].key)
         i = (i + 1) & (b->n_pairs - 1);
-    return i;
+    return &b->pairs[i];
 }
 
-static struct merge merge_of(const struct bpe *b, uint32_t left, uint32_t right)
+static inline struct merge merge_of(const struct bpe *b, uint32_t left, uint32_t right)
 {
-    const struct pair *pair = &b->pairs[pair_slot(b, (uint64_t)left << 32 | right)];
-    return pair->key == NO_PAIR ? (struct merge){NO_MERGE, 0} : pair->merge;
-}
-
-static int byte_of_string(const char *p, size_t len)
-{
-    unsigned n;
-    uint32_t c = len ? utf8_char((const unsigned char *)p, &n) : 0;
-    return len && n == len ? byte_level_byte(c) : -1;
-}
-
-static int no_such_token(const char *p, size_t len, uint32_t rank, struct err *err)
-{
-    return err_set(err, "merge %u: \"%.*s\" is not in the vocabulary", rank,
-                   (int)(len < 100 ? len : 100), p);
+    const struct pair *pair = pair_slot(b, pair_key(left, right));
+    return pair->key ? pair->merge : (struct merge){NO_MERGE, 0};
 }
 
 static bool crosses_metaspace(const char *p, size_t len)
@@ -226,36 +227,102 @@ bool bpe_may_cut_at_metaspace(const struct bpe *b)
            !b->suffix && vocab_find(b->vocab, "\xe2\x96\x81", 3) >= 0;
 }
 
-int bpe_add_merge(struct bpe *b, const char *left, size_t left_len, const char *right,
-                  size_t right_len, struct err *err)
+/* The byte that a byte-level token of one byte stands for, else -1. */
+static int single_byte(const char *p, size_t len)
+{
+    unsigned n;
+    if (!len || len > 2)
+        return -1;
+    uint32_t c = utf8_char((const unsigned char *)p, &n);
+    return n == len ? byte_level_byte(c) : -1;
+}
+
+/* The token that the two make; most files have it right behind that of the merge before. */
+static int64_t joined_token(struct bpe *b, uint32_t left, uint32_t right)
+{
+    size_t left_len, right_len, guess_len, skip = b->prefix ? strlen(b->prefix) : 0;
+    const char *p = vocab_string(b->vocab, left, &left_len);
+    const char *q = vocab_string(b->vocab, right, &right_len);
+    if (right_len < skip)
+        return -1;
+    buf_clear(&b->joined);
+    buf_add(&b->joined, p, left_len);
+    buf_add(&b->joined, q + skip, right_len - skip);
+    const char *guess = vocab_string(b->vocab, b->guess, &guess_len);
+    if (guess && guess_len == b->joined.len && !memcmp(guess, b->joined.p, guess_len))
+        return b->guess;
+    return vocab_find(b->vocab, b->joined.p, b->joined.len);
+}
+
+static void add_byte_pair(struct bpe *b, uint32_t left, uint32_t right, struct merge merge)
+{
+    size_t left_len, right_len;
+    const char *p = vocab_string(b->vocab, left, &left_len);
+    const char *q = vocab_string(b->vocab, right, &right_len);
+    int first = single_byte(p, left_len), second = single_byte(q, right_len);
+    if (first >= 0 && second >= 0)
+        b->byte_pairs[first << 8 | second] = merge;
+}
+
+int bpe_add_merge(struct bpe *b, uint32_t left, uint32_t right, struct err *err)
 {
     uint32_t rank = b->n_merges;
-    size_t skip = b->prefix ? strlen(b->prefix) : 0;
-    int64_t left_id = vocab_find(b->vocab, left, left_len);
-    int64_t right_id = vocab_find(b->vocab, right, right_len);
-    if (left_id < 0)
-        return no_such_token(left, left_len, rank, err);
-    if (right_id < 0)
-        return no_such_token(right, right_len, rank, err);
-    if (right_len < skip)
-        return err_set(err, "merge %u: \"%s\" is shorter than the prefix", rank, right);
-    buf_clear(&b->joined);
-    buf_add(&b->joined, left, left_len);
-    buf_add(&b->joined, right + skip, right_len - skip);
-    int64_t id = vocab_find(b->vocab, b->joined.p, b->joined.len);
+    if (!vocab_string(b->vocab, left, NULL) || !vocab_string(b->vocab, right, NULL))
+        return err_set(err, "merge %u is of ids that are no tokens", rank);
+    int64_t id = joined_token(b, left, right);
     if (id < 0)
-        return no_such_token(b->joined.p, b->joined.len, rank, err);
+        return err_set(err, "merge %u: \"%.*s\" is not in the vocabulary", rank,
+                       (int)(b->joined.len < 100 ? b->joined.len : 100), b->joined.p);
     if (2 * (size_t)rank >= b->n_pairs)
         return err_set(err, "more merges than announced");
     struct merge merge = {rank, (uint32_t)id};
-    uint64_t key = (uint64_t)left_id << 32 | (uint64_t)right_id;
-    b->pairs[pair_slot(b, key)] = (struct pair){key, merge};
-    int first = byte_of_string(left, left_len), second = byte_of_string(right, right_len);
-    if (b->byte_pairs && first >= 0 && second >= 0)
-        b->byte_pairs[first << 8 | second] = merge;
-    b->crosses_metaspace |= crosses_metaspace(b->joined.p, b->joined.len);
+    uint64_t key = pair_key(left, right);
+    *pair_slot(b, key) = (struct pair){key, merge};
+    if (b->byte_pairs)
+        add_byte_pair(b, left, right, merge);
+    else
+        b->crosses_metaspace |= crosses_metaspace(b->joined.p, b->joined.len);
+    b->guess = merge.id + 1;
     b->n_merges++;
     return 0;
+}
+
+/* What bpe_add_merge will touch. */
+static void prefetch_merge(const struct bpe *b, const uint32_t merge[2])
+{
+    for (size_t i = 0; i < 2; i++)
+        if (merge[i] < b->vocab->n && b->vocab->entries[merge[i]].len != VOCAB_NONE)
+            __builtin_prefetch(b->vocab->arena + b->vocab->entries[merge[i]].at);
+    __builtin_prefetch(&b->pairs[pair_hash(b, pair_key(merge[0], merge[1]))], 1);
+}
+
+int bpe_add_merges(struct bpe *b, const uint32_t (*merges)[2], size_t n, struct err *err)
+{
+    enum { AHEAD = 12 };
+    for (size_t i = 0; i < n; i++) {
+        if (i + AHEAD < n)
+            prefetch_merge(b, merges[i + AHEAD]);
+        if (i + 2 * AHEAD < n) {
+            __builtin_prefetch(&b->vocab->entries[merges[i + 2 * AHEAD][0] % b->vocab->n]);
+            __builtin_prefetch(&b->vocab->entries[merges[i + 2 * AHEAD][1] % b->vocab->n]);
+        }
+        if (bpe_add_merge(b, merges[i][0], merges[i][1], err))
+            return -1;
+    }
+    return 0;
+}
+
+int bpe_add_merge_strings(struct bpe *b, const char *left, size_t left_len, const char *right,
+                          size_t right_len, struct err *err)
+{
+    int64_t left_id = vocab_find(b->vocab, left, left_len);
+    int64_t right_id = vocab_find(b->vocab, right, right_len);
+    const char *p = left_id < 0 ? left : right;
+    size_t len = left_id < 0 ? left_len : right_len;
+    if (left_id < 0 || right_id < 0)
+        return err_set(err, "merge %u: \"%.*s\" is not in the vocabulary", b->n_merges,
+                       (int)(len < 100 ? len : 100), p);
+    return bpe_add_merge(b, (uint32_t)left_id, (uint32_t)right_id, err);
 }
 
 struct bpe_scratch *bpe_scratch_new(void)

@@ -144,10 +144,10 @@ static unsigned stability(uint32_t c, void *arg)
     const struct stability *x = arg;
     const utf8proc_property_t *p = utf8proc_get_property((utf8proc_int32_t)c);
     unsigned value = 0;
-    if (unicode_is_news(NEWS_FORMS, c))
-        return 0xff;
     if (p->decomp_seqindex == UINT16_MAX && !p->combining_class && !is_second(x, c) &&
         !is_hangul_syllable(c))
+        return 0xff;
+    if (unicode_is_news(NEWS_FORMS, c))
         return 0xff;
     for (unsigned form = 0; form < N_FORMS; form++)
         if (x->forms >> form & 1)
@@ -686,12 +686,15 @@ static void step_ideographs(const struct text *in, struct text_builder *out)
     }
 }
 
+/* All bytes of a character come from where it begins, as `tokenizers` has it. */
 static void step_bytes(const struct text *in, struct text_builder *out)
 {
+    uint32_t origin = 0;
     for (size_t i = 0; i < in->len; i++) {
         char c[4];
-        text_builder_add(out, c, utf8_put(byte_level_char((uint8_t)in->p[i]), c),
-                         text_origin(in, i));
+        if (((unsigned char)in->p[i] & 0xc0) != 0x80)
+            origin = text_origin(in, i);
+        text_builder_add(out, c, utf8_put(byte_level_char((uint8_t)in->p[i]), c), origin);
     }
 }
 

@@ -598,7 +598,8 @@ static void write_piece(const struct step *step, const struct text *t, struct pi
         text_builder_add(b, space, space_len, origin);
     for (size_t i = 0; i < len; i++) {
         char spelled[4];
-        origin = text_origin(t, piece.start + i);
+        if (step->kind != STEP_BYTES || ((unsigned char)p[i] & 0xc0) != 0x80)
+            origin = text_origin(t, piece.start + i);
         if (step->kind == STEP_METASPACE && p[i] == ' ')
             text_builder_add(b, step->string, step->string_len, origin);
         else if (step->kind == STEP_BYTES)

@@ -80,7 +80,7 @@ static int load_merges(struct tokenizer *t, const struct gguf *g, bool ignore_me
         if (!space)
             return err_set(err, "tokenizer.ggml.merges: merge %zu is not two tokens", i);
         size_t left = (size_t)(space - s->p);
-        if (bpe_add_merge(t->bpe, s->p, left, space + 1, s->len - left - 1, err))
+        if (bpe_add_merge_strings(t->bpe, s->p, left, space + 1, s->len - left - 1, err))
             return err_prefix(err, "tokenizer.ggml.merges");
     }
     return 0;

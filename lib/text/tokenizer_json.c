@@ -2,47 +2,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mapfile.h"
 #include "base/mem.h"
-#include "formats/json.h"
 #include "text/json_field.h"
 #include "text/tokenizer_parts.h"
+#include "text/vocab_json.h"
 
-#define FILE_LIMIT ((size_t)1 << 30)
-
-static int load_vocab(struct vocab *v, const json_t *object, struct err *err)
+static int load_bpe(struct tokenizer *t, const json_t *model, const struct vocab_json *v,
+                    bool bytes, struct err *err)
 {
-    const char *key;
-    json_t *value;
-    if (!json_is_object(object))
-        return err_set(err, "vocab is missing");
-    json_object_foreach((json_t *)object, key, value)
-    {
-        json_int_t id = json_is_integer(value) ? json_integer_value(value) : -1;
-        if (id < 0 || id > VOCAB_MAX_ID)
-            return err_set(err, "vocab: the id of \"%s\" is no number up to %u", key, VOCAB_MAX_ID);
-        if (vocab_add(v, (uint32_t)id, key, strlen(key), err))
-            return err_prefix(err, "vocab");
-    }
-    return 0;
-}
-
-/* "left right", or the pair of them. */
-static int load_merge(struct bpe *b, const json_t *merge, size_t rank, struct err *err)
-{
-    const json_t *left = json_array_get(merge, 0), *right = json_array_get(merge, 1);
-    if (json_is_string(left) && json_is_string(right) && json_array_size(merge) == 2)
-        return bpe_add_merge(b, json_string_value(left), json_string_length(left),
-                             json_string_value(right), json_string_length(right), err);
-    const char *p = json_string_value(merge), *space = p ? strchr(p, ' ') : NULL;
-    if (!space || strchr(space + 1, ' '))
-        return err_set(err, "merge %zu is not two tokens", rank);
-    return bpe_add_merge(b, p, (size_t)(space - p), space + 1, strlen(space + 1), err);
-}
-
-static int load_bpe(struct tokenizer *t, const json_t *model, bool byte_level, struct err *err)
-{
-    const json_t *merges = json_object_get(model, "merges"), *merge;
     struct bpe_options o = {
+        .bytes = bytes,
         .ignore_merges = json_field_bool(model, "ignore_merges", false),
         .byte_fallback = json_field_bool(model, "byte_fallback", false),
         .fuse_unk = json_field_bool(model, "fuse_unk", false),
@@ -51,61 +21,26 @@ static int load_bpe(struct tokenizer *t, const json_t *model, bool byte_level, s
         .suffix = json_field_string(model, "end_of_word_suffix", NULL),
     };
     const char *unk = json_field_string(model, "unk_token", NULL);
-    size_t i;
     if (json_number_value(json_object_get(model, "dropout")) > 0)
         return err_set(err, "dropout is not supported");
-    if (!json_is_array(merges))
-        return err_set(err, "merges is missing");
-    if (load_vocab(&t->vocab, json_object_get(model, "vocab"), err))
-        return -1;
+    if (!v->has_merges)
+        return err_set(err, "no merges");
     if (unk && (o.unk = vocab_find(&t->vocab, unk, strlen(unk))) < 0)
         return err_set(err, "unk_token \"%s\" is not in the vocabulary", unk);
-    o.bytes = byte_level;
-    t->bpe = bpe_new(&t->vocab, &o, json_array_size(merges), err);
-    if (!t->bpe)
-        return -1;
-    json_array_foreach(merges, i, merge)
-    {
-        if (load_merge(t->bpe, merge, i, err))
-            return -1;
-    }
-    return 0;
+    t->bpe = bpe_new(&t->vocab, &o, v->n_merges, err);
+    return t->bpe ? bpe_add_merges(t->bpe, (const uint32_t(*)[2])v->merges, v->n_merges, err) : -1;
 }
 
-/* ["token", score] in order of id. */
-static int load_scored(struct vocab *v, const json_t *list, double **scores, struct err *err)
-{
-    const json_t *one;
-    size_t i, n = json_array_size(list);
-    if (!n || n > VOCAB_MAX_ID)
-        return err_set(err, "vocab is no list of up to %u tokens", VOCAB_MAX_ID);
-    *scores = mem_array(n, sizeof **scores, "scores", err);
-    if (!*scores)
-        return -1;
-    json_array_foreach(list, i, one)
-    {
-        const json_t *token = json_array_get(one, 0), *score = json_array_get(one, 1);
-        if (!json_is_string(token) || !json_is_number(score))
-            return err_set(err, "vocab: entry %zu is no token with its score", i);
-        (*scores)[i] = json_number_value(score);
-        if (vocab_add(v, (uint32_t)i, json_string_value(token), json_string_length(token), err))
-            return err_prefix(err, "vocab");
-    }
-    return 0;
-}
-
-static int load_unigram(struct tokenizer *t, const json_t *model, struct err *err)
+static int load_unigram(struct tokenizer *t, const json_t *model, const struct vocab_json *v,
+                        struct err *err)
 {
     json_int_t unk = json_field_integer(model, "unk_id", -1);
-    double *scores = NULL;
-    if (!load_scored(&t->vocab, json_object_get(model, "vocab"), &scores, err)) {
-        if (unk >= (json_int_t)t->vocab.n)
-            err_set(err, "unk_id %lld is not in the vocabulary", (long long)unk);
-        else
-            t->unigram = unigram_new(&t->vocab, scores, unk,
-                                     json_field_bool(model, "byte_fallback", false), err);
-    }
-    free(scores);
+    if (!v->scores)
+        return err_set(err, "vocab has no scores");
+    if (unk >= (json_int_t)t->vocab.n)
+        return err_set(err, "unk_id %lld is not in the vocabulary", (long long)unk);
+    t->unigram =
+        unigram_new(&t->vocab, v->scores, unk, json_field_bool(model, "byte_fallback", false), err);
     return t->unigram ? 0 : -1;
 }
 
@@ -114,24 +49,26 @@ static int load_wordpiece(struct tokenizer *t, const json_t *model, bool whole, 
     const char *unk = json_field_string(model, "unk_token", whole ? "<unk>" : "[UNK]");
     json_int_t most = json_field_integer(model, "max_input_chars_per_word", 100);
     struct wordpiece_options o = {
+        .unk = vocab_find(&t->vocab, unk, strlen(unk)),
         .prefix = json_field_string(model, "continuing_subword_prefix", "##"),
         .most = most < 0 ? 0 : (size_t)most,
         .whole = whole,
     };
-    if (load_vocab(&t->vocab, json_object_get(model, "vocab"), err))
-        return -1;
-    o.unk = vocab_find(&t->vocab, unk, strlen(unk));
     t->wordpiece = wordpiece_new(&t->vocab, &o, err);
     return t->wordpiece ? 0 : -1;
 }
 
-static int load_model(struct tokenizer *t, const char *type, const json_t *model, bool bytes,
-                      struct err *err)
+static int load_model(struct tokenizer *t, const char *type, const json_t *model,
+                      struct vocab_json *v, bool bytes, struct err *err)
 {
-    if (!strcmp(type, "BPE"))
-        return load_bpe(t, model, bytes, err);
+    t->vocab = v->vocab; /* it's the tokenizer's now */
+    vocab_init(&v->vocab);
     if (!strcmp(type, "Unigram"))
-        return load_unigram(t, model, err);
+        return load_unigram(t, model, v, err);
+    if (v->scores)
+        return err_set(err, "vocab is no object");
+    if (!strcmp(type, "BPE"))
+        return load_bpe(t, model, v, bytes, err);
     if (!strcmp(type, "WordPiece"))
         return load_wordpiece(t, model, false, err);
     if (!strcmp(type, "WordLevel"))
@@ -140,12 +77,12 @@ static int load_model(struct tokenizer *t, const char *type, const json_t *model
 }
 
 /* Files from before the field was there are told apart by what else they have. */
-static const char *model_type(const json_t *model)
+static const char *model_type(const json_t *model, const struct vocab_json *v)
 {
     const char *type = json_field_string(model, "type", NULL);
     if (type)
         return type;
-    if (json_object_get(model, "merges"))
+    if (v->has_merges)
         return "BPE";
     if (json_object_get(model, "unk_id"))
         return "Unigram";
@@ -316,14 +253,14 @@ int tokenizer_set_postprocessor(struct tokenizer *t, const json_t *spec, struct 
     return set_postprocessor(t, spec, 0, err) ? err_prefix(err, "post_processor") : 0;
 }
 
-static int load_spec(struct tokenizer *t, const json_t *spec, struct err *err)
+static int load_spec(struct tokenizer *t, struct vocab_json *v, struct err *err)
 {
-    const json_t *model = json_object_get(spec, "model");
-    if (!json_is_object(model))
-        return err_set(err, "no model");
-    const char *type = model_type(model);
+    const json_t *spec = v->rest, *model = json_object_get(spec, "model");
+    if (!json_is_object(model) || !v->has_vocab)
+        return err_set(err, "no model with a vocabulary");
+    const char *type = model_type(model, v);
     bool bytes = !strcmp(type, "BPE") && model_takes_bytes(spec, model);
-    if (load_model(t, type, model, bytes, err))
+    if (load_model(t, type, model, v, bytes, err))
         return err_prefix(err, "model %s", type);
     if (tokenizer_set_pipeline(t, spec, bytes, err) ||
         load_added_tokens(t, json_object_get(spec, "added_tokens"), err))
@@ -331,15 +268,26 @@ static int load_spec(struct tokenizer *t, const json_t *spec, struct err *err)
     return tokenizer_set_postprocessor(t, json_object_get(spec, "post_processor"), err);
 }
 
+static int load_file(struct tokenizer *t, const char *path, struct err *err)
+{
+    struct mapfile file;
+    struct vocab_json v;
+    if (mapfile_open(&file, path, err))
+        return -1;
+    int rc = vocab_json_read(&v, (const char *)file.p, file.size, err);
+    mapfile_close(&file);
+    if (!rc) {
+        rc = load_spec(t, &v, err);
+        vocab_json_release(&v);
+    }
+    return rc ? err_prefix(err, "%s", path) : 0;
+}
+
 int tokenizer_load_folder(struct tokenizer *t, const char *path, struct err *err)
 {
     struct buf name = BUF_INIT;
     buf_addf(&name, "%s/tokenizer.json", path);
-    json_t *spec = json_read_file(name.p, FILE_LIMIT, err);
-    int rc = spec ? load_spec(t, spec, err) : -1;
-    if (spec && rc)
-        err_prefix(err, "%s", name.p);
-    json_decref(spec);
+    int rc = load_file(t, name.p, err);
     buf_release(&name);
     return rc ? -1 : tokenizer_load_config(t, path, err);
 }

@@ -30,19 +30,14 @@ static unsigned class_of_category(const char *category)
     }
 }
 
-/* The category of c, where `from` is the first addition that doesn't end before it. */
-static const char *category_of(uint32_t c, size_t from)
-{
-    const char *category = utf8proc_category_string((utf8proc_int32_t)c);
-    bool unassigned = category[0] == 'C' && category[1] == 'n';
-    if (unassigned && from < n_unicode_additions && unicode_additions[from].first <= c)
-        return unicode_additions[from].category;
-    return category;
-}
-
 const char *unicode_category(uint32_t c)
 {
-    return category_of(c, c < unicode_additions[0].first ? 0 : unicode_addition_from(c));
+    if (utf8proc_category((utf8proc_int32_t)c) != UTF8PROC_CATEGORY_CN)
+        return utf8proc_category_string((utf8proc_int32_t)c);
+    size_t from = unicode_addition_from(c);
+    if (from < n_unicode_additions && unicode_additions[from].first <= c)
+        return unicode_additions[from].category;
+    return "Cn";
 }
 
 bool unicode_is_word(uint32_t c)
@@ -64,21 +59,41 @@ bool unicode_is_word(uint32_t c)
     }
 }
 
-/* arg: the first addition that doesn't end before the last character asked for. */
 static unsigned class_of(uint32_t c, void *arg)
 {
-    size_t *from = arg;
-    while (*from < n_unicode_additions && unicode_additions[*from].last < c)
-        ++*from;
+    (void)arg;
     if ((c >= '\t' && c <= '\r') || c == 0x85)
         return UNICODE_SPACE;
-    return class_of_category(category_of(c, *from));
+    return class_of_category(unicode_category(c));
 }
 
 static bool plane_is_empty(uint32_t block)
 {
     uint32_t plane = block >> 8;
     return (plane >= 4 && plane <= 13) || plane >= 15;
+}
+
+/* Blocks of ideographs, Hangul syllables or private use, which hold nothing else: the same value
+ * all over if both ends have it. */
+static bool block_is_uniform(uint32_t block)
+{
+    return (block >= 0x34 && block <= 0x9f) || (block >= 0xac && block <= 0xd6) ||
+           (block >= 0xe0 && block <= 0xf8) || (block >= 0x200 && block < 0x2f8) ||
+           (block >= 0x2fb && block <= 0x3ff);
+}
+
+static void fill_block(uint8_t out[256], uint32_t block, unsigned (*value)(uint32_t, void *),
+                       void *arg)
+{
+    if (block_is_uniform(block)) {
+        unsigned first = value(block << 8, arg);
+        if (first == value(block << 8 | 255, arg)) {
+            memset(out, (int)first, 256);
+            return;
+        }
+    }
+    for (uint32_t i = 0; i < 256; i++)
+        out[i] = (uint8_t)value(block << 8 | i, arg);
 }
 
 static size_t add_block(struct unicode *u, const uint8_t block[256])
@@ -102,16 +117,14 @@ void unicode_build(struct unicode *u, unsigned (*value)(uint32_t c, void *arg), 
             u->index[i] = u->index[i - 1];
             continue;
         }
-        for (uint32_t j = 0; j < 256; j++)
-            block[j] = (uint8_t)value(i << 8 | j, arg);
+        fill_block(block, i, value, arg);
         u->index[i] = (uint16_t)add_block(u, block);
     }
 }
 
 void unicode_init(struct unicode *u)
 {
-    size_t from = 0;
-    unicode_build(u, class_of, &from);
+    unicode_build(u, class_of, NULL);
 }
 
 void unicode_release(struct unicode *u)
@@ -194,10 +207,16 @@ size_t utf8_valid(const char *text, size_t len)
         }
         size_t stop = len - i < sizeof eight ? len : i + sizeof eight;
         while (i < stop) {
-            size_t part, n = utf8_well_formed(text + i, len - i, &part);
-            if (!n)
-                return i;
-            i += n;
+            size_t part, n;
+            if (p[i] < 0x80) {
+                i++;
+            } else if (p[i] >= 0xc2 && p[i] < 0xe0 && i + 1 < len && (p[i + 1] & 0xc0) == 0x80) {
+                i += 2;
+            } else {
+                if (!(n = utf8_well_formed(text + i, len - i, &part)))
+                    return i;
+                i += n;
+            }
         }
     }
     return len;

@@ -25,12 +25,17 @@ static bool entry_is(const struct vocab *v, uint32_t id, const char *p, size_t l
 }
 
 /* The slot of the string, or the empty one where it would go. */
-static size_t find_slot(const struct vocab *v, const char *p, size_t len)
+static size_t find_slot_from(const struct vocab *v, size_t hash, const char *p, size_t len)
 {
-    size_t i = hash64(p, len, 0) & (v->n_slots - 1);
+    size_t i = hash & (v->n_slots - 1);
     while (v->slots[i] && !entry_is(v, v->slots[i] - 1, p, len))
         i = (i + 1) & (v->n_slots - 1);
     return i;
+}
+
+static size_t find_slot(const struct vocab *v, const char *p, size_t len)
+{
+    return find_slot_from(v, hash64(p, len, 0), p, len);
 }
 
 static void grow_slots(struct vocab *v)
@@ -67,7 +72,20 @@ static uint32_t arena_add(struct vocab *v, const char *p, size_t len)
     return (uint32_t)at;
 }
 
-int vocab_add(struct vocab *v, uint32_t id, const char *p, size_t len, struct err *err)
+void vocab_reserve(struct vocab *v, size_t n, size_t bytes)
+{
+    if (n > VOCAB_MAX_ID)
+        n = VOCAB_MAX_ID;
+    for (v->n_slots = 1024; v->n_slots < 2 * n; v->n_slots *= 2)
+        ;
+    v->slots = xcalloc(v->n_slots, sizeof *v->slots);
+    v->entries = xreallocarray(NULL, n + 1, sizeof *v->entries);
+    v->arena = xmalloc(bytes + 1);
+    v->cap = n + 1;
+    v->arena_cap = bytes + 1;
+}
+
+static int add(struct vocab *v, uint32_t id, const char *p, size_t len, bool again, struct err *err)
 {
     if (id > VOCAB_MAX_ID)
         return err_set(err, "token id %u is above %u", id, VOCAB_MAX_ID);
@@ -76,7 +94,7 @@ int vocab_add(struct vocab *v, uint32_t id, const char *p, size_t len, struct er
     if (2 * v->n_tokens >= v->n_slots)
         grow_slots(v);
     size_t slot = find_slot(v, p, len);
-    if (v->slots[slot])
+    if (v->slots[slot] && !again)
         return err_set(err, "token \"%.*s\" has two ids, %u and %u", (int)(len < 100 ? len : 100),
                        p, v->slots[slot] - 1, id);
     grow_entries(v, id);
@@ -90,11 +108,48 @@ int vocab_add(struct vocab *v, uint32_t id, const char *p, size_t len, struct er
     return 0;
 }
 
+int vocab_add(struct vocab *v, uint32_t id, const char *p, size_t len, struct err *err)
+{
+    return add(v, id, p, len, false, err);
+}
+
+int vocab_add_again(struct vocab *v, uint32_t id, const char *p, size_t len, struct err *err)
+{
+    return add(v, id, p, len, true, err);
+}
+
 int64_t vocab_find(const struct vocab *v, const char *p, size_t len)
 {
     if (!v->n_slots)
         return -1;
     return (int64_t)v->slots[find_slot(v, p, len)] - 1;
+}
+
+/* Each round touches what the next one needs, so that the memory is fetched for many at once. */
+void vocab_find_many(const struct vocab *v, const struct vocab_view *strings, size_t n,
+                     int64_t *ids)
+{
+    size_t hashes[VOCAB_MANY];
+    for (size_t i = 0; i < n; i++) {
+        hashes[i] = v->n_slots ? hash64(strings[i].p, strings[i].len, 0) : 0;
+        if (v->n_slots)
+            __builtin_prefetch(&v->slots[hashes[i] & (v->n_slots - 1)]);
+    }
+    for (size_t i = 0; i < n && v->n_slots; i++) {
+        uint32_t slot = v->slots[hashes[i] & (v->n_slots - 1)];
+        if (slot)
+            __builtin_prefetch(&v->entries[slot - 1]);
+    }
+    for (size_t i = 0; i < n && v->n_slots; i++) {
+        uint32_t slot = v->slots[hashes[i] & (v->n_slots - 1)];
+        if (slot && v->entries[slot - 1].len != VOCAB_NONE)
+            __builtin_prefetch(v->arena + v->entries[slot - 1].at);
+    }
+    for (size_t i = 0; i < n; i++)
+        ids[i] =
+            v->n_slots
+                ? (int64_t)v->slots[find_slot_from(v, hashes[i], strings[i].p, strings[i].len)] - 1
+                : -1;
 }
 
 const char *vocab_string(const struct vocab *v, uint32_t id, size_t *len)

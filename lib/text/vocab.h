@@ -37,7 +37,19 @@ void vocab_release(struct vocab *v);
 
 /* Adds a token. Fails where the id or the string is taken, or the id is above VOCAB_MAX_ID. */
 int vocab_add(struct vocab *v, uint32_t id, const char *p, size_t len, struct err *err);
+/* The same, but of several tokens with one string the last added is found. */
+int vocab_add_again(struct vocab *v, uint32_t id, const char *p, size_t len, struct err *err);
+/* Makes room, before anything is added, for n tokens and their strings' bytes; more may come. */
+void vocab_reserve(struct vocab *v, size_t n, size_t bytes);
 int64_t vocab_find(const struct vocab *v, const char *p, size_t len); /* -1: none */
+/* The same for up to VOCAB_MANY strings together, which is much faster than one by one. */
+#define VOCAB_MANY 64
+struct vocab_view {
+    const char *p;
+    size_t len;
+};
+void vocab_find_many(const struct vocab *v, const struct vocab_view *strings, size_t n,
+                     int64_t *ids);
 /* The string of an id, NUL-terminated; NULL for an id without one. */
 const char *vocab_string(const struct vocab *v, uint32_t id, size_t *len);
 
