@@ -14,6 +14,7 @@
 #include "formats/json.h"
 #include "formats/stream.h"
 #include "text/chat.h"
+#include "text/chat_args.h"
 #include "text/origin.h"
 #include "text/token_text.h"
 #include "text/tokenise.h"
@@ -87,40 +88,6 @@ struct run {
 
 /* ---- options ---- */
 
-static struct document_field *parse_fields(struct document_fields *f)
-{
-    struct document_field *items = xcalloc(opt.fields.n + 1, sizeof *items);
-    for (size_t i = 0; i < opt.fields.n; i++) {
-        const char *text = opt.fields.items[i], *equals = strchr(text, '=');
-        if (!equals || equals == text || !equals[1])
-            usage_error("--field: '%s' is not FIELD=KEY", text);
-        items[i].field = xmemdup0(text, (size_t)(equals - text));
-        items[i].column = equals + 1;
-    }
-    *f = (struct document_fields){items, opt.fields.n};
-    return items;
-}
-
-/* A value that is no JSON is a string. */
-static json_t *parse_variables(void)
-{
-    json_t *out = json_object();
-    struct err ignored;
-    for (size_t i = 0; i < opt.variables.n; i++) {
-        const char *text = opt.variables.items[i], *equals = strchr(text, '=');
-        if (!equals || equals == text)
-            usage_error("--set: '%s' is not NAME=JSON", text);
-        char *name = xmemdup0(text, (size_t)(equals - text));
-        json_t *value = json_parse(equals + 1, strlen(equals + 1), &ignored);
-        if (!value)
-            value = json_string(equals + 1);
-        if (!value || json_object_set_new(out, name, value))
-            usage_error("--set: '%s' is not UTF-8", text);
-        free(name);
-    }
-    return out;
-}
-
 static void check_options(void)
 {
     if (!opt.model)
@@ -141,7 +108,9 @@ static struct chat *make_chat(const struct tokenizer *t)
     struct chat *chat;
     size_t len = 0;
     char *source = NULL;
-    json_t *variables = parse_variables();
+    json_t *variables = chat_args_variables(opt.variables.items, opt.variables.n, &err);
+    if (!variables)
+        usage_error("--set: %s", err.msg);
     if (opt.template && !(source = file_read(opt.template, (size_t)4 << 20, &len, &err)))
         die("%s", err.msg);
     struct chat_options o = {.train_on = (enum chat_train)opt.train_on,
@@ -394,7 +363,8 @@ static void tokenise_inputs(struct run *r, const struct chat *chat, char **files
 {
     struct err err;
     struct document_fields fields;
-    struct document_field *items = parse_fields(&fields);
+    if (chat_args_fields(&fields, opt.fields.items, opt.fields.n, &err))
+        usage_error("--field: %s", err.msg);
     struct pool *pool = pool_new(opt.threads, &err);
     if (!pool)
         die("%s", err.msg);
@@ -408,9 +378,7 @@ static void tokenise_inputs(struct run *r, const struct chat *chat, char **files
             die("%s", err.msg);
     tokeniser_free(t);
     pool_free(pool);
-    for (size_t i = 0; i < fields.n; i++)
-        free((char *)(uintptr_t)items[i].field);
-    free(items);
+    chat_args_fields_free(&fields);
 }
 
 static int take_text(void *arg, const char *id, const char *text, size_t len, struct err *err)

@@ -88,6 +88,11 @@ void chat_free(struct chat *c)
     free(c);
 }
 
+const struct tokenizer *chat_tokenizer(const struct chat *c)
+{
+    return c->tokenizer;
+}
+
 bool chat_has_template(const struct chat *c)
 {
     return *c->template_hash;
@@ -103,7 +108,7 @@ void chat_result_init(struct chat_result *r, const struct chat *c)
     *r = (struct chat_result){.n_trained = 0};
     buf_init(&r->text);
     template_rendering_init(&r->rendering);
-    r->scratch = tokenizer_scratch_new(c->tokenizer);
+    (void)c;
 }
 
 void chat_result_release(struct chat_result *r)
@@ -118,8 +123,10 @@ void chat_result_release(struct chat_result *r)
     *r = (struct chat_result){.n_trained = 0};
 }
 
-static void clear(struct chat_result *r)
+static void clear(const struct chat *c, struct chat_result *r)
 {
+    if (!r->scratch)
+        r->scratch = tokenizer_scratch_new(c->tokenizer);
     r->tokens.n = r->n_trained = r->n_spans = r->n_plain = 0;
     r->text_bytes = r->lost_calls = 0;
     r->rendered = false;
@@ -362,7 +369,7 @@ static bool is_chat(const struct chat *c, const struct document *d)
 
 int chat_encode(const struct chat *c, struct document *d, struct chat_result *out, struct err *err)
 {
-    clear(out);
+    clear(c, out);
     if (d->shape == DOCUMENT_COMPLETION && is_chat(c, d))
         document_make_chat(d);
     switch (d->shape) {
@@ -386,7 +393,7 @@ int chat_encode(const struct chat *c, struct document *d, struct chat_result *ou
 int chat_encode_prompt(const struct chat *c, struct document *d, struct chat_result *out,
                        struct err *err)
 {
-    clear(out);
+    clear(c, out);
     if (d->shape == DOCUMENT_PREFERENCE || d->shape == DOCUMENT_IDS)
         return err_set(err, "%s can't be a prompt", document_shape_names[d->shape]);
     if (d->shape == DOCUMENT_COMPLETION) {

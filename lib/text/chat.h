@@ -68,6 +68,7 @@ struct chat; /* immutable: any number of threads may use one */
 int chat_new(struct chat **c, const struct tokenizer *t, const struct chat_options *o,
              struct err *err);
 void chat_free(struct chat *c);
+const struct tokenizer *chat_tokenizer(const struct chat *c);
 bool chat_has_template(const struct chat *c);
 /* Hash of the template's text; "" if there is none. */
 void chat_template_hash(const struct chat *c, char hex[HASH_HEX]);
@@ -92,7 +93,7 @@ struct chat_result {
     size_t n_spans, spans_cap;
 
     struct template_rendering rendering;
-    struct tokenizer_scratch *scratch;
+    struct tokenizer_scratch *scratch; /* made when it is needed, unless the caller lends one */
     struct tokenizer_span *plain;
     size_t n_plain, plain_cap;
 };

@@ -115,6 +115,10 @@ struct value call_builtin(struct render *r, const struct builtin *f, struct valu
     } else if (keywords_used < args->n_keywords) {
         template_fail(&r->l, "%s: has no such keyword argument, or it was given twice", f->name);
     }
+    /* Whatever it does, it reads its strings; what it writes is paid for where it is written. */
+    for (size_t i = 0; i < n; i++)
+        if (a[i].type == V_STRING)
+            spend(&r->l, a[i].s->len / 8);
     return f->call(r, a, &rest);
 }
 

@@ -136,6 +136,7 @@ const struct str *str_strip(struct limits *l, const struct str *s, struct value 
 {
     const struct str *set = chars.type == V_STRING ? chars.s : NULL;
     size_t from = 0, to = s->len;
+    spend(l, 1 + (set ? set->len / 16 * s->len : 0));
     if (!set && chars.type != V_MISSING && chars.type != V_NONE)
         template_fail(l, "strip arg must be None or str");
     while (left && from < to) {

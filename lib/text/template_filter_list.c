@@ -370,8 +370,8 @@ static struct value filter_slice(struct render *r, const struct value *a,
 static struct arguments without(const struct arguments *args, size_t skipped)
 {
     struct arguments out = *args;
-    out.items += skipped;
     out.n -= skipped;
+    out.items = out.n ? out.items + skipped : NULL;
     return out;
 }
 

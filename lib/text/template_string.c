@@ -108,6 +108,20 @@ void builder_add_codepoint(struct builder *b, uint32_t c, origin o)
     builder_add(b, s, n, o);
 }
 
+/* The first run that ends at `at` or behind. */
+static size_t run_reaching(const struct str *s, size_t at)
+{
+    size_t low = 0, high = s->n_runs;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (s->runs[middle].end < at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 void builder_add_part(struct builder *b, const struct str *s, size_t from, size_t to)
 {
     if (!s->n_runs) {
@@ -118,8 +132,8 @@ void builder_add_part(struct builder *b, const struct str *s, size_t from, size_
         builder_add(b, "", 0, str_origin_at(s, from));
         return;
     }
-    size_t start = 0;
-    for (size_t i = 0; i < s->n_runs && start <= to; i++) {
+    size_t first = run_reaching(s, from), start = first ? s->runs[first - 1].end : 0;
+    for (size_t i = first; i < s->n_runs && start <= to; i++) {
         size_t a = start > from ? start : from, z = s->runs[i].end < to ? s->runs[i].end : to;
         /* An empty run is carried along when it lies inside, or at an edge of the whole string. */
         if (a < z || (start == s->runs[i].end && start >= from && start <= to))
@@ -171,10 +185,10 @@ const struct str *str_z(struct limits *l, const char *s)
 
 origin str_origin_at(const struct str *s, size_t at)
 {
-    for (size_t i = 0; i < s->n_runs; i++)
-        if (at < s->runs[i].end)
-            return s->runs[i].origin;
-    return s->n_runs ? s->runs[s->n_runs - 1].origin : s->origin;
+    if (!s->n_runs)
+        return s->origin;
+    size_t i = run_reaching(s, at + 1);
+    return s->runs[i < s->n_runs ? i : s->n_runs - 1].origin;
 }
 
 const struct str *str_part(struct limits *l, const struct str *s, size_t from, size_t to)

@@ -384,6 +384,7 @@ int value_compare(struct limits *l, struct value a, struct value b, const char *
     if (value_is_number(a) && value_is_number(b))
         return number_compare(a, b);
     if (a.type == V_STRING && b.type == V_STRING) {
+        spend(l, (a.s->len < b.s->len ? a.s->len : b.s->len) / 64);
         int d = str_compare(a.s, b.s);
         return d < 0 ? -1 : d > 0;
     }

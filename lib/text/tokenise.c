@@ -22,7 +22,8 @@ struct tokeniser {
     const struct document_fields *fields;
     enum tokenise_format format;
     struct pool *pool;
-    struct slot *slots; /* [BATCH_DOCUMENTS], made as they are needed */
+    struct tokenizer_scratch **scratches; /* [threads] */
+    struct slot *slots;                   /* [BATCH_DOCUMENTS], made as they are needed */
     size_t n_slots;
     uint64_t number;
 };
@@ -36,6 +37,9 @@ struct tokeniser *tokeniser_new(const struct chat *c, const struct document_fiel
     t->format = format;
     t->pool = pool;
     t->slots = xcalloc(BATCH_DOCUMENTS, sizeof *t->slots);
+    t->scratches = xcalloc(pool_threads(pool), sizeof *t->scratches);
+    for (size_t i = 0; i < pool_threads(pool); i++)
+        t->scratches[i] = tokenizer_scratch_new(chat_tokenizer(c));
     return t;
 }
 
@@ -48,6 +52,9 @@ void tokeniser_free(struct tokeniser *t)
         document_release(&t->slots[i].out.document);
         chat_result_release(&t->slots[i].out.result);
     }
+    for (size_t i = 0; i < pool_threads(t->pool); i++)
+        tokenizer_scratch_free(t->scratches[i]);
+    free(t->scratches);
     free(t->slots);
     free(t);
 }
@@ -140,8 +147,10 @@ static int encode(const struct tokeniser *t, struct slot *s)
 static void task(void *arg, size_t i, size_t thread)
 {
     struct tokeniser *t = arg;
-    (void)thread;
-    t->slots[i].failed = encode(t, &t->slots[i]) < 0;
+    struct slot *s = &t->slots[i];
+    s->out.result.scratch = t->scratches[thread];
+    s->failed = encode(t, s) < 0;
+    s->out.result.scratch = NULL;
 }
 
 /* ---- batches ---- */

@@ -139,6 +139,8 @@ static void run_case(const char *folder, size_t line, json_t *c)
         bool raised = kind && !strcmp(kind, "raised");
         if (raised)
             right = rc < 0 && r.raised && strstr(err.msg, error);
+        if (kind && !strcmp(kind, "limit"))
+            right = rc < 0 && strstr(err.msg, error);
         if (!tap_ok(right, "%zu %s fails", line, name))
             printf("# want %s\n# got  %s\n", error, rc < 0 ? err.msg : r.text.p);
     }
@@ -187,6 +189,7 @@ int main(int argc, char **argv)
     } else {
         run_file(folder, "cases.jsonl");
         run_file(folder, "language.jsonl");
+        run_file(folder, "limits.jsonl");
     }
     json_decref(shared_variables);
     return tap_done();
