@@ -34,6 +34,7 @@ struct trainer {
     bool adapter_begun;  /* this process has written an adapter */
     bool adapter_dirty;  /* the adapter on disk is behind */
     double started;
+    double mark; /* when the work of the next step began: the last update counts as part of it */
     uint64_t step_before, tokens_before; /* progress when this process began */
     const struct trainer_watch *watch;
 };
@@ -235,6 +236,15 @@ static int save_state(struct trainer *t, struct err *err)
     return 0;
 }
 
+/* The log can't be written. It goes as far as the state in memory, which need not be lost: err
+ * stays. */
+static int log_failed(struct trainer *t)
+{
+    struct err ignored;
+    save_state(t, &ignored);
+    return -1;
+}
+
 /* The state first: an adapter that is older than its state is made again by a resumed run. */
 static int checkpoint(struct trainer *t, struct err *err)
 {
@@ -342,7 +352,7 @@ static int evaluate(struct trainer *t, struct err *err)
     if (status)
         return status;
     if (metrics_add_eval(t->setup.metrics, p->step, loss, err))
-        return -1;
+        return log_failed(t);
     keep_best(t, loss);
     t->dirty = t->adapter_dirty = true;
     p->evaluated = p->step;
@@ -446,11 +456,29 @@ static int accumulate(struct trainer *t, size_t first, size_t end, double *nll, 
     return 0;
 }
 
+/* The line is written before the update, so that the log is never behind the state. */
+static int log_step(struct trainer *t, double norm, double lr, uint64_t tokens, uint64_t targets,
+                    struct err *err)
+{
+    const struct train_progress *p = &t->progress;
+    const double now = clock_seconds();
+    const struct metrics_step m = {.step = p->step + 1,
+                                   .loss = t->loss,
+                                   .grad_norm = norm,
+                                   .lr = lr,
+                                   .tokens = p->tokens + tokens,
+                                   .trained = p->trained + targets,
+                                   .tok_per_s = (double)tokens / (now - t->mark),
+                                   .rss = mem_rss()};
+    t->mark = now;
+    return metrics_add_step(t->setup.metrics, &m, err);
+}
+
+/* 1 when stopped before the update. */
 static int step(struct trainer *t, struct err *err)
 {
     struct train_progress *p = &t->progress;
     struct lora *l = t->setup.lora;
-    const double began = clock_seconds();
     size_t first, end;
     double nll;
     uint64_t tokens, targets;
@@ -462,23 +490,17 @@ static int step(struct trainer *t, struct err *err)
     if (!isfinite(norm) || !isfinite(nll))
         return blame_step(t, first, end, err);
     const double lr = schedule_lr(&t->schedule, p->step);
+    t->loss = nll * mean;
+    if (log_step(t, norm, lr, tokens, targets, err))
+        return log_failed(t);
     adamw_update(&t->adamw, l->params, l->grads, mean * gradient_clip(norm, t->setup.options->clip),
                  lr);
     t->dirty = t->adapter_dirty = true;
     p->step++;
     p->tokens += tokens;
     p->trained += targets;
-    t->loss = nll * mean;
-    const struct metrics_step m = {.step = p->step,
-                                   .loss = t->loss,
-                                   .grad_norm = norm,
-                                   .lr = lr,
-                                   .tokens = p->tokens,
-                                   .trained = p->trained,
-                                   .tok_per_s = (double)tokens / (clock_seconds() - began),
-                                   .rss = mem_rss()};
     report(t, 0, 0, false);
-    return metrics_add_step(t->setup.metrics, &m, err);
+    return 0;
 }
 
 /* ---- the loop ---- */
@@ -506,16 +528,27 @@ static bool at_end(const struct trainer *t, enum trainer_end *end)
     return true;
 }
 
+/* Evaluation and checkpoint, where they are due. 1 when stopped. */
+static int between_steps(struct trainer *t, struct err *err)
+{
+    int status = evaluation_due(t) ? evaluate(t, err) : 0;
+    if (!status && checkpoint_due(t))
+        status = checkpoint(t, err);
+    return status;
+}
+
 static int loop(struct trainer *t, enum trainer_end *end, struct err *err)
 {
     for (;;) {
-        int status = evaluation_due(t) ? evaluate(t, err) : 0;
-        if (!status && checkpoint_due(t))
-            status = checkpoint(t, err);
+        int status = 0;
+        if (evaluation_due(t) || checkpoint_due(t)) {
+            status = between_steps(t, err);
+            t->mark = clock_seconds();
+        }
         if (!status && at_end(t, end))
             return 0;
-        if (!status)
-            status = step(t, err);
+        if (!status && (status = step(t, err)) < 0)
+            err_prefix(err, "step %" PRIu64, t->progress.step + 1);
         if (status < 0)
             return -1;
         if (status > 0) {
@@ -530,16 +563,16 @@ int trainer_run(struct trainer *t, const struct trainer_watch *watch, enum train
 {
     static const struct trainer_watch none;
     t->watch = watch ? watch : &none;
-    t->started = clock_seconds();
     t->step_before = t->progress.step;
     t->tokens_before = t->progress.tokens;
     /* So that a run can be resumed from the moment that it has begun. */
     if (save_state(t, err))
         return -1;
+    t->started = t->mark = clock_seconds();
     if (loop(t, end, err)) {
         struct err what = *err;
-        return err_set(err, "step %" PRIu64 ": %s; the checkpoint of step %" PRIu64 " is kept",
-                       t->progress.step + 1, what.msg, t->saved_step);
+        return err_set(err, "%s; the checkpoint of step %" PRIu64 " is kept", what.msg,
+                       t->saved_step);
     }
     return checkpoint(t, err);
 }

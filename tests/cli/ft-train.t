@@ -435,7 +435,7 @@ my $slow = "-m $llama --rank 2 --batch 8 --lr 1e-3 --seed 9 --steps 150 --eval h
     refuses('a log where none can be', 'nowhere/log', "ft-train -m $llama -o l1 --steps 1 --log nowhere/log train.ft");
     refuses('a log to a full device', '/dev/full', "ft-train -m $llama -o l2 --steps 1 --log /dev/full train.ft") if -c '/dev/full';
     ok(!-e 'l2/adapter_model.safetensors', 'a log that fails ends the run');
-    my $status = run("{ (ulimit -f 8; ft-train -m $llama -o full --steps 1 train.ft); }");
+    my $status = run("sh -c 'ulimit -f 8; ft-train -m $llama -o full --steps 1 train.ft; exit \$?'");
     ok($status != 0 && !glob('full/*.safetensors') && !glob('full/*.tmp'), 'no room for the state', $status, glob 'full/*');
     refuses('a target that is not there', '"w_proj"', "ft-train -m $llama -o t --targets w_proj --steps 1 train.ft");
     refuses('no memory', 'MiB are needed', "ft-train -m $llama -o m --memory 1M --steps 1 train.ft");
