@@ -303,9 +303,10 @@ void builder_add_json(struct builder *b, struct value v, const struct json_style
 const struct builtin *filter_find(const struct str *name); /* template_filter*.c */
 const struct builtin *test_find(const struct str *name);   /* template_test.c */
 const struct builtin *method_find(struct value self,
-                                  const struct str *name);        /* template_method.c */
-const struct builtin *global_find(const struct str *name);        /* template_global.c */
-const struct builtin *string_method_find(const struct str *name); /* template_strings.c */
+                                  const struct str *name);           /* template_method.c */
+const struct builtin *global_find(const struct str *name);           /* template_global.c */
+const struct builtin *string_method_find(const struct str *name);    /* template_strings.c */
+const struct builtin *string_predicate_find(const struct str *name); /* template_predicates.c */
 const struct builtin *builtin_search(const struct builtin *table, size_t n, const struct str *name);
 /* A method that changes its object, which the sandbox refuses. */
 bool method_is_refused(struct value self, const struct str *name);
@@ -464,7 +465,7 @@ void template_parse(struct template *t, const struct token *tokens, size_t n_tok
 const struct str *template_symbol(const struct template *t, const char *p,
                                   size_t len); /* or NULL */
 
-/* ---- evaluation (template_eval.c, template_exec.c) ---- */
+/* ---- evaluation (template_eval, _exec, _call, _lookup, _operator) ---- */
 
 struct binding {
     const struct str *name; /* interned */
@@ -481,6 +482,13 @@ void emit(struct render *r, const struct str *s);
 
 struct value get_attribute(struct render *r, struct value object, const struct str *name);
 struct value get_item(struct render *r, struct value object, struct value key);
+
+struct slice {
+    struct value start, stop, step;
+};
+
+/* object[start:stop:step], V_NONE where a part is missing. */
+struct value get_slice(struct render *r, struct value object, const struct slice *slice);
 struct value binary(struct render *r, enum operator op, struct value a, struct value b);
 struct value call_function(struct render *r, struct value f, const struct arguments *args);
 struct value call_macro(struct render *r, const struct function *f, const struct arguments *args);

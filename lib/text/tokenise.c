@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "formats/json.h"
+#include "text/unicode.h"
 
 enum { BATCH_DOCUMENTS = 256, BATCH_BYTES = 4 << 20, READ_BYTES = 64 * 1024 };
 #define MAX_LINE ((size_t)1 << 30)
@@ -139,6 +140,10 @@ static int encode(const struct tokeniser *t, struct slot *s)
         if (rc)
             return -1;
     } else {
+        size_t valid = utf8_valid(s->text.p, s->text.len);
+        if (valid < s->text.len)
+            return err_set(&s->err,
+                           "not UTF-8 at byte %zu: convert it first, with iconv or ft-text", valid);
         document_from_text(d, s->text.p, s->text.len);
     }
     return chat_encode(t->chat, d, &s->out.result, &s->err);

@@ -143,6 +143,8 @@ fails 'calls that the template does not write' 0 '1 messages call tools, which t
     ft-tok -m "$model" --template "$templates/smollm2.jinja" --ids odd.jsonl
 fails 'an unusual role' 0 '1 documents have a role that is not system, user, assistant or tool, "narrator"' \
     ft-tok -m "$model" --template "$templates/smollm2.jinja" --ids odd.jsonl
+printf 'abc\n\351t\351\n' >latin1
+fails 'text that is not UTF-8' 1 'latin1:2: not UTF-8 at byte 0' ft-tok -m "$model" --lines --ids latin1
 : >empty.jsonl
 fails 'no documents' 1 'no input holds a document' ft-tok -m "$model" --ids empty.jsonl
 fails 'a stream of another tokenizer' 1 'made with another tokenizer' \
