@@ -47,6 +47,24 @@ static int add_run(const struct tokenizer *t, const struct chat_result *r, size_
     return 0;
 }
 
+/* Behind `from`, control characters that would steer a terminal become U+FFFD. */
+static void disarm(struct buf *out, size_t from)
+{
+    char *rest = xmemdup0(out->p + from, out->len - from);
+    size_t len = out->len - from;
+    out->len = from;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)rest[i];
+        bool c1 = c == 0xc2 && i + 1 < len && (unsigned char)rest[i + 1] < 0xa0;
+        if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f || c1)
+            buf_addutf8(out, 0xfffd);
+        else
+            buf_addch(out, rest[i]);
+        i += c1;
+    }
+    free(rest);
+}
+
 int token_text_marked(const struct tokenizer *t, const struct chat_result *r, bool colour,
                       struct buf *out, struct err *err)
 {
@@ -56,8 +74,11 @@ int token_text_marked(const struct tokenizer *t, const struct chat_result *r, bo
             to++;
         if (trained)
             add_mark(out, true, colour);
+        size_t text = out->len;
         if (add_run(t, r, from, to, out, err))
             return -1;
+        if (colour)
+            disarm(out, text);
         if (trained)
             add_mark(out, false, colour);
     }
