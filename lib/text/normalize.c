@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "text/bpe.h"
+#include "text/charsmap.h"
 #include "text/json_field.h"
 #include "text/regex.h"
 #include "text/unicode_versions.h"
@@ -22,6 +23,7 @@ enum step_kind {
     STEP_FILTER,     /* characters that go, and those that become spaces */
     STEP_IDEOGRAPHS, /* spaces around ideographs, as BERT has it */
     STEP_BYTES,      /* bytes spelled as characters */
+    STEP_CHARSMAP,   /* SentencePiece's precompiled rules */
 };
 
 enum form { NFC, NFD, NFKC, NFKD, N_FORMS };
@@ -47,6 +49,7 @@ struct step {
     char *string, *content;
     size_t string_len, content_len;
     struct regex *regex;
+    struct charsmap charsmap;
     bool left, right;
 };
 
@@ -233,6 +236,21 @@ static int parse_prepend(struct normalizer *n, const json_t *spec, struct err *e
     return 0;
 }
 
+/* No rules at all, as some files have it, change nothing. */
+static int parse_precompiled(struct normalizer *n, const json_t *spec, struct err *err)
+{
+    const json_t *rules = json_object_get(spec, "precompiled_charsmap");
+    if (json_is_null(rules) || (json_is_string(rules) && !json_string_length(rules)))
+        return 0;
+    struct step *step = add_step(n, STEP_CHARSMAP, err);
+    if (!step)
+        return -1;
+    if (!json_is_string(rules))
+        return err_set(err, "no precompiled_charsmap");
+    return charsmap_init_base64(&step->charsmap, json_string_value(rules),
+                                json_string_length(rules), err);
+}
+
 static int parse_strip(struct normalizer *n, const json_t *spec, struct err *err)
 {
     struct step *step = add_step(n, STEP_STRIP, err);
@@ -290,6 +308,8 @@ static int parse_type(struct normalizer *n, const char *type, const json_t *spec
         return parse_bert(n, spec, err);
     if (!strcmp(type, "ByteLevel"))
         return add_step(n, STEP_BYTES, err) ? 0 : -1;
+    if (!strcmp(type, "Precompiled"))
+        return parse_precompiled(n, spec, err);
     return err_set(err, "not supported");
 }
 
@@ -328,6 +348,7 @@ void normalizer_free(struct normalizer *n)
         free(n->steps[i].string);
         free(n->steps[i].content);
         regex_free(n->steps[i].regex);
+        charsmap_release(&n->steps[i].charsmap);
     }
     unicode_release(&n->stable);
     free(n);
@@ -698,6 +719,48 @@ static void step_bytes(const struct text *in, struct text_builder *out)
     }
 }
 
+/* The end of the grapheme cluster at i. */
+static size_t cluster_end(const struct text *in, size_t i)
+{
+    const unsigned char *p = (const unsigned char *)in->p;
+    utf8proc_int32_t state = 0;
+    unsigned len;
+    uint32_t c = utf8_char(p + i, &len);
+    for (i += len; i < in->len; i += len) {
+        uint32_t next = utf8_char(p + i, &len);
+        if (utf8proc_grapheme_break_stateful((utf8proc_int32_t)c, (utf8proc_int32_t)next, &state))
+            break;
+        c = next;
+    }
+    return i;
+}
+
+static bool map_chars(const struct charsmap *m, const struct text *in, size_t start, size_t end,
+                      struct text_builder *out)
+{
+    size_t len;
+    const char *with = charsmap_find(m, in->p + start, end - start, &len);
+    if (with)
+        text_builder_add(out, with, len, text_origin(in, start));
+    return with != NULL;
+}
+
+/* A short cluster as a whole, any other by its characters. */
+static void step_charsmap(const struct charsmap *m, const struct text *in, struct text_builder *out)
+{
+    enum { SHORT_CLUSTER = 5 };
+    for (size_t i = 0, end; i < in->len; i = end) {
+        end = cluster_end(in, i);
+        if (end - i <= SHORT_CLUSTER && map_chars(m, in, i, end, out))
+            continue;
+        for (size_t at = i, next; at < end; at = next) {
+            next = at + utf8_length((unsigned char)in->p[at]);
+            if (!map_chars(m, in, at, next, out))
+                text_builder_copy(out, in, at, next);
+        }
+    }
+}
+
 static int step_apply(const struct normalizer *n, struct normalizer_scratch *s,
                       const struct step *step, struct text *t, struct text_builder *out,
                       struct err *err)
@@ -725,6 +788,9 @@ static int step_apply(const struct normalizer *n, struct normalizer_scratch *s,
         return 1;
     case STEP_IDEOGRAPHS:
         step_ideographs(t, out);
+        return 1;
+    case STEP_CHARSMAP:
+        step_charsmap(&step->charsmap, t, out);
         return 1;
     default:
         step_bytes(t, out);
