@@ -36,7 +36,7 @@ struct bpe {
     struct merge *byte_pairs; /* [256 * 256], options.bytes: the merge of two bytes */
     uint32_t *lengths;        /* [vocab->n] bytes of text behind a token */
     struct vocab words;       /* options.ignore_merges and bytes: tokens by their bytes */
-    struct buf joined;        /* of bpe_add_merge */
+    struct buf joined;        /* of add_merge */
     uint32_t guess;           /* where the next merge's token may be */
     bool crosses_metaspace;   /* some merge makes a token with U+2581 behind another character */
 };
@@ -112,6 +112,8 @@ static void find_byte_ids(struct bpe *b)
 static int measure_tokens(struct bpe *b, struct err *err)
 {
     struct buf bytes = BUF_INIT;
+    if (b->options.ignore_merges && b->options.bytes)
+        vocab_reserve(&b->words, b->vocab->n, b->vocab->arena_len);
     b->lengths = mem_array(b->vocab->n + 1, sizeof *b->lengths, "token lengths", err);
     if (!b->lengths)
         return -1;
@@ -264,7 +266,7 @@ static void add_byte_pair(struct bpe *b, uint32_t left, uint32_t right, struct m
         b->byte_pairs[first << 8 | second] = merge;
 }
 
-int bpe_add_merge(struct bpe *b, uint32_t left, uint32_t right, struct err *err)
+static int add_merge(struct bpe *b, uint32_t left, uint32_t right, struct err *err)
 {
     uint32_t rank = b->n_merges;
     if (!vocab_string(b->vocab, left, NULL) || !vocab_string(b->vocab, right, NULL))
@@ -287,7 +289,7 @@ int bpe_add_merge(struct bpe *b, uint32_t left, uint32_t right, struct err *err)
     return 0;
 }
 
-/* What bpe_add_merge will touch. */
+/* What add_merge will touch. */
 static void prefetch_merge(const struct bpe *b, const uint32_t merge[2])
 {
     for (size_t i = 0; i < 2; i++)
@@ -306,23 +308,10 @@ int bpe_add_merges(struct bpe *b, const uint32_t (*merges)[2], size_t n, struct 
             __builtin_prefetch(&b->vocab->entries[merges[i + 2 * AHEAD][0] % b->vocab->n]);
             __builtin_prefetch(&b->vocab->entries[merges[i + 2 * AHEAD][1] % b->vocab->n]);
         }
-        if (bpe_add_merge(b, merges[i][0], merges[i][1], err))
+        if (add_merge(b, merges[i][0], merges[i][1], err))
             return -1;
     }
     return 0;
-}
-
-int bpe_add_merge_strings(struct bpe *b, const char *left, size_t left_len, const char *right,
-                          size_t right_len, struct err *err)
-{
-    int64_t left_id = vocab_find(b->vocab, left, left_len);
-    int64_t right_id = vocab_find(b->vocab, right, right_len);
-    const char *p = left_id < 0 ? left : right;
-    size_t len = left_id < 0 ? left_len : right_len;
-    if (left_id < 0 || right_id < 0)
-        return err_set(err, "merge %u: \"%.*s\" is not in the vocabulary", b->n_merges,
-                       (int)(len < 100 ? len : 100), p);
-    return bpe_add_merge(b, (uint32_t)left_id, (uint32_t)right_id, err);
 }
 
 struct bpe_scratch *bpe_scratch_new(void)

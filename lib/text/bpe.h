@@ -34,11 +34,8 @@ struct bpe_scratch; /* work memory of one thread */
 struct bpe *bpe_new(const struct vocab *v, const struct bpe_options *o, size_t n_merges,
                     struct err *err);
 void bpe_free(struct bpe *b);
-/* The next merge in order of rank, of two tokens by their ids or by their strings. */
-int bpe_add_merge(struct bpe *b, uint32_t left, uint32_t right, struct err *err);
+/* The next merges in order of rank: the ids of left and right. */
 int bpe_add_merges(struct bpe *b, const uint32_t (*merges)[2], size_t n, struct err *err);
-int bpe_add_merge_strings(struct bpe *b, const char *left, size_t left_len, const char *right,
-                          size_t right_len, struct err *err);
 
 struct bpe_scratch *bpe_scratch_new(void);
 void bpe_scratch_free(struct bpe_scratch *s);

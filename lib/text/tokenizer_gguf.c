@@ -7,7 +7,7 @@
 #include "formats/json.h"
 #include "text/gguf_pre.h"
 #include "text/json_field.h"
-#include "text/scan.h"
+#include "text/spm_merges.h"
 #include "text/tokenizer_parts.h"
 
 enum token_type { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE };
@@ -33,11 +33,17 @@ static int find_types(const struct gguf *g, size_t n, const struct gguf_value **
 static int load_tokens(struct tokenizer *t, const struct gguf_value *tokens,
                        const struct gguf_value *types, struct err *err)
 {
+    size_t bytes = 0;
+    for (size_t i = 0; i < tokens->n; i++)
+        bytes += tokens->strings[i].len + 1;
+    vocab_reserve(&t->vocab, tokens->n, bytes);
     for (size_t i = 0; i < tokens->n; i++) {
         const struct gguf_string *s = &tokens->strings[i];
         int type = types ? (int)gguf_array_number(types, i) : NORMAL;
         if (type == UNUSED)
             continue;
+        if (s->len && utf8_valid(s->p, s->len) < s->len)
+            return err_set(err, "tokenizer.ggml.tokens: token %zu is not UTF-8", i);
         if (i > VOCAB_MAX_ID || vocab_add(&t->vocab, (uint32_t)i, s->p, s->len, err))
             return err_prefix(err, "tokenizer.ggml.tokens");
     }
@@ -63,27 +69,49 @@ static int load_added(struct tokenizer *t, const struct gguf_value *tokens,
     return 0;
 }
 
-static int load_merges(struct tokenizer *t, const struct gguf *g, bool ignore_merges,
-                       struct err *err)
+/* Looks up the tokens of merges[first, first + n), n up to half of VOCAB_MANY. */
+static int find_merges(const struct tokenizer *t, const struct gguf_string *merges, size_t first,
+                       size_t n, uint32_t (*out)[2], struct err *err)
 {
-    const struct gguf_value *merges = find_strings(g, "tokenizer.ggml.merges");
-    struct bpe_options o = {.bytes = true, .ignore_merges = ignore_merges, .unk = -1};
-    if (!merges)
-        return err_set(err, "no tokenizer.ggml.merges");
-    t->bpe = bpe_new(&t->vocab, &o, merges->n, err);
-    if (!t->bpe)
-        return -1;
-    for (size_t i = 0; i < merges->n; i++) {
-        const struct gguf_string *s = &merges->strings[i];
+    struct vocab_view tokens[VOCAB_MANY];
+    int64_t ids[VOCAB_MANY];
+    for (size_t i = 0; i < n; i++) {
+        const struct gguf_string *s = &merges[first + i];
         /* A byte-level token holds no space, so the first is the one between. */
         const char *space = s->len ? memchr(s->p, ' ', s->len) : NULL;
         if (!space)
-            return err_set(err, "tokenizer.ggml.merges: merge %zu is not two tokens", i);
-        size_t left = (size_t)(space - s->p);
-        if (bpe_add_merge_strings(t->bpe, s->p, left, space + 1, s->len - left - 1, err))
-            return err_prefix(err, "tokenizer.ggml.merges");
+            return err_set(err, "merge %zu is not two tokens", first + i);
+        tokens[2 * i] = (struct vocab_view){s->p, (size_t)(space - s->p)};
+        tokens[2 * i + 1] = (struct vocab_view){space + 1, s->len - tokens[2 * i].len - 1};
+    }
+    vocab_find_many(&t->vocab, tokens, 2 * n, ids);
+    for (size_t i = 0; i < 2 * n; i++) {
+        if (ids[i] < 0)
+            return err_set(err, "merge %zu: \"%.*s\" is not in the vocabulary", first + i / 2,
+                           (int)(tokens[i].len < 100 ? tokens[i].len : 100), tokens[i].p);
+        out[first + i / 2][i & 1] = (uint32_t)ids[i];
     }
     return 0;
+}
+
+static int load_merges(struct tokenizer *t, const struct gguf *g, bool ignore_merges,
+                       struct err *err)
+{
+    const struct gguf_value *v = find_strings(g, "tokenizer.ggml.merges");
+    struct bpe_options o = {.bytes = true, .ignore_merges = ignore_merges, .unk = -1};
+    if (!v)
+        return err_set(err, "no tokenizer.ggml.merges");
+    uint32_t(*merges)[2] = mem_array(v->n + 1, sizeof *merges, "merges", err);
+    int rc = merges ? 0 : -1;
+    for (size_t i = 0; !rc && i < v->n; i += VOCAB_MANY / 2)
+        rc = find_merges(t, v->strings, i, v->n - i < VOCAB_MANY / 2 ? v->n - i : VOCAB_MANY / 2,
+                         merges, err);
+    if (!rc) {
+        t->bpe = bpe_new(&t->vocab, &o, v->n, err);
+        rc = t->bpe ? bpe_add_merges(t->bpe, (const uint32_t(*)[2])merges, v->n, err) : -1;
+    }
+    free(merges);
+    return rc ? err_prefix(err, "tokenizer.ggml.merges") : 0;
 }
 
 static int set_pipeline(struct tokenizer *t, const struct gguf_pre *pre, struct err *err)
@@ -107,6 +135,67 @@ static int64_t special_id(const struct tokenizer *t, const struct gguf *g, const
     if (!gguf_get_u64(g, key, &id) || id >= t->vocab.n)
         return -1;
     return vocab_string(&t->vocab, (uint32_t)id, NULL) ? (int64_t)id : -1;
+}
+
+/* The pipeline that a SentencePiece model's tokenizer.json has. */
+static int set_spm_pipeline(struct tokenizer *t, bool space_prefix, struct err *err)
+{
+    struct buf spec = BUF_INIT;
+    buf_addf(&spec,
+             "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[%s"
+             "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\xe2\x96\x81\"}]},"
+             "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":"
+             "{\"String\":\"\xe2\x96\x81\"},\"content\":\" \"},{\"type\":\"ByteFallback\"},"
+             "{\"type\":\"Fuse\"}%s]}}",
+             space_prefix ? "{\"type\":\"Prepend\",\"prepend\":\"\xe2\x96\x81\"}," : "",
+             space_prefix ? ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}" : "");
+    json_t *json = json_parse(spec.p, spec.len, err);
+    int rc = json ? tokenizer_set_pipeline(t, json, false, err) : -1;
+    json_decref(json);
+    buf_release(&spec);
+    return rc;
+}
+
+static int load_scores(struct tokenizer *t, const struct gguf *g, const struct gguf_value *types,
+                       float *scores, bool *normal, struct err *err)
+{
+    const struct gguf_value *v = gguf_find(g, "tokenizer.ggml.scores");
+    if (!v || v->type != GGUF_ARRAY || v->element != GGUF_F32 || v->n < t->vocab.n)
+        return err_set(err, "tokenizer.ggml.scores is no array of %zu float32", t->vocab.n);
+    for (size_t i = 0; i < t->vocab.n; i++) {
+        scores[i] = (float)gguf_array_number(v, i);
+        normal[i] = !types || (int)gguf_array_number(types, i) == NORMAL;
+        if (!(scores[i] == scores[i]))
+            return err_set(err, "tokenizer.ggml.scores: score %zu is no number", i);
+    }
+    return 0;
+}
+
+static int64_t unknown_id(const struct tokenizer *t, const struct gguf *g)
+{
+    int64_t id = special_id(t, g, "tokenizer.ggml.unknown_token_id");
+    return id >= 0 ? id : vocab_find(&t->vocab, "<unk>", 5);
+}
+
+static int load_spm_bpe(struct tokenizer *t, const struct gguf *g, const struct gguf_value *types,
+                        struct err *err)
+{
+    struct bpe_options o = {.byte_fallback = true, .fuse_unk = true, .unk = unknown_id(t, g)};
+    uint32_t(*merges)[2] = NULL;
+    size_t n;
+    float *scores = mem_array(t->vocab.n + 1, sizeof *scores, "scores", err);
+    bool *normal = scores ? mem_array(t->vocab.n + 1, sizeof *normal, "scores", err) : NULL;
+    int rc = normal ? load_scores(t, g, types, scores, normal, err) : -1;
+    if (!rc)
+        rc = spm_merges(&t->vocab, scores, normal, &merges, &n, err);
+    if (!rc) {
+        t->bpe = bpe_new(&t->vocab, &o, n, err);
+        rc = t->bpe ? bpe_add_merges(t->bpe, (const uint32_t(*)[2])merges, n, err) : -1;
+    }
+    free(scores);
+    free(normal);
+    free(merges);
+    return rc;
 }
 
 static void load_ends(struct tokenizer *t, const struct gguf *g, bool add_bos, bool add_eos)
@@ -166,6 +255,26 @@ static int load_gpt2(struct tokenizer *t, const struct gguf *g, struct err *err)
     return 0;
 }
 
+static int load_spm(struct tokenizer *t, const struct gguf *g, struct err *err)
+{
+    const struct gguf_value *tokens = find_strings(g, "tokenizer.ggml.tokens"), *types;
+    bool space_prefix = true;
+    if (!tokens)
+        return err_set(err, "no tokenizer.ggml.tokens");
+    gguf_get_bool(g, "tokenizer.ggml.add_space_prefix", &space_prefix);
+    if (find_types(g, tokens->n, &types, err) || load_tokens(t, tokens, types, err) ||
+        load_spm_bpe(t, g, types, err) || set_spm_pipeline(t, space_prefix, err) ||
+        load_added(t, tokens, types, err))
+        return -1;
+    load_ends(t, g, true, false);
+    return 0;
+}
+
+static bool is(const struct gguf_string *s, const char *name)
+{
+    return s->len == strlen(name) && !memcmp(s->p, name, s->len);
+}
+
 int tokenizer_load_gguf(struct tokenizer *t, const char *path, struct err *err)
 {
     struct gguf_string model;
@@ -175,8 +284,10 @@ int tokenizer_load_gguf(struct tokenizer *t, const char *path, struct err *err)
     int rc;
     if (!gguf_get_string(g, "tokenizer.ggml.model", &model))
         rc = err_set(err, "no tokenizer.ggml.model");
-    else if (model.len == 4 && !memcmp(model.p, "gpt2", 4))
+    else if (is(&model, "gpt2"))
         rc = load_gpt2(t, g, err);
+    else if (is(&model, "llama"))
+        rc = load_spm(t, g, err);
     else
         rc =
             err_set(err, "tokenizer.ggml.model \"%.*s\" is not supported", (int)model.len, model.p);
