@@ -141,7 +141,7 @@ static int grow_cache(struct generator *g, struct err *err)
         size_t needed = sequence_room(g, g->queue[i]);
         room = needed > room ? needed : room;
     }
-    size_t rounded = (room + 255) / 256 * 256; /* so that a slightly longer prompt fits as well */
+    size_t rounded = (room + 63) / 64 * 64; /* so that a slightly longer prompt fits as well */
     room = rounded < g->context ? rounded : g->context;
     kv_cache_free(g->cache);
     g->cache = NULL;
