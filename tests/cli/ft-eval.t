@@ -3,77 +3,21 @@
 # adapters, and what it refuses.
 use strict;
 use warnings;
-use File::Temp qw(tempdir);
+use File::Copy qw(copy);
 use JSON::PP;
+require "$ENV{SRCDIR}/tests/cli/cli.pl";
 
 my $models = "$ENV{SRCDIR}/tests/data/models";
-my $dir = tempdir('ft-eval.XXXXXX', TMPDIR => 1, CLEANUP => 1);
-chdir $dir or die "$dir: $!\n";
-my ($count, $failures) = (0, 0);
+scratch('ft-eval');
 
-sub ok {
-    my ($good, $name, @notes) = @_;
-    $count++;
-    $failures++ unless $good;
-    print $good ? 'ok' : 'not ok', " $count - $name\n";
-    print map { "#   $_\n" } @notes unless $good;
-    return $good;
+sub evaluate {
+    my ($arguments) = @_;
+    return decode_json(run("ft-eval $arguments") || '{}');
 }
 
-sub is {
-    my ($got, $want, $name) = @_;
-    return ok($got eq $want, $name, "got  $got", "want $want");
-}
-
-sub near {
-    my ($got, $want, $relative, $name) = @_;
-    return ok(defined $got && abs($got - $want) <= $relative * abs $want, $name, 'got  ' . ($got // 'null'), "want $want");
-}
-
-sub slurp {
-    my ($path) = @_;
-    open my $in, '<:raw', $path or die "$path: $!\n";
-    local $/;
-    return scalar(<$in>) // '';
-}
-
-sub spew {
-    my ($path, @text) = @_;
-    open my $out, '>:raw', $path or die "$path: $!\n";
-    print $out @text;
-    close $out or die "$path: $!\n";
-}
-
-# Runs a shell command, stderr in the file err: stdout, or in a list stdout and the exit status.
-sub run {
-    my ($command) = @_;
-    my $text = `$command 2>err`;
-    return wantarray ? ($text, $? >> 8) : $text;
-}
-
-sub evaluate { return decode_json(run("ft-eval @_") || 'null') // {} }
-sub lines { return map { decode_json($_) } split /\n/, run("ft-eval @_") }
-
-# Exit 1 and one line with the text in it.
-sub refuses {
-    my ($name, $text, $command) = @_;
-    my ($out, $status) = run($command);
-    my $said = slurp('err');
-    ok($status == 1 && $said =~ /^ft-eval: [^\n]*\Q$text\E[^\n]*\n\z/ && $out eq '', $name, "status $status", split /\n/, $said);
-}
-
-sub make_ids {
-    my ($path, @documents) = @_;
-    spew($path, map { encode_json($_) . "\n" } @documents);
-}
-
-# A tensor of floats.
-sub tensor {
-    my ($path, $name) = @_;
-    my $bytes = slurp($path);
-    my $length = unpack 'Q<', $bytes;
-    my ($start, $end) = @{decode_json(substr $bytes, 8, $length)->{$name}{data_offsets}};
-    return unpack 'f<*', substr $bytes, 8 + $length + $start, $end - $start;
+sub lines {
+    my ($arguments) = @_;
+    return json_lines(scalar run("ft-eval $arguments"));
 }
 
 # The reference models.
@@ -83,7 +27,7 @@ for my $name (sort map { m{/(\w+)/inputs\.json} } glob "$models/*/inputs.json") 
     my $want = decode_json(slurp("$models/$name/expected.json"));
     my @documents = map { {id => "d$_", ids => $inputs->{documents}[$_], trained => $inputs->{trained}[$_]} } 0 .. $#{$inputs->{documents}};
     $documents{$name} = \@documents;
-    make_ids("$name.jsonl", @documents);
+    spew_json("$name.jsonl", @documents);
     run("ft-pack -m $models/$name --length 64 --seed 3 -o $name.ft $name.jsonl");
     my $got = evaluate("-m $models/$name $name.ft");
     near($got->{nll}, $want->{total_nll}, 1e-5, "$name: nll");
@@ -119,12 +63,12 @@ my @documents = @{$documents{llama}};
     is($sum->{documents}, 3, 'number of documents');
     ok(exists $sum->{bits_per_byte} && !defined $sum->{bits_per_byte}, 'no bits per byte where the bytes are unknown');
     near($lines[1]{mean_nll}, $lines[1]{nll} / $lines[1]{tokens}, 1e-12, 'the mean of a document');
-    make_ids('bytes.jsonl', map { {%{$documents[$_]}, bytes => 100 * $_ + 50} } 0 .. 2);
+    spew_json('bytes.jsonl', map { {%{$documents[$_]}, bytes => 100 * $_ + 50} } 0 .. 2);
     run("ft-pack -m $model -o bytes.ft bytes.jsonl");
     $sum = evaluate("-m $model bytes.ft");
     near($sum->{bits_per_byte}, $nll / log(2) / 450, 1e-9, 'bits per byte');
     is($sum->{text_bytes}, 450, 'bytes');
-    make_ids('one.jsonl', {%{$documents[2]}, source => 'book'});
+    spew_json('one.jsonl', {%{$documents[2]}, source => 'book'});
     run("ft-pack -m $model -o one.ft one.jsonl");
     ok(!defined evaluate("-m $model one.ft")->{stderr}, 'one document has no standard error');
     is((lines("-m $model --per-document one.ft"))[0]{source} // '', 'book', 'the source');
@@ -151,14 +95,14 @@ my @documents = @{$documents{llama}};
 
 # Parts of a document are joined.
 {
-    make_ids('long.jsonl', map { {id => "d$_", ids => $documents[$_]{ids}} } 0 .. 2);
+    spew_json('long.jsonl', map { {id => "d$_", ids => $documents[$_]{ids}} } 0 .. 2);
     run("ft-pack -m $model --length 16 --seed 5 -o long.ft long.jsonl");
     my @got = lines("-m $model --per-token long.ft");
     is(join(' ', map { "$_->{id}:" . @{$_->{logprobs}} . ":$_->{tokens}" } @got), 'd0:7:6 d1:23:22 d2:41:40', 'parts are one document again');
     ok(!(grep { my $d = $_; grep { !defined $d->{logprobs}[$_] } 1 .. $#{$d->{logprobs}} } @got), 'with every log p but the first');
     is(evaluate("-m $model long.ft")->{documents}, 3, 'and count as one');
     my @trained = ((0) x 31, (1) x 10);
-    make_ids('late.jsonl', {id => 'late', ids => $documents[2]{ids}, trained => \@trained});
+    spew_json('late.jsonl', {id => 'late', ids => $documents[2]{ids}, trained => \@trained});
     run("ft-pack -m $model --length 16 -o late.ft late.jsonl");
     @got = lines("-m $model --per-document late.ft");
     is(join(' ', map { "$_->{id}:$_->{part}:$_->{tokens}" } @got), 'late:2:10', 'a missing first part is told');
@@ -179,16 +123,29 @@ my @documents = @{$documents{llama}};
     near(evaluate("-m $model -a $lora/initial:0 llama.ft")->{mean_nll}, $base, 1e-6, 'weight 0 is the base');
 }
 
+# Straight from text, with a model that has a tokenizer.
+{
+    make_model('model');
+    spew_json('docs.jsonl', {id => 'a', text => 'Some text to be scored, of no great length.'},
+        {id => 'b', messages => [{role => 'user', content => 'Well?'}, {role => 'assistant', content => 'So it is.'}]});
+    run('ft-tok -m model docs.jsonl | ft-pack -m model -o docs.ft');
+    my $shard = run('ft-eval -m model --per-token docs.ft');
+    is(scalar run('ft-tok -m model docs.jsonl | ft-eval -m model --per-token'), $shard, 'a token stream scores as its shard does');
+    my $sum = evaluate('-m model docs.ft');
+    is($sum->{text_bytes} // 'none', length('ome text to be scored, of no great length.') + length('So it is.'), 'bytes of the text that is learnt');
+    near($sum->{bits_per_byte}, $sum->{nll} / log(2) / $sum->{text_bytes}, 1e-12, 'bits per byte of text');
+    my $tokenizer = slurp('model/tokenizer.json');
+    $tokenizer =~ s/<\|im_end\|>/<|the_end|>/g;
+    mkdir 'other';
+    copy("model/$_", "other/$_") for 'config.json', 'model.safetensors', 'tokenizer_config.json';
+    spew('other/tokenizer.json', $tokenizer);
+    refuses('a stream of another tokenizer', 'docs.ft: made with another tokenizer', 'ft-eval -m other docs.ft');
+    refuses('or a pipe of one', 'stdin: made with another tokenizer', 'ft-eval -m other <docs.ft');
+}
+
 # Wrong input.
 {
-    my $bytes = slurp('llama.ft');
-    my $bad = 0;
-    for my $at (map { int(length($bytes) * $_ / 50) } 0 .. 49) {
-        spew('cut.ft', substr $bytes, 0, $at);
-        my ($out, $status) = run("ft-eval -m $model cut.ft");
-        $bad++ unless $status == 1 && $out eq '' && slurp('err') =~ /^ft-eval: cut\.ft: [^\n]+\n\z/;
-    }
-    ok(!$bad, 'a shard cut off at 50 places is refused', "$bad were not");
+    refuses_cut('a shard cut off at 50 places', 'llama.ft', 'llama.ft: ', "ft-eval -m $model llama.ft");
     run("ft-pack -m $models/llama_sharded -o other.ft long.jsonl");
     refuses('a larger vocabulary', 'other.ft: made for a vocabulary of 320, the model has 288', "ft-eval -m $model other.ft");
     refuses('a folder as the stream', 'llama', "ft-eval -m $model $model");
@@ -204,17 +161,14 @@ my @documents = @{$documents{llama}};
     refuses('an output in no folder', 'nowhere', "ft-eval -m $model -o nowhere/x llama.ft");
     my (undef, $status) = run('ft-eval llama.ft');
     is($status, 2, 'no model is wrong usage');
-    my $half = slurp("$model/model.safetensors");
     mkdir 'half';
-    spew('half/config.json', slurp("$model/config.json"));
-    $bad = 0;
-    for my $at (map { int(length($half) * $_ / 50) } 0 .. 49) {
-        spew('half/model.safetensors', substr $half, 0, $at);
-        my ($out, $ended) = run('ft-eval -m half llama.ft');
-        $bad++ unless $ended == 1 && $out eq '' && slurp('err') =~ /^ft-eval: half[^\n]+\n\z/;
-    }
-    ok(!$bad, 'a model cut off at 50 places is refused', "$bad were not");
+    copy("$model/$_", "half/$_") for 'config.json', 'model.safetensors';
+    refuses_cut('a model cut off at 50 places', 'half/model.safetensors', 'half', 'ft-eval -m half llama.ft');
+    refuses_cut('its config as well', 'half/config.json', 'half', 'ft-eval -m half llama.ft');
+    mkdir 'adapter';
+    copy("$model/lora/initial/$_", "adapter/$_") for 'adapter_config.json', 'adapter_model.safetensors';
+    refuses_cut('an adapter cut off at 50 places', 'adapter/adapter_model.safetensors', 'adapter', "ft-eval -m $model -a adapter llama.ft");
+    refuses_cut('its configuration as well', 'adapter/adapter_config.json', 'adapter', "ft-eval -m $model -a adapter llama.ft");
 }
 
-print "1..$count\n";
-exit($failures ? 1 : 0);
+finish();
