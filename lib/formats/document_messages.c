@@ -81,6 +81,16 @@ static const json_t *either(const json_t *object, const char *a, const char *b)
     return v ? v : json_object_get(object, b);
 }
 
+const char *message_role(const json_t *message)
+{
+    const json_t *role = json_object_get(message, "role"), *from = json_object_get(message, "from");
+    if (!role && json_is_string(from))
+        return role_named(json_string_value(from));
+    if (!json_is_string(role) || !is_usual(json_string_value(role)))
+        return NULL;
+    return json_string_value(role);
+}
+
 /* Text in parts, [{"type": "text", "text": ...}, ...], as one string; anything but text is refused.
  */
 static json_t *join_parts(const json_t *parts, struct place at, struct err *err)
