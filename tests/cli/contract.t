@@ -24,6 +24,7 @@ chdir $dir or die "$dir: $!\n";
 my %programs = (
     'ft-text'  => {args => [], input => 'text', stdout => 1, folder => 1},
     'ft-tok'   => {args => ['-m', $tokenizer], input => 'documents', stdout => 1},
+    'ft-lint'  => {args => [], input => 'documents', stdout => 1, cut => 1},
     'ft-pack'  => {args => ['-m', $model], input => 'ids', stdout => 1},
     'ft-dump'  => {args => [], input => 'shard', stdout => 1, cut => 1},
     'ft-train' => {args => ['-m', $model, '-o', 'adapter', '--steps', '1'], input => 'shard', cut => 1},
