@@ -54,6 +54,14 @@ per_second() { awk -v n="$1" -v s="$2" -v e="$3" 'BEGIN { printf "%.1f", n / (e 
 row() { printf '%-44s %10s %8s %9s\n' "$1" "$2" "$3" "$4"; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
 gb() { awk -v b="$1" 'BEGIN { printf "%.2f GB", b / 1e9 }'; }
+# Talk of the programs measured is shown only when one fails.
+quietly() {
+    "$@" 2>"$work/stderr" || {
+        echo "bench: $* failed:" >&2
+        tail -n 5 "$work/stderr" >&2
+        exit 1
+    }
+}
 best() { sort -rn | head -n 1; }
 
 printf '%s, %s cores, %s of memory; %s\n' "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" \
@@ -67,16 +75,16 @@ bench_train() {
     printf '\nLoRA training, rank 16, all linear layers, %s rows of %s tokens a step\n' "$rows_" "$length"
     row '' tokens/s ratio memory
     for setting in bfloat16 autocast ${COMPILE:+bfloat16-compile}; do
-        line=$("$python" "$here/peft_train.py" "$work/hf" "$work/ids.jsonl" "$rows_" "$steps" "$setting" 2>/dev/null)
+        line=$(quietly "$python" "$here/peft_train.py" "$work/hf" "$work/ids.jsonl" "$rows_" "$steps" "$setting")
         peers="$peers$(echo "$line" | field tok_per_s) $(echo "$line" | field rss) $setting
 "
     done
     read -r speed rss setting < <(printf %s "$peers" | best)
     printf %s "$peers" | while read -r s r name; do row "PEFT, $name" "$s" "$(ratio "$s" "$speed")" "$(gb "$r")"; done
     for backend in ${BACKENDS:-fp32 auto}; do
-        ft-train -m "$model" -o "$work/adapter-$backend" --rank 16 --alpha 32 --targets all-linear --steps "$steps" \
+        quietly ft-train -m "$model" -o "$work/adapter-$backend" --rank 16 --alpha 32 --targets all-linear --steps "$steps" \
             --batch "$rows_" --lr 2e-4 --schedule constant --backend "$backend" --log "$work/log.jsonl" \
-            "$work/rows.ft" 2>/dev/null
+            "$work/rows.ft"
         mine=$(field tok_per_s <"$work/log.jsonl" | tail -n +2 | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }')
         row "ft-train, $backend" "$mine" "$(ratio "$mine" "$speed")" "$(gb "$(field rss <"$work/log.jsonl" | best)")"
         rm -rf "$work/adapter-$backend"
@@ -95,10 +103,10 @@ bench_eval() {
         row "ft-eval, $backend" "$(per_second 4096 "$start" "$(date +%s.%N)")" '' "$(echo "$line" | field ppl | cut -c 1-11)"
     done
     for program in float32 bfloat16; do
-        line=$("$python" "$here/peer_eval.py" "$program" "$work/hf" "$work/ids.jsonl" 2>/dev/null)
+        line=$(quietly "$python" "$here/peer_eval.py" "$program" "$work/hf" "$work/ids.jsonl")
         row "transformers, $program" "$(echo "$line" | field tok_per_s)" '' "$(echo "$line" | field ppl)"
     done
-    line=$("$python" "$here/peer_eval.py" llama.cpp "$model" "$work/ids.jsonl" 2>/dev/null)
+    line=$(quietly "$python" "$here/peer_eval.py" llama.cpp "$model" "$work/ids.jsonl")
     row 'llama.cpp, the GGUF file as it is' "$(echo "$line" | field tok_per_s)" '' "$(echo "$line" | field ppl)"
 }
 
