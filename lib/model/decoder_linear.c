@@ -2,7 +2,7 @@
  */
 #include <string.h>
 
-#include "base/rng.h"
+#include "compute/dropout.h"
 #include "compute/rows.h"
 #include "model/decoder_internal.h"
 
@@ -24,20 +24,12 @@ static void dropout_rows(void *arg, size_t r0, size_t r1, float *tmp)
 {
     const struct dropout_run *run = arg;
     const struct pass *p = run->p;
-    size_t n = run->n;
-    uint32_t limit = (uint32_t)(p->lora->dropout * 0x1p32);
-    float keep = (float)(1 / (1 - p->lora->dropout));
     struct operand out = p->d->ws.dropped;
-    out.cols = n;
+    out.cols = run->n;
     for (size_t i = r0; i < r1; i++) {
-        operand_load(run->x, i, 0, tmp, n);
-        for (size_t k = 0; k < n; k++) {
-            uint32_t block[4];
-            if (k % 4 == 0)
-                rng_block(p->dropout_key, run->stream, (i * n + k) / 4, block);
-            tmp[k] = block[k % 4] < limit ? 0 : tmp[k] * keep;
-        }
-        operand_store(&out, i, 0, tmp, n);
+        operand_load(run->x, i, 0, tmp, run->n);
+        dropout_row(tmp, run->n, p->lora->dropout, p->dropout_key, run->stream, i);
+        operand_store(&out, i, 0, tmp, run->n);
     }
 }
 
@@ -119,23 +111,14 @@ void linear_backward_adapters(struct pass *p, const struct linear_group *group,
     }
 }
 
-static void undrop_rows(void *arg, size_t r0, size_t r1, float *dx)
+static void undrop_rows(void *arg, size_t r0, size_t r1, float *tmp)
 {
-    (void)dx;
+    (void)tmp;
     const struct dropout_run *run = arg;
     const struct pass *p = run->p;
-    size_t n = run->n;
-    uint32_t limit = (uint32_t)(p->lora->dropout * 0x1p32);
-    float keep = (float)(1 / (1 - p->lora->dropout));
-    for (size_t i = r0; i < r1; i++) {
-        float *to = p->d->ws.low + i * n;
-        for (size_t k = 0; k < n; k++) {
-            uint32_t block[4];
-            if (k % 4 == 0)
-                rng_block(p->dropout_key, run->stream, (i * n + k) / 4, block);
-            to[k] = block[k % 4] < limit ? 0 : to[k] * keep;
-        }
-    }
+    for (size_t i = r0; i < r1; i++)
+        dropout_row(p->d->ws.low + i * run->n, run->n, p->lora->dropout, p->dropout_key,
+                    run->stream, i);
 }
 
 /* dx += mask * sum of dh_j A_j: the adapters' share when their input went through dropout. */
