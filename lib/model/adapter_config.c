@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "model/names.h"
 #include "text/pattern.h"
 
 /* Keys that say how an adapter was trained or made, and nothing about what it does when applied. */
@@ -143,19 +144,12 @@ int adapter_settings_read(struct adapter_settings *s, const json_t *config, stru
     return 0;
 }
 
-/* Whether the module is the ending or ends in it, at a dot. */
-static bool ends_in(const char *module, const char *ending)
-{
-    size_t n = strlen(module), k = strlen(ending);
-    return n >= k && !strcmp(module + n - k, ending) && (n == k || module[n - k - 1] == '.');
-}
-
 static bool any_ending(const json_t *list, const char *module)
 {
     size_t i;
     json_t *item;
     json_array_foreach((json_t *)(uintptr_t)list, i,
-                       item) if (ends_in(module, json_string_value(item))) return true;
+                       item) if (names_ends_in(module, json_string_value(item))) return true;
     return false;
 }
 

@@ -76,7 +76,7 @@ static float *bind_vector(const struct decoder *d, enum slot slot, size_t layer)
     dtypes[t->dtype].to_float(t->data, stored, n);
     bool gguf = checkpoint_gguf(d->checkpoint) != NULL;
     for (size_t i = 0; i < n; i++)
-        out[i] = stored[gguf ? names_gguf_row(i, name.gguf_head_dim) : i];
+        out[i] = stored[gguf ? matrix_stored_row(i, name.gguf_head_dim) : i];
     free(stored);
     return out;
 }
@@ -234,14 +234,25 @@ static size_t find_predictions(struct decoder *d, const struct batch *b, bool al
 
 static void predict_rows(void *arg, size_t r0, size_t r1, float *tmp)
 {
-    struct pass *p = arg;
-    struct workspace *ws = &p->d->ws;
-    size_t h = p->d->config.hidden;
+    struct decoder *d = arg;
+    struct workspace *ws = &d->ws;
+    size_t h = d->config.hidden;
     for (size_t i = r0; i < r1; i++) {
-        rmsnorm_forward(tmp, ws->x + ws->rows_of[i] * h, p->d->norm, h,
-                        (float)p->d->config.norm_eps);
+        rmsnorm_forward(tmp, ws->x + ws->rows_of[i] * h, d->norm, h, (float)d->config.norm_eps);
         operand_store(&ws->predict, i, 0, tmp, h);
     }
+}
+
+void decoder_predict(struct decoder *d, size_t n)
+{
+    decoder_rows(d, n, predict_rows, d);
+}
+
+void decoder_predict_logits(struct decoder *d, size_t n, float *logits)
+{
+    struct gemm_forward job = {.w = &d->head, .y = logits};
+    decoder_predict(d, n);
+    gemm_forward(d->gemm, &d->ws.predict, n, &job, 1);
 }
 
 /* dx = gradient of the last norm's input; rows that predict nothing have none. */
@@ -257,6 +268,15 @@ static void unpredict_rows(void *arg, size_t r0, size_t r1, float *tmp)
     }
 }
 
+int decoder_check_ids(const struct decoder *d, const uint32_t *ids, size_t n, struct err *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] >= d->config.vocab)
+            return err_set(err, "token id %" PRIu32 " is not below the model's vocabulary of %zu",
+                           ids[i], d->config.vocab);
+    return 0;
+}
+
 static int check_batch(const struct decoder *d, const struct batch *b, struct err *err)
 {
     size_t n = 0;
@@ -265,11 +285,7 @@ static int check_batch(const struct decoder *d, const struct batch *b, struct er
             return err_set(err, "a document of %zu tokens", b->lengths[i]);
     if (n != b->n)
         return err_set(err, "documents of %zu tokens in a row of %zu", n, b->n);
-    for (size_t i = 0; i < n; i++)
-        if (b->ids[i] >= d->config.vocab)
-            return err_set(err, "token id %" PRIu32 " is not below the model's vocabulary of %zu",
-                           b->ids[i], d->config.vocab);
-    return 0;
+    return decoder_check_ids(d, b->ids, n, err);
 }
 
 static int reserve_xent(struct decoder *d, struct err *err)
@@ -288,7 +304,7 @@ static int run_forward(struct pass *p, bool all, size_t *n)
         return 0;
     if (pass_embed(p) || pass_forward(p))
         return -1;
-    decoder_rows(d, *n, predict_rows, p);
+    decoder_predict(d, *n);
     xent_run(d->xent, &d->ws.predict, *n, d->ws.targets, d->ws.logprobs,
              p->training ? d->ws.d_predict : NULL);
     return 0;
@@ -348,22 +364,13 @@ int decoder_score(struct decoder *d, const struct lora *lora, const struct batch
     return 0;
 }
 
-static size_t lowest_adapted_layer(const struct decoder *d, const struct lora *lora)
-{
-    for (size_t i = 0; i < d->config.n_layers; i++)
-        for (enum slot s = 0; s < SLOT_COUNT; s++)
-            if (lora_find(lora, i, s))
-                return i;
-    return d->config.n_layers;
-}
-
 int decoder_accumulate(struct decoder *d, struct lora *lora, const struct batch *b,
                        uint64_t dropout_key, double *nll, struct err *err)
 {
     *nll = 0;
     if (check_batch(d, b, err))
         return -1;
-    size_t start = 0, last, n, lowest = lowest_adapted_layer(d, lora);
+    size_t start = 0, last, n, lowest = lora_first_layer(lora, d->config.n_layers);
     for (size_t first = 0; first < b->n_documents; first = last) {
         struct batch part = next_part(b, first, start, d->pass_tokens, &last);
         struct pass p = {.d = d,
@@ -403,8 +410,6 @@ int decoder_logits(struct decoder *d, const struct lora *lora, const struct batc
         return -1;
     for (size_t i = 0; i < b->n; i++)
         d->ws.rows_of[i] = i;
-    decoder_rows(d, b->n, predict_rows, &p);
-    struct gemm_forward job = {.w = &d->head, .y = logits};
-    gemm_forward(d->gemm, &d->ws.predict, b->n, &job, 1);
+    decoder_predict_logits(d, b->n, logits);
     return 0;
 }

@@ -5,7 +5,6 @@
 #include "compute/ops.h"
 #include "model/decoder_internal.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 struct kv_cache {
@@ -140,17 +139,6 @@ static int place_rows(struct extend *e, struct err *err)
     return 0;
 }
 
-static void last_norm_rows(void *arg, size_t r0, size_t r1, float *tmp)
-{
-    const struct extend *e = arg;
-    struct decoder *d = e->pass.d;
-    size_t h = d->config.hidden;
-    for (size_t i = r0; i < r1; i++) {
-        rmsnorm_forward(tmp, d->ws.x + d->ws.rows_of[i] * h, d->norm, h, (float)d->config.norm_eps);
-        operand_store(&d->ws.predict, i, 0, tmp, h);
-    }
-}
-
 int decoder_extend(struct decoder *d, const struct lora *lora, struct kv_cache *cache,
                    const size_t *slots, const size_t *counts, size_t n, const uint32_t *ids,
                    float *logits, struct err *err)
@@ -158,10 +146,8 @@ int decoder_extend(struct decoder *d, const struct lora *lora, struct kv_cache *
     struct batch b = {.ids = ids};
     for (size_t i = 0; i < n; i++)
         b.n += counts[i];
-    for (size_t i = 0; i < b.n; i++)
-        if (ids[i] >= d->config.vocab)
-            return err_set(err, "token id %" PRIu32 " is not below the model's vocabulary of %zu",
-                           ids[i], d->config.vocab);
+    if (decoder_check_ids(d, ids, b.n, err))
+        return -1;
     struct extend e = {.pass = {.d = d, .lora = lora, .batch = &b, .err = err},
                        .cache = cache,
                        .slots = slots,
@@ -177,9 +163,7 @@ int decoder_extend(struct decoder *d, const struct lora *lora, struct kv_cache *
         pass_embed(&e.pass);
         for (e.pass.layer = 0; e.pass.layer < d->config.n_layers; e.pass.layer++)
             extend_layer(&e);
-        decoder_rows(d, n, last_norm_rows, &e);
-        struct gemm_forward job = {.w = &d->head, .y = logits};
-        gemm_forward(d->gemm, &d->ws.predict, n, &job, 1);
+        decoder_predict_logits(d, n, logits);
         for (size_t i = 0; i < n; i++)
             cache->lengths[slots[i]] += counts[i];
     }

@@ -96,6 +96,12 @@ int decoder_reserve(struct decoder *d, size_t rows, const struct lora *lora, boo
 void decoder_release_workspace(struct decoder *d);
 int decoder_reserve_positions(struct decoder *d, size_t n, struct err *err);
 
+int decoder_check_ids(const struct decoder *d, const uint32_t *ids, size_t n, struct err *err);
+
+/* Puts the last norm of rows ws.rows_of[0..n-1] into ws.predict; logits [n, vocab] of them. */
+void decoder_predict(struct decoder *d, size_t n);
+void decoder_predict_logits(struct decoder *d, size_t n, float *logits);
+
 /* Runs fn over blocks of rows [r0, r1) of n. */
 void decoder_rows(struct decoder *d, size_t n,
                   void (*fn)(void *arg, size_t r0, size_t r1, float *thread_rows), void *arg);

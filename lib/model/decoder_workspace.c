@@ -127,16 +127,6 @@ static void allocate_training(struct allocator *a, struct workspace *ws,
         ws->low = floats(a, widest);
 }
 
-/* First layer whose activations the way back needs. */
-static size_t first_adapted(const struct decoder *d, const struct lora *lora)
-{
-    size_t lowest = d->config.n_layers;
-    for (size_t i = 0; i < lora->n_pairs; i++)
-        if (lora->pairs[i].layer < lowest)
-            lowest = lora->pairs[i].layer;
-    return lowest;
-}
-
 static int allocate(struct decoder *d, size_t rows, const struct lora *lora, bool training,
                     struct err *err)
 {
@@ -166,7 +156,7 @@ static int allocate(struct decoder *d, size_t rows, const struct lora *lora, boo
     for (size_t i = 0; i < threads; i++)
         ws->thread_rows[i] = xcalloc(4 * widest, sizeof(float));
     /* saved[0] serves all layers that nothing is kept of. */
-    ws->first_saved = training ? first_adapted(d, lora) : c->n_layers;
+    ws->first_saved = training ? lora_first_layer(lora, d->config.n_layers) : c->n_layers;
     ws->n_saved = 1 + c->n_layers - ws->first_saved;
     ws->saved = xcalloc(ws->n_saved, sizeof *ws->saved);
     for (size_t i = 0; i < ws->n_saved; i++)
@@ -181,7 +171,7 @@ int decoder_reserve(struct decoder *d, size_t rows, const struct lora *lora, boo
     if (decoder_reserve_positions(d, rows, err))
         return -1;
     bool fits = ws->rows >= rows && ws->rank >= lora_max_rank(lora) && ws->training == training &&
-                (!training || (ws->first_saved <= first_adapted(d, lora) &&
+                (!training || (ws->first_saved <= lora_first_layer(lora, d->config.n_layers) &&
                                (ws->dropout || !(lora->dropout > 0))));
     if (fits)
         return 0;
@@ -203,7 +193,7 @@ size_t decoder_training_bytes(const struct decoder *d, const struct lora *lora, 
     size_t width = operand_size(gemm_wants_bf16(d->gemm)), ranks = 0;
     for (size_t i = 0; i < lora->n_pairs; i++)
         ranks += lora->pairs[i].r;
-    size_t layers = c->n_layers - first_adapted(d, lora);
+    size_t layers = c->n_layers - lora_first_layer(lora, d->config.n_layers);
     size_t saved = layers * ((2 * c->hidden + 2 * q + 2 * k + 2 * c->ffn) * width +
                              (2 + c->n_heads) * sizeof(float)) +
                    ranks * sizeof(float);

@@ -41,17 +41,10 @@ static int place(struct lora *l, const struct model_config *config, bool trainin
     return 0;
 }
 
-/* Whether target names the module: the whole path, or its end at a dot. */
-static bool names_module(const char *target, const char *module)
-{
-    size_t t = strlen(target), m = strlen(module);
-    return t <= m && !strcmp(module + m - t, target) && (t == m || module[m - t - 1] == '.');
-}
-
 static bool is_target(const struct lora_options *o, const char *module)
 {
     for (size_t i = 0; i < o->n_targets; i++)
-        if (!strcmp(o->targets[i], "all-linear") || names_module(o->targets[i], module))
+        if (!strcmp(o->targets[i], "all-linear") || names_ends_in(module, o->targets[i]))
             return true;
     return false;
 }
@@ -64,7 +57,7 @@ static int check_targets(const struct model_config *config, const struct lora_op
         struct tensor_name name;
         for (size_t k = 0; k < names_count(config) && !found; k++) {
             names_at(config, k, &name);
-            found = name.linear && names_module(o->targets[i], name.module);
+            found = name.linear && names_ends_in(name.module, o->targets[i]);
         }
         if (found)
             continue;
@@ -166,4 +159,13 @@ size_t lora_max_rank(const struct lora *l)
         if (l->pairs[i].r > most)
             most = l->pairs[i].r;
     return most;
+}
+
+size_t lora_first_layer(const struct lora *l, size_t n_layers)
+{
+    size_t first = n_layers;
+    for (size_t i = 0; i < l->n_pairs; i++)
+        if (l->pairs[i].layer < first)
+            first = l->pairs[i].layer;
+    return first;
 }

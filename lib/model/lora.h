@@ -62,5 +62,7 @@ void lora_free(struct lora *l);
 /* NULL where the adapter leaves that matrix alone. l may be NULL. */
 const struct lora_pair *lora_find(const struct lora *l, size_t layer, enum slot slot);
 size_t lora_max_rank(const struct lora *l);
+/* The lowest layer with a pair, where the way back ends; n_layers if there is none. */
+size_t lora_first_layer(const struct lora *l, size_t n_layers);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/simd.h"
+#include "compute/matrix.h"
 #include "compute/gemm.h"
 
 enum {
@@ -132,7 +133,7 @@ static size_t canonical_row(const struct job *j, size_t at)
 
 static const uint8_t *base_row(const struct job *j, size_t canonical)
 {
-    size_t at = j->base_gguf ? names_gguf_row(canonical, j->name->gguf_head_dim) : canonical;
+    size_t at = j->base_gguf ? matrix_stored_row(canonical, j->name->gguf_head_dim) : canonical;
     return (const uint8_t *)j->base->data + at * j->base_row_bytes;
 }
 

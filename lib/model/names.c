@@ -88,6 +88,12 @@ bool names_has(const struct model_config *config, enum slot slot)
     }
 }
 
+bool names_ends_in(const char *module, const char *ending)
+{
+    size_t n = strlen(module), k = strlen(ending);
+    return n >= k && !strcmp(module + n - k, ending) && (n == k || module[n - k - 1] == '.');
+}
+
 const char *names_linear(enum slot slot)
 {
     return rules[slot].linear;

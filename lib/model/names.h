@@ -13,7 +13,6 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "compute/matrix.h"
 #include "model/config.h"
 
 enum slot {
@@ -67,11 +66,8 @@ void names_at(const struct model_config *config, size_t i, struct tensor_name *o
 bool names_find_hf(const struct model_config *config, const char *name, struct tensor_name *out);
 bool names_find_gguf(const struct model_config *config, const char *name, struct tensor_name *out);
 
-/* The stored row of a canonical row, for gguf_head_dim d (0: the same row). */
-static inline size_t names_gguf_row(size_t row, size_t d)
-{
-    return matrix_stored_row(row, d);
-}
+/* Whether the module's path is the ending or ends in it at a dot: how PEFT's lists name modules. */
+bool names_ends_in(const char *module, const char *ending);
 
 /* Last part of a module path, "q_proj", or NULL for a slot that is no linear layer. */
 const char *names_linear(enum slot slot);

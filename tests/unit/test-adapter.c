@@ -1,4 +1,5 @@
 /* adapter: PEFT's rules, folders read, written and refused. */
+#include "files.h"
 #include "tap.h"
 
 #include <sys/stat.h>
@@ -17,23 +18,9 @@
 static char folder[64] = "/tmp/test-adapter-XXXXXX";
 static struct err err;
 
-static const char *data_file(const char *name)
-{
-    static char path[4][512];
-    static int turn;
-    const char *src = getenv("SRCDIR");
-    turn = (turn + 1) % 4;
-    snprintf(path[turn], sizeof path[turn], "%s/tests/data/%s", src ? src : ".", name);
-    return path[turn];
-}
-
 static const char *scratch(const char *name)
 {
-    static char path[4][512];
-    static int turn;
-    turn = (turn + 1) % 4;
-    snprintf(path[turn], sizeof path[turn], "%s/%s", folder, name);
-    return path[turn];
+    return scratch_in(folder, name);
 }
 
 /* cases.jsonl: what PEFT does. */

@@ -1,4 +1,5 @@
 /* merge: the merged weights of reference models, in each format, and what can't be merged. */
+#include "files.h"
 #include "tap.h"
 
 #include <unistd.h>
@@ -16,23 +17,9 @@ static char folder[64] = "/tmp/test-merge-XXXXXX";
 static struct err err;
 static struct pool *pool;
 
-static const char *data_file(const char *name)
-{
-    static char path[4][512];
-    static int turn;
-    const char *src = getenv("SRCDIR");
-    turn = (turn + 1) % 4;
-    snprintf(path[turn], sizeof path[turn], "%s/tests/data/%s", src ? src : ".", name);
-    return path[turn];
-}
-
 static const char *scratch(const char *name)
 {
-    static char path[4][512];
-    static int turn;
-    turn = (turn + 1) % 4;
-    snprintf(path[turn], sizeof path[turn], "%s/%s", folder, name);
-    return path[turn];
+    return scratch_in(folder, name);
 }
 
 struct inputs {
