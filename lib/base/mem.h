@@ -31,6 +31,16 @@ bool size_add(size_t a, size_t b, size_t *out);
  */
 void *mem_array(size_t n, size_t size, const char *what, struct err *err);
 
+static inline size_t size_min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline size_t size_max(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 /* Peak resident set of this process in bytes, and the current one; 0 where unknown. */
 size_t mem_peak_rss(void);
 size_t mem_rss(void);

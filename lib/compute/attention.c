@@ -115,11 +115,6 @@ static struct view head_rows(const struct operand *o, size_t row, size_t n, size
     return (struct view){tmp, d};
 }
 
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 static void add_task(struct attention *a, size_t start, size_t q0, size_t q1, size_t head)
 {
     ARRAY_GROW(a->tasks, a->n_tasks, a->tasks_cap);
@@ -190,7 +185,7 @@ static void forward_task(void *arg, size_t i, size_t thread)
         t.sum[r] = 0;
     }
     for (size_t k0 = 0; k0 < task->q1; k0 += KEY_TILE) {
-        size_t nk = min_size(KEY_TILE, task->q1 - k0);
+        size_t nk = size_min(KEY_TILE, task->q1 - k0);
         struct view k = head_rows(run->k, task->start + k0, nk, kv_head, d, t.k);
         struct view v = head_rows(run->v, task->start + k0, nk, kv_head, d, t.v);
         multiply(&product, false, true, nq, nk, d, s->scale, q.p, q.ld, k.p, k.ld, 0, t.scores,
@@ -218,7 +213,7 @@ int attention_forward(struct attention *a, const struct operand *q, const struct
     for (size_t i = 0, start = 0; i < n_documents; start += lengths[i++])
         for (size_t q0 = 0; q0 < lengths[i]; q0 += QUERY_TILE)
             for (size_t h = 0; h < a->shape.n_heads; h++)
-                add_task(a, start, q0, min_size(q0 + QUERY_TILE, lengths[i]), h);
+                add_task(a, start, q0, size_min(q0 + QUERY_TILE, lengths[i]), h);
     pool_run(a->pool, a->n_tasks, forward_task, &run);
     return 0;
 }
@@ -246,7 +241,7 @@ static void backward_queries(const struct attention_run *run, const struct atten
         t->max[r] = run->lse_in[(row + r) * s->n_heads + task->head];
     }
     for (size_t k0 = 0; k0 < q1; k0 += KEY_TILE) {
-        size_t nk = min_size(KEY_TILE, q1 - k0), key = task->start + k0;
+        size_t nk = size_min(KEY_TILE, q1 - k0), key = task->start + k0;
         struct view k = head_rows(run->k, key, nk, kv_head, d, t->k);
         struct view v = head_rows(run->v, key, nk, kv_head, d, t->v);
         float *dk = run->a->dk_heads + key * width + task->head * d;
@@ -285,7 +280,7 @@ static void backward_task(void *arg, size_t i, size_t thread)
         memset(run->a->dv_heads + at, 0, d * sizeof(float));
     }
     for (size_t q0 = 0; q0 < task->q1; q0 += QUERY_TILE)
-        backward_queries(run, task, &t, product, q0, min_size(q0 + QUERY_TILE, task->q1));
+        backward_queries(run, task, &t, product, q0, size_min(q0 + QUERY_TILE, task->q1));
 }
 
 /* Adds up the heads that share a key head. */
@@ -353,7 +348,7 @@ int attention_backward(struct attention *a, const struct operand *q, const struc
     pool_run(a->pool, a->n_tasks, backward_task, &run);
     a->n_tasks = 0;
     for (size_t i = 0; i < rows; i += QUERY_TILE)
-        add_task(a, 0, i, min_size(i + QUERY_TILE, rows), 0);
+        add_task(a, 0, i, size_min(i + QUERY_TILE, rows), 0);
     pool_run(a->pool, a->n_tasks, share_task, &run);
     return 0;
 }

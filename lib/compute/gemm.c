@@ -65,11 +65,6 @@ float *gemm_scratch(struct gemm_scratch *s, size_t n)
     return s->p;
 }
 
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Cuts total into equal parts of at most `most`, each a multiple of `unit` but the last. */
 struct cut {
     size_t n, size;
@@ -119,8 +114,8 @@ static void forward_task(void *arg, size_t i, size_t thread)
     const struct gemm_forward *j = &run->jobs[job];
     size_t m0 = block * run->rows.size, n0 = tile * c.size;
     run->g->ops->forward_tile(&run->g->scratch[thread], run->x, m0,
-                              min_size(m0 + run->rows.size, run->m), j, n0,
-                              min_size(n0 + c.size, j->w->rows));
+                              size_min(m0 + run->rows.size, run->m), j, n0,
+                              size_min(n0 + c.size, j->w->rows));
 }
 
 void gemm_forward(struct gemm *g, const struct operand *x, size_t m,
@@ -157,8 +152,8 @@ static void backward_task(void *arg, size_t i, size_t thread)
     const struct backward_run *run = arg;
     size_t m0 = i % run->rows.n * run->rows.size, k0 = i / run->rows.n * run->columns.size;
     run->g->ops->backward_tile(&run->g->scratch[thread], run->dx, run->k, m0,
-                               min_size(m0 + run->rows.size, run->m), run->add, run->jobs,
-                               run->n_jobs, k0, min_size(k0 + run->columns.size, run->k));
+                               size_min(m0 + run->rows.size, run->m), run->add, run->jobs,
+                               run->n_jobs, k0, size_min(k0 + run->columns.size, run->k));
 }
 
 void gemm_backward(struct gemm *g, float *dx, size_t m, bool add, const struct gemm_backward *jobs,
@@ -211,7 +206,7 @@ static void up_task(void *arg, size_t i, size_t thread)
 {
     (void)thread;
     const struct up_run *run = arg;
-    size_t m0 = i * FEW_ROWS, m = min_size(FEW_ROWS, run->m - m0);
+    size_t m0 = i * FEW_ROWS, m = size_min(FEW_ROWS, run->m - m0);
     gemm_tile(false, false, m, run->k, run->r, 1, run->dh + m0 * run->r, run->r, run->a, run->k, 1,
               run->out + m0 * run->k, run->k);
 }
@@ -238,7 +233,7 @@ static void grad_task(void *arg, size_t i, size_t thread)
     const struct grad_run *run = arg;
     size_t w0 = i * run->columns.size;
     run->g->ops->grad_tile(&run->g->scratch[thread], run->v, run->m, run->thin, run->r, w0,
-                           min_size(w0 + run->columns.size, run->v->cols), run->thin_first, run->c);
+                           size_min(w0 + run->columns.size, run->v->cols), run->thin_first, run->c);
 }
 
 static void grad(struct gemm *g, const struct operand *v, size_t m, const float *thin, size_t r,

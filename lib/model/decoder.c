@@ -24,14 +24,9 @@ enum backend decoder_backend(const struct decoder *d)
     return d->backend;
 }
 
-static size_t max_size(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 size_t decoder_widest(const struct model_config *c)
 {
-    return max_size(c->hidden, max_size(c->n_heads * c->head_dim, c->ffn));
+    return size_max(c->hidden, size_max(c->n_heads * c->head_dim, c->ffn));
 }
 
 size_t batch_targets(const struct batch *b)

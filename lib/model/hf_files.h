@@ -20,6 +20,9 @@ json_t *hf_config(const struct model_config *config, const struct gguf *g, struc
  * false when there is none. The caller decrefs it. */
 json_t *hf_tokenizer(const struct gguf *g, bool *there, struct err *err);
 
+/* Writes one file of the folder, keys sorted and indented. */
+int hf_write_json(struct outdir *dir, const char *name, const json_t *v, struct err *err);
+
 /* Writes tokenizer.json, tokenizer_config.json, chat_template.jinja and generation_config.json, as
  * far as the metadata has what belongs there. */
 int hf_write_tokenizer(struct outdir *dir, const struct gguf *g, struct err *err);

@@ -309,7 +309,7 @@ static int write_compact(struct outdir *dir, const char *name, const json_t *v, 
     return status;
 }
 
-static int write_pretty(struct outdir *dir, const char *name, const json_t *v, struct err *err)
+int hf_write_json(struct outdir *dir, const char *name, const json_t *v, struct err *err)
 {
     struct buf text = BUF_INIT;
     json_add_pretty(&text, v);
@@ -363,7 +363,7 @@ static int write_tokenizer_config(struct outdir *dir, const struct gguf *g,
     if (gguf_get_u64(g, "llama.context_length", &length))
         json_object_set_new(c, "model_max_length", json_integer((json_int_t)length));
     add_templates(c, g);
-    int status = write_pretty(dir, "tokenizer_config.json", c, err);
+    int status = hf_write_json(dir, "tokenizer_config.json", c, err);
     json_decref(c);
     return status;
 }
@@ -390,7 +390,7 @@ static int write_generation_config(struct outdir *dir, const struct gguf *g,
         json_object_set(c, "eos_token_id", ends);
     if (v->pad >= 0)
         json_object_set_new(c, "pad_token_id", json_integer(v->pad));
-    int status = write_pretty(dir, "generation_config.json", c, err);
+    int status = hf_write_json(dir, "generation_config.json", c, err);
     json_decref(ends);
     json_decref(c);
     return status;

@@ -111,16 +111,6 @@ static int write_shard(struct merge *m, const struct plan *plan, size_t shard, s
     return -1;
 }
 
-static int write_json(struct outdir *dir, const char *name, const json_t *v, struct err *err)
-{
-    struct buf text = BUF_INIT;
-    json_add_pretty(&text, v);
-    buf_addch(&text, '\n');
-    int status = file_write(outdir_file(dir, name), text.p, text.len, err);
-    buf_release(&text);
-    return status;
-}
-
 static int write_index(const struct plan *plan, struct outdir *dir, struct err *err)
 {
     if (plan->n_shards == 1)
@@ -134,7 +124,7 @@ static int write_index(const struct plan *plan, struct outdir *dir, struct err *
     json_object_set_new(index, "metadata",
                         json_pack("{s:I}", "total_size", (json_int_t)plan->bytes));
     json_object_set_new(index, "weight_map", map);
-    int status = write_json(dir, "model.safetensors.index.json", index, err);
+    int status = hf_write_json(dir, "model.safetensors.index.json", index, err);
     json_decref(index);
     return status;
 }
@@ -163,7 +153,7 @@ static int write_config(const struct merge *m, const struct plan *plan, struct o
     /* transformers 5 calls it dtype, and reads the old name too. */
     const char *key = json_object_get(config, "dtype") ? "dtype" : "torch_dtype";
     json_object_set_new(config, key, json_string(torch_name(plan)));
-    int status = write_json(dir, "config.json", config, err);
+    int status = hf_write_json(dir, "config.json", config, err);
     json_decref(config);
     return status;
 }
