@@ -98,8 +98,8 @@ const char *charsmap_find(const struct charsmap *m, const char *p, size_t len, s
         if (!(unit >> 8 & 1) || at >= m->n_units)
             continue;
         size_t text = m->units[at] & ((1u << 31) - 1);
-        if (text > m->n_texts)
-            return NULL;
+        if (text > m->n_texts || ((unsigned char)m->texts[text] & 0xc0) == 0x80)
+            return NULL; /* not where a replacement begins */
         *found_len = strlen(m->texts + text);
         return m->texts + text;
     }

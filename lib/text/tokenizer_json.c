@@ -274,7 +274,7 @@ static int load_file(struct tokenizer *t, const char *path, struct err *err)
     struct vocab_json v;
     if (mapfile_open(&file, path, err))
         return -1;
-    int rc = vocab_json_read(&v, (const char *)file.p, file.size, err);
+    int rc = vocab_json_read(&v, file.size ? (const char *)file.p : "", file.size, err);
     mapfile_close(&file);
     if (!rc) {
         rc = load_spec(t, &v, err);

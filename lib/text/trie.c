@@ -24,7 +24,9 @@ static int by_bytes(const void *a, const void *b)
 {
     const struct trie_key *x = a, *y = b;
     int rc = memcmp(x->p, y->p, x->len < y->len ? x->len : y->len);
-    return rc ? rc : (x->len > y->len) - (x->len < y->len);
+    if (!rc)
+        rc = (x->len > y->len) - (x->len < y->len);
+    return rc ? rc : (x->value > y->value) - (x->value < y->value);
 }
 
 static void grow(struct builder *b, size_t n)
@@ -75,8 +77,8 @@ static size_t add_children(struct builder *b, const struct trie_key *keys, struc
 {
     unsigned char bytes[256];
     size_t starts[257], n = 0;
-    if (keys[range.first].len == range.depth)
-        b->t->nodes[range.node].value = keys[range.first++].value;
+    for (; range.first < range.last && keys[range.first].len == range.depth; range.first++)
+        b->t->nodes[range.node].value = keys[range.first].value;
     for (size_t i = range.first; i < range.last; i++) {
         unsigned char c = (unsigned char)keys[i].p[range.depth];
         if (!n || bytes[n - 1] != c) {

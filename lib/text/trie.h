@@ -28,7 +28,7 @@ struct trie_key {
     uint32_t value;
 };
 
-/* Sorts the keys, which are different and not empty. */
+/* Sorts the keys, which are not empty. Of equal ones that with the highest value counts. */
 int trie_build(struct trie *t, struct trie_key *keys, size_t n, struct err *err);
 void trie_release(struct trie *t);
 

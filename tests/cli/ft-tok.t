@@ -66,4 +66,16 @@ for my $case (
     my ($rc, $stdout, $err) = run($input, "ft-tok -m $data/tokenizer/tiny_bpe");
     ok($rc == 1 && $err =~ $want && $err =~ tr/\n// == 1, "$name: one line and status 1", "$rc $err");
 }
+# Tokenizer files that are damaged or made to harm.
+for my $case (['an empty tokenizer.json', ''], ['one that is cut off', '{"model":{"type":"BPE","vocab":{"a":0'],
+    ['one that is not JSON', "\0\1\2"], ['a list', '[]']) {
+    my ($name, $text) = @$case;
+    mkdir "$dir/model";
+    open my $f, '>', "$dir/model/tokenizer.json" or die;
+    print $f $text;
+    close $f;
+    my ($rc, $stdout, $err) = run(qq({"text":"a"}\n), "ft-tok -m $dir/model --ids");
+    ok($rc == 1 && $stdout eq '' && $err =~ /^ft-tok: .*tokenizer\.json/ && $err =~ tr/\n// == 1, "$name: one line and status 1",
+        "$rc $err");
+}
 print "1..$count\n";
