@@ -13,6 +13,7 @@
 #include "formats/archive.h"
 #include "formats/document.h"
 #include "text/chat.h"
+#include "text/chat_args.h"
 #include "text/language.h"
 #include "text/lint.h"
 #include "text/lint_print.h"
@@ -24,7 +25,7 @@ static struct {
     double near;
     bool json, tsv, fix, strict;
     int train_on, style, progress;
-    struct string_list against, fields, ignore, warn, error, drop, keep;
+    struct string_list against, fields, variables, ignore, warn, error, drop, keep;
 } opt = {.near = 0.6, .most = 10};
 
 static const struct option_spec options[] = {
@@ -53,6 +54,7 @@ static const struct option_spec options[] = {
     {OPT_CHOICE, 0, "style", &opt.style, NULL, "how a prompt and its completion are joined [auto]",
      chat_style_choices, 0, 0},
     {OPT_STRING, 0, "template", &opt.template, "FILE", "chat template [the model's]", NULL, 0, 0},
+    {OPT_LIST, 0, "set", &opt.variables, "NAME=JSON", "set a variable of the template", NULL, 0, 0},
     {OPT_HEADING, 0, "What is a fault", NULL, NULL, NULL, NULL, 0, 0},
     {OPT_LIST, 0, "ignore", &opt.ignore, "KIND,...", "don't look for it", NULL, 0, 0},
     {OPT_LIST, 0, "warn", &opt.warn, "KIND,...", "make it a warning", NULL, 0, 0},
@@ -145,26 +147,12 @@ static void check_options(void)
         usage_error("only one of --json and --tsv");
     if (opt.length && !opt.model)
         usage_error("--length counts tokens: give the model with -m");
-    if ((opt.template || opt.train_on || opt.style) && !opt.model)
-        usage_error("--template, --train-on and --style need the model: give it with -m");
+    if ((opt.template || opt.variables.n || opt.train_on || opt.style) && !opt.model)
+        usage_error("--template, --set, --train-on and --style need the model: give it with -m");
     if ((opt.drop.n || opt.keep.n) && !opt.fix)
         usage_error("--drop and --keep go with --fix");
     if (opt.fix && !opt.output && isatty(STDOUT_FILENO))
         usage_error("--fix writes documents: give -o FILE, or a pipe");
-}
-
-static struct document_field *parse_fields(struct document_fields *f)
-{
-    struct document_field *items = xcalloc(opt.fields.n + 1, sizeof *items);
-    for (size_t i = 0; i < opt.fields.n; i++) {
-        const char *field = opt.fields.items[i], *equals = strchr(field, '=');
-        if (!equals || equals == field || !equals[1])
-            usage_error("--field: '%s' is not FIELD=KEY", field);
-        items[i].field = xmemdup0(field, (size_t)(equals - field));
-        items[i].column = equals + 1;
-    }
-    *f = (struct document_fields){items, opt.fields.n};
-    return items;
 }
 
 static struct lint_options lint_options_of(const struct document_fields *fields)
@@ -187,23 +175,28 @@ static struct lint_options lint_options_of(const struct document_fields *fields)
     return o;
 }
 
-static void load_model(struct tokenizer **tokenizer, struct chat **chat)
+static struct chat *load_chat(const struct tokenizer *tokenizer)
 {
+    struct chat *chat;
     struct err err;
     size_t len = 0;
     char *source = NULL;
-    if (tokenizer_load(tokenizer, opt.model, &err))
-        die("%s", err.msg);
+    json_t *variables = chat_args_variables(opt.variables.items, opt.variables.n, &err);
+    if (!variables)
+        usage_error("--set: %s", err.msg);
     if (opt.template && !(source = file_read(opt.template, (size_t)4 << 20, &len, &err)))
         die("%s", err.msg);
     struct chat_options o = {.train_on = (enum chat_train)opt.train_on,
                              .style = (enum chat_style)opt.style,
                              .template_text = source,
                              .template_len = len,
-                             .template_name = opt.template};
-    if (chat_new(chat, *tokenizer, &o, &err))
+                             .template_name = opt.template,
+                             .variables = variables};
+    if (chat_new(&chat, tokenizer, &o, &err))
         die("%s", err.msg);
+    json_decref(variables);
     free(source);
+    return chat;
 }
 
 /* ---- out ---- */
@@ -323,12 +316,13 @@ int main(int argc, char **argv)
     struct err err;
 
     check_options();
-    struct document_field *items = parse_fields(&fields);
+    if (chat_args_fields(&fields, opt.fields.items, opt.fields.n, &err))
+        usage_error("--field: %s", err.msg);
     struct lint_options o = lint_options_of(&fields);
+    if (opt.model && tokenizer_load(&tokenizer, opt.model, &err))
+        die("%s", err.msg);
     if (opt.model)
-        load_model(&tokenizer, &chat);
-    o.tokenizer = tokenizer;
-    o.chat = chat;
+        o.chat = chat = load_chat(tokenizer);
     struct pool *pool = pool_new(opt.threads, &err);
     if (!pool || lint_new(&l, &o, pool, &sink, &err))
         die("%s", err.msg);
@@ -346,9 +340,7 @@ int main(int argc, char **argv)
     pool_free(pool);
     chat_free(chat);
     tokenizer_free(tokenizer);
-    for (size_t i = 0; i < fields.n; i++)
-        free((char *)(uintptr_t)items[i].field);
-    free(items);
+    chat_args_fields_free(&fields);
     buf_release(&text);
     return status;
 }

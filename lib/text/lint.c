@@ -88,7 +88,6 @@ int lint_new(struct lint **out, const struct lint_options *o, struct pool *pool,
     l->sink = *sink;
     l->pool = pool;
     l->checker = (struct lint_checker){.fields = o->fields,
-                                       .tokenizer = o->tokenizer,
                                        .chat = o->chat,
                                        .train_on = o->train_on,
                                        .length = o->length,
@@ -345,7 +344,7 @@ static void compare_prompts(struct lint *l, struct lint_document *d)
         found_beside(l, d, LINT_PROMPT_LEAK, l->held_places[other], 0,
                      "the same prompt as the held-out");
     other = d->prompt_hash ? lint_index_find(&l->prompts, d->prompt_hash) : LINT_INDEX_NONE;
-    if (other != LINT_INDEX_NONE)
+    if (other != LINT_INDEX_NONE && !lint_has(&d->findings, LINT_NEAR_DUPLICATE))
         found_beside(l, d, LINT_CONFLICT, l->near_places[other], 0,
                      "another answer to the same prompt as");
 }

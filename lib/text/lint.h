@@ -23,12 +23,10 @@
 #include "text/chat.h"
 #include "text/lint_finding.h"
 #include "text/lint_summary.h"
-#include "text/tokenizer.h"
 
 struct lint_options {
     const struct document_fields *fields; /* NULL: none */
-    const struct tokenizer *tokenizer;    /* NULL: no model */
-    const struct chat *chat;
+    const struct chat *chat;              /* NULL: no model */
     enum chat_train train_on;
     size_t length;      /* 0: any */
     double resemblance; /* from which two documents are near duplicates; 1: only the same words */

@@ -9,6 +9,7 @@
 #include "formats/json.h"
 #include "text/lint_chars.h"
 #include "text/lint_turns.h"
+#include "text/tokenizer.h"
 
 enum {
     TINY = 20,         /* characters of a document */
@@ -302,7 +303,7 @@ static bool ends(const struct tokenizer *t, uint32_t id)
 static bool run_ends(const struct lint_checker *c, const struct chat_result *r, size_t end)
 {
     for (size_t i = end; i-- > 0 && r->trained[i] && end - i <= END_WITHIN;)
-        if (ends(c->tokenizer, r->tokens.ids[i]))
+        if (ends(chat_tokenizer(c->chat), r->tokens.ids[i]))
             return true;
     return false;
 }
@@ -313,7 +314,8 @@ static void check_ends(struct lint_document *d, const struct lint_checker *c,
 {
     const uint32_t *ids;
     size_t runs = 0, open = 0, n = r->tokens.n;
-    bool has_end = tokenizer_end_ids(c->tokenizer, &ids) > 0 || tokenizer_eos(c->tokenizer) >= 0;
+    const struct tokenizer *t = chat_tokenizer(c->chat);
+    bool has_end = tokenizer_end_ids(t, &ids) > 0 || tokenizer_eos(t) >= 0;
     if (!has_end || c->train_on == CHAT_TRAIN_ALL ||
         (d->document.shape == DOCUMENT_IDS && !d->document.trained))
         return;
@@ -352,6 +354,10 @@ static void check_tokens(struct lint_document *d, const struct lint_checker *c,
         lint_found(&d->findings, LINT_TEMPLATE, "", "%s", err.msg);
         return;
     }
+    if (r->lost_calls)
+        lint_found(&d->findings, LINT_TEMPLATE, "",
+                   "the chat template doesn't write the calls of %zu turn%s, which %s not learnt",
+                   r->lost_calls, r->lost_calls == 1 ? "" : "s", r->lost_calls == 1 ? "is" : "are");
     d->tokenised = true;
     d->tokens = r->tokens.n;
     d->trained = r->n_trained;

@@ -17,7 +17,6 @@
 #include "text/lint_privacy.h"
 #include "text/lint_words.h"
 #include "text/shingles.h"
-#include "text/tokenizer.h"
 
 /* What the checks need; immutable while threads use it. */
 struct lint_checker {
@@ -25,8 +24,7 @@ struct lint_checker {
     struct language_table languages;
     struct lint_privacy *privacy;
     const struct document_fields *fields; /* NULL: none */
-    const struct tokenizer *tokenizer;    /* NULL: no model */
-    const struct chat *chat;
+    const struct chat *chat;              /* NULL: no model */
     enum chat_train train_on;
     size_t length;               /* most tokens; 0: any number */
     uint64_t expected_languages; /* a bit for each; 0: any */

@@ -89,16 +89,16 @@ void lint_findings_clear(struct lint_findings *f)
 }
 
 /* A message is cut at bytes, so its end may be half a character. */
-static void tame(struct buf *b, size_t from)
+void lint_tame(struct buf *b, size_t from)
 {
     for (size_t i = from; i < b->len;) {
         size_t part, n = utf8_well_formed(b->p + i, b->len - i, &part);
         unsigned char c = (unsigned char)b->p[i];
         bool c1 = c == 0xc2 && n == 2 && (unsigned char)b->p[i + 1] < 0xa0;
-        if (c < ' ' || c == 0x7f)
-            b->p[i] = ' ';
-        else if (!n || c1)
-            memset(b->p + i, '?', n ? n : part);
+        if (c < ' ' || c == 0x7f || c1)
+            memset(b->p + i, ' ', n);
+        else if (!n)
+            memset(b->p + i, '?', part);
         i += n ? n : part;
     }
 }
@@ -111,13 +111,13 @@ struct lint_finding *lint_found(struct lint_findings *f, enum lint_kind kind, co
     struct lint_finding *x = &f->items[f->n++];
     *x = (struct lint_finding){.kind = kind, .where = f->text.len, .other_file = UINT32_MAX};
     buf_addstr(&f->text, where);
-    tame(&f->text, x->where);
+    lint_tame(&f->text, x->where);
     buf_addch(&f->text, 0);
     x->message = f->text.len;
     va_start(ap, fmt);
     buf_vaddf(&f->text, fmt, ap);
     va_end(ap);
-    tame(&f->text, x->message);
+    lint_tame(&f->text, x->message);
     buf_addch(&f->text, 0);
     return x;
 }

@@ -74,10 +74,14 @@ void lint_findings_init(struct lint_findings *f);
 void lint_findings_release(struct lint_findings *f);
 void lint_findings_clear(struct lint_findings *f);
 
-/* Adds one: `where` is the place inside of the document, "" for all of it. Control characters in
- * what is formatted become spaces, what is no UTF-8 "?". */
+/* Adds one, tamed: `where` is the place inside of the document, "" for all of it. */
 struct lint_finding *lint_found(struct lint_findings *f, enum lint_kind kind, const char *where,
                                 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* From there on, what could steer a terminal or break a line becomes a space, and what is no UTF-8
+ * "?".
+ */
+void lint_tame(struct buf *b, size_t from);
+
 bool lint_has(const struct lint_findings *f, enum lint_kind kind);
 
 #endif

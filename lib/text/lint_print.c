@@ -186,7 +186,7 @@ static void print_languages(const struct lint_summary *s, struct buf *out)
     for (size_t shown = 0; shown < TOP; shown++) {
         size_t most = LANGUAGE_MAX;
         for (size_t k = 0; k < LANGUAGE_MAX; k++)
-            if (!done[k] && s->languages[k] &&
+            if (!done[k] && s->languages[k] * 1000 >= s->readable &&
                 (most == LANGUAGE_MAX || s->languages[k] > s->languages[most]))
                 most = k;
         if (most == LANGUAGE_MAX)

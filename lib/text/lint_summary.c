@@ -19,9 +19,7 @@ static char *shorten(const char *p, size_t len)
     n = n < len ? utf8_valid(p, n) : n;
     struct buf b = BUF_INIT;
     buf_add(&b, p, n);
-    for (size_t i = 0; i < b.len; i++)
-        if ((unsigned char)b.p[i] < ' ' || b.p[i] == 0x7f)
-            b.p[i] = ' ';
+    lint_tame(&b, 0);
     if (n < len)
         buf_addstr(&b, "...");
     return buf_detach(&b, NULL);

@@ -62,7 +62,6 @@ kinds bad.jsonl >got
 is 'bad documents: exit status' "$(ft-lint bad.jsonl >/dev/null 2>&1; echo $?)" 1
 is 'bad documents' "$(cat got)" '2 error duplicate
 3 warning near-duplicate
-3 warning conflict
 4 warning conflict
 5 error json
 6 error shape
@@ -80,7 +79,7 @@ is 'bad documents' "$(cat got)" '2 error duplicate
 17 warning markers
 18 warning tiny
 19 error unanswered'
-is 'the line on stderr' "$(cat stderr)" 'ft-lint: 9 errors, 11 warnings in 19 documents'
+is 'the line on stderr' "$(cat stderr)" 'ft-lint: 9 errors, 10 warnings in 19 documents'
 
 # ---- the forms of the report ----
 
