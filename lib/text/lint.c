@@ -37,6 +37,7 @@ struct lint {
     struct lint_options options;
     struct lint_sink sink;
     struct pool *pool;
+    struct lint_tables *own_tables;
     struct lint_checker checker;
     struct lint_scratch *scratch; /* [threads] */
     struct heldout_scratch **held_scratch;
@@ -87,7 +88,8 @@ int lint_new(struct lint **out, const struct lint_options *o, struct pool *pool,
     l->options = *o;
     l->sink = *sink;
     l->pool = pool;
-    l->checker = (struct lint_checker){.fields = o->fields,
+    l->checker = (struct lint_checker){.tables = o->tables,
+                                       .fields = o->fields,
                                        .chat = o->chat,
                                        .train_on = o->train_on,
                                        .length = o->length,
@@ -96,9 +98,12 @@ int lint_new(struct lint **out, const struct lint_options *o, struct pool *pool,
         l->checker.ignored[k] = o->severity[k] == LINT_IGNORED;
         l->summary.severity[k] = o->severity[k];
     }
-    if (lint_checker_init(&l->checker, err)) {
-        free(l);
-        return -1;
+    if (!o->tables) {
+        if (lint_tables_new(&l->own_tables, err)) {
+            free(l);
+            return -1;
+        }
+        l->checker.tables = l->own_tables;
     }
     l->n_threads = pool_threads(pool);
     l->scratch = xcalloc(l->n_threads, sizeof *l->scratch);
@@ -150,7 +155,7 @@ void lint_free(struct lint *l)
     lint_index_release(&l->exact);
     lint_index_release(&l->prompts);
     lint_summary_release(&l->summary);
-    lint_checker_release(&l->checker);
+    lint_tables_free(l->own_tables);
     free(l);
 }
 

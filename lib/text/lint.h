@@ -24,7 +24,10 @@
 #include "text/lint_finding.h"
 #include "text/lint_summary.h"
 
+struct lint_tables; /* lint_document.h */
+
 struct lint_options {
+    const struct lint_tables *tables;     /* NULL: makes its own */
     const struct document_fields *fields; /* NULL: none */
     const struct chat *chat;              /* NULL: no model */
     enum chat_train train_on;

@@ -18,19 +18,26 @@ enum {
     END_WITHIN = 3,    /* of the last learnt tokens one has to end the turn */
 };
 
-int lint_checker_init(struct lint_checker *c, struct err *err)
+int lint_tables_new(struct lint_tables **out, struct err *err)
 {
-    if (lint_privacy_new(&c->privacy, err))
+    struct lint_tables *t = xcalloc(1, sizeof *t);
+    if (lint_privacy_new(&t->privacy, err)) {
+        free(t);
         return -1;
-    word_table_init(&c->words);
-    language_table_init(&c->languages, &c->words);
+    }
+    word_table_init(&t->words);
+    language_table_init(&t->languages, &t->words);
+    *out = t;
     return 0;
 }
 
-void lint_checker_release(struct lint_checker *c)
+void lint_tables_free(struct lint_tables *t)
 {
-    lint_privacy_free(c->privacy);
-    word_table_release(&c->words);
+    if (!t)
+        return;
+    lint_privacy_free(t->privacy);
+    word_table_release(&t->words);
+    free(t);
 }
 
 void lint_scratch_init(struct lint_scratch *s, const struct lint_checker *c)
@@ -130,11 +137,11 @@ static void shingle_piece(struct lint_document *d, const struct lint_checker *c,
 {
     struct word_cursor at;
     struct word w;
-    word_start(&at, &c->words, text_of(d, piece), piece->len);
+    word_start(&at, &c->tables->words, text_of(d, piece), piece->len);
     while (word_next(&at, &w)) {
         shingles_word(&d->shingles, w.hash, piece->learnt);
         if (counts)
-            language_count(counts, &c->languages, &w);
+            language_count(counts, &c->tables->languages, &w);
     }
     shingles_end(&d->shingles, piece->learnt);
 }
@@ -275,7 +282,7 @@ static void check_texts(struct lint_document *d, const struct lint_checker *c,
         const struct lint_piece *piece = &d->pieces.items[i];
         const char *p = text_of(d, piece);
         lint_chars(&d->findings, where(s, piece), p, piece->len);
-        lint_private(c->privacy, s->regex, &d->findings, s->where.p, p, piece->len);
+        lint_private(c->tables->privacy, s->regex, &d->findings, s->where.p, p, piece->len);
     }
 }
 

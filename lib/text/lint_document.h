@@ -18,11 +18,19 @@
 #include "text/lint_words.h"
 #include "text/shingles.h"
 
-/* What the checks need; immutable while threads use it. */
-struct lint_checker {
+/* What is known of characters, words and patterns: immutable, for any number of checkers. */
+struct lint_tables {
     struct word_table words;
     struct language_table languages;
     struct lint_privacy *privacy;
+};
+
+int lint_tables_new(struct lint_tables **t, struct err *err);
+void lint_tables_free(struct lint_tables *t);
+
+/* What the checks need; immutable while threads use it. */
+struct lint_checker {
+    const struct lint_tables *tables;
     const struct document_fields *fields; /* NULL: none */
     const struct chat *chat;              /* NULL: no model */
     enum chat_train train_on;
@@ -30,9 +38,6 @@ struct lint_checker {
     uint64_t expected_languages; /* a bit for each; 0: any */
     bool ignored[N_LINT_KINDS];
 };
-
-int lint_checker_init(struct lint_checker *c, struct err *err);
-void lint_checker_release(struct lint_checker *c);
 
 /* Work memory of one thread. */
 struct lint_scratch {

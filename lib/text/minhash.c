@@ -101,6 +101,7 @@ struct near_index *near_index_new(const struct minhash *m)
     x->minhash = m;
     x->bits = FIRST_BITS;
     x->slots = slots_new(x->bits);
+    ARRAY_GROW(x->items, x->n_items, x->items_cap);
     return x;
 }
 

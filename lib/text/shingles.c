@@ -105,6 +105,8 @@ static size_t count_prompt(const uint32_t *items, size_t n)
 void shingles_seal(struct shingles *s)
 {
     size_t n = 0;
+    if (!s->items)
+        ARRAY_GROW(s->items, s->n, s->cap);
     sort_hashes(s->items, s->n);
     for (size_t i = 0; i < s->n; i++)
         if (!n || s->items[n - 1] != s->items[i])

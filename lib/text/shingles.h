@@ -31,7 +31,7 @@ void shingles_clear(struct shingles *s);
  * piece of fewer than SHINGLE_WORDS words is one shingle. */
 void shingles_word(struct shingles *s, uint64_t hash, bool answer);
 void shingles_end(struct shingles *s, bool answer);
-/* Sorts and makes each unique. */
+/* Sorts and makes each unique. items isn't NULL then. */
 void shingles_seal(struct shingles *s);
 
 /*

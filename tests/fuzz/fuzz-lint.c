@@ -8,11 +8,13 @@
 #include "base/buf.h"
 #include "formats/json.h"
 #include "text/lint.h"
+#include "text/lint_document.h"
 #include "text/lint_print.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct pool *pool;
+static struct lint_tables *tables;
 
 struct output_of {
     struct lint_printer printers[3];
@@ -47,6 +49,7 @@ static int run(struct output_of *o, const void *p, size_t len, const void *held,
     struct input *in;
     struct err err;
     lint_options_init(&options);
+    options.tables = tables;
     if (lint_new(&l, &options, pool, &sink, &err))
         abort();
     for (int i = 0; i < 3; i++) {
@@ -85,7 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct output_of o, again;
     uint64_t errors;
     struct err err;
-    if (!pool && !(pool = pool_new(1, &err)))
+    if (!pool && (!(pool = pool_new(1, &err)) || lint_tables_new(&tables, &err)))
         abort();
     if (run(&o, from, left, nul ? data : NULL, nul ? (size_t)(nul - data) : 0, &errors)) {
         json_t *report =

@@ -139,6 +139,13 @@ static void test_shingles(void)
     struct resemblance r = sketch_compare(&x, &z);
     tap_ok(fabs(r.answer - 2.0 / 4) < 1e-12 && fabs(r.whole - 2.0 / 6) < 1e-12,
            "the answer's resemblance and the whole's");
+    struct shingles none = shingles_of("...");
+    struct sketch nothing = sketch_of(&none);
+    r = sketch_compare(&nothing, &x);
+    tap_ok(none.n == 0 && none.items && r.whole == 0 &&
+               sketch_compare(&nothing, &nothing).whole == 1,
+           "a document without words");
+    shingles_release(&none);
     shingles_release(&a);
     shingles_release(&b);
     shingles_release(&c);
