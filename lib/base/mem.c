@@ -82,7 +82,7 @@ void *mem_array(size_t n, size_t size, const char *what, struct err *err)
         return NULL;
     }
     size_t align = bytes >= 2 * (size_t)HUGE_PAGE ? HUGE_PAGE : ALIGN;
-    bytes = (bytes + align) / align * align;
+    bytes = bytes ? (bytes + align - 1) / align * align : align;
     void *p = aligned_alloc(align, bytes);
     if (!p) {
         err_set(err, "%s: no memory for %zu MiB", what, bytes >> 20);
