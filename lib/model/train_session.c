@@ -236,22 +236,33 @@ static int open_adapter(struct train_session *s, struct err *err)
                                  : new_adapter(s, err);
 }
 
+/* An estimate. A document that is longer than the pass goes alone. */
+static size_t memory_for(const struct train_session *s, size_t pass)
+{
+    const size_t program = 16 << 20;
+    size_t longest = rows_totals(s->rows)->longest_document, base = program;
+    for (size_t i = 0; i < checkpoint_count(s->checkpoint); i++)
+        base += checkpoint_at(s->checkpoint, i)->bytes;
+    if (s->held) /* a copy of the best adapter */
+        base += s->lora->n_params * sizeof(float);
+    return base + decoder_training_bytes(s->decoder, s->lora, pass > longest ? pass : longest);
+}
+
 /* The longest pass that fits into the memory asked for. */
 static int settle_memory(struct train_session *s, struct err *err)
 {
     enum { SHORTEST = 64, LONGEST = 1 << 16 };
     const size_t memory = s->request->memory;
-    size_t base = 0, pass = LONGEST;
+    size_t pass = LONGEST;
     if (!memory)
         return 0;
-    for (size_t i = 0; i < checkpoint_count(s->checkpoint); i++)
-        base += checkpoint_at(s->checkpoint, i)->bytes;
-    while (pass > SHORTEST && base + decoder_training_bytes(s->decoder, s->lora, pass) > memory)
+    while (pass > SHORTEST && memory_for(s, pass) > memory)
         pass /= 2;
-    size_t need = base + decoder_training_bytes(s->decoder, s->lora, pass);
-    if (need > memory)
-        return err_set(err, "--memory: about %zu MiB are needed for this model and adapter",
-                       (need >> 20) + 1);
+    if (memory_for(s, pass) > memory)
+        return err_set(err,
+                       "--memory: about %zu MiB are needed for this model, this adapter, and "
+                       "documents of %zu tokens",
+                       (memory_for(s, pass) >> 20) + 1, rows_totals(s->rows)->longest_document);
     if (s->request->resume && pass != s->state.options.micro_batch)
         return err_set(err, "--memory means passes of %zu tokens now, but the run began with %zu",
                        pass, s->state.options.micro_batch);
