@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "base/program.h"
@@ -107,9 +108,15 @@ static const struct program program = {
     .n_options = ARRAY_SIZE(options),
 };
 
+static bool same_folder(const char *a, const char *b)
+{
+    struct stat x, y;
+    return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 static void check_options(void)
 {
-    if (opt.resume && opt.out && strcmp(opt.resume, opt.out) != 0)
+    if (opt.resume && opt.out && strcmp(opt.resume, opt.out) && !same_folder(opt.resume, opt.out))
         usage_error("--resume goes on in its own folder; copy it to leave it as it is");
     opt.request.resume = opt.resume != NULL;
     opt.request.folder = opt.resume ? opt.resume : opt.out;

@@ -184,6 +184,31 @@ void train_options_complete(struct train_options *o, bool fresh)
         o->epochs = 1;
 }
 
+static bool within(double v, double least, double below)
+{
+    return v >= least && v < below;
+}
+
+int train_options_check(const struct train_options *o, struct err *err)
+{
+    const char *wrong = o->batch < 1 || o->batch == SIZE_MAX              ? "batch"
+                        : !o->steps && !(o->epochs > 0)                   ? "epochs"
+                        : o->schedule < 0                                 ? "schedule"
+                        : o->backend < 0                                  ? "backend"
+                        : o->keep < 0                                     ? "keep"
+                        : !o->warmup                                      ? "warmup"
+                        : !o->decay                                       ? "decay"
+                        : !within(o->beta1, 0, 1)                         ? "beta1"
+                        : !within(o->beta2, 0, 1)                         ? "beta2"
+                        : !within(o->eps, 0, INFINITY)                    ? "eps"
+                        : !within(o->lr, 0, INFINITY)                     ? "lr"
+                        : !within(o->clip, 0, INFINITY)                   ? "clip"
+                        : !isfinite(o->weight_decay)                      ? "weight-decay"
+                        : !isnan(o->dropout) && !within(o->dropout, 0, 1) ? "dropout"
+                                                                          : NULL;
+    return wrong ? err_set(err, "option \"%s\" has no value that makes sense", wrong) : 0;
+}
+
 static bool is_length(const struct field *f)
 {
     return f->offset == offsetof(struct train_options, steps) ||

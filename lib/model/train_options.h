@@ -52,6 +52,9 @@ extern const struct train_options train_options_unset;
 /* Fills what is unset with the defaults. With `fresh` false rank, alpha and targets stay unset. */
 void train_options_complete(struct train_options *o, bool fresh);
 
+/* Whether a trainer can work with the values, which may come from a file. */
+int train_options_check(const struct train_options *o, struct err *err);
+
 /* Fills what is unset from another run's options. An option that is set and differs is an error
  * that names it; steps and epochs may differ, and are taken together. */
 int train_options_adopt(struct train_options *o, const struct train_options *earlier,

@@ -82,6 +82,8 @@ static int settle_options(struct train_session *s, struct err *err)
         return err_prefix(err, "%s", q->folder);
     if (!q->resume)
         train_options_complete(&s->options, !q->initial);
+    if (train_options_check(&s->options, err))
+        return err_prefix(err, "%s", q->folder);
     train_run_set(&s->run.model, q->model);
     train_run_set(&s->run.held, q->held);
     train_run_set(&s->run.log, q->log);

@@ -277,7 +277,7 @@ int train_state_bind(struct train_state *s, const struct model_config *config, s
         p->r = (size_t)json_integer_value(json_array_get(item, 2));
         p->scale = (float)json_number_value(json_array_get(item, 3));
         if (!slot_by_name(json_string_value(json_array_get(item, 0)), &p->slot) ||
-            p->layer >= config->n_layers)
+            p->layer >= config->n_layers || p->r < 1 || !isfinite(p->scale))
             return err_set(err, "the model has no matrix for pair %zu of the adapter", i);
         names_describe(config, p->slot, p->layer, &name);
         p->in = name.cols;

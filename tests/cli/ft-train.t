@@ -258,7 +258,7 @@ my $steps;
 
     run("cat train.ft | ft-train $long --log piped.log --stop-after 5 -o piped");
     ok(slurp('err') =~ /standard input/, 'a run from a pipe says that it needs the rows again');
-    succeeds('goes on with all options given again', "cat train.ft | ft-train $long --log piped.log --resume piped -o piped");
+    succeeds('goes on with all options given again', "cat train.ft | ft-train $long --log piped.log --resume piped -o ./piped/");
     same_run('piped', 'whole', 'to the same bytes');
 
     my $plain = "-m $llama --rank 2 --batch 2 --lr 3e-3 --schedule constant --seed 4";

@@ -58,6 +58,26 @@ static void test_options(void)
            "an adapter that is there keeps its shape");
 }
 
+static void test_check(void)
+{
+    struct train_options o = train_options_unset, good;
+    struct err err;
+    tap_ok(train_options_check(&o, &err) != 0, "unset options are no run");
+    train_options_complete(&o, true);
+    good = o;
+    tap_ok(!train_options_check(&o, &err), "the defaults are");
+    o.batch = 0;
+    tap_ok(train_options_check(&o, &err) && strstr(err.msg, "\"batch\""), "steps need rows");
+    o = good;
+    o.beta2 = 1;
+    tap_ok(train_options_check(&o, &err) && strstr(err.msg, "\"beta2\""),
+           "a mean needs something new");
+    o = good;
+    o.dropout = 1;
+    tap_ok(train_options_check(&o, &err) && strstr(err.msg, "\"dropout\""),
+           "something must be left");
+}
+
 static void test_adopt(void)
 {
     struct train_options then = train_options_unset, now = train_options_unset;
@@ -257,6 +277,7 @@ int main(void)
         return 1;
     close(fd);
     test_options();
+    test_check();
     test_adopt();
     test_round_trip();
     test_first_step();
