@@ -33,7 +33,7 @@ static struct {
     int backend, progress;
 } opt = {
     .samples = 1,
-    .generate = {.sampling = {.top_p = 1, .repetition_penalty = 1}, .max_tokens = 256, .slots = 16},
+    .generate = {.sampling = {.top_p = 1, .repetition_penalty = 1}, .max_tokens = 256, .slots = 32},
     .backend = BACKEND_FP32};
 
 static const struct option_spec options[] = {
@@ -80,7 +80,7 @@ static const struct option_spec options[] = {
     {OPT_FLAG, 0, "keep-special", &opt.keep_special, NULL, "special tokens show in the text", NULL,
      0, 0},
     {OPT_HEADING, 0, "Computing", NULL, NULL, NULL, NULL, 0, 0},
-    {OPT_SIZE, 0, "batch", &opt.generate.slots, "N", "prompts that are worked on together [16]",
+    {OPT_SIZE, 0, "batch", &opt.generate.slots, "N", "prompts that are worked on together [32]",
      NULL, 1, 4096},
     {OPT_CHOICE, 0, "backend", &opt.backend, NULL, "arithmetic of matrix products [fp32]",
      backend_choices, 0, 0},
