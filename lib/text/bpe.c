@@ -5,71 +5,43 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/hash.h"
 #include "base/mem.h"
+#include "text/byte_level.h"
+#include "text/merge.h"
 #include "text/unicode.h"
 
-#define NO_MERGE UINT32_MAX
 #define NO_TOKEN UINT32_MAX
 
-enum { SHORT_WORD = 48 }; /* symbols; above, a heap finds the next merge */
-
-struct merge {
-    uint32_t rank, id;
-};
-
-struct pair {
-    uint64_t key; /* (left id << 32 | right id) + 1, 0 for an empty slot */
-    struct merge merge;
+enum {
+    WINDOW = 64,          /* symbols of a long word that are merged at once, to begin with */
+    SPOILT = 6,           /* a window's last sixth is not to be relied on */
+    SETTLED_WINDOWS = 16, /* good ones, after which a grown window shrinks */
 };
 
 struct bpe {
     const struct vocab *vocab;
     struct bpe_options options;
     char *prefix, *suffix;
-    struct pair *pairs; /* open addressing */
-    size_t n_pairs;     /* a power of two */
-    unsigned shift;     /* of a 64-bit product, to an index */
-    uint32_t n_merges;
-    uint32_t byte_ids[256];   /* options.bytes: the symbol of a byte; else its fallback token */
-    bool all_bytes;           /* every byte has an id in byte_ids */
-    struct merge *byte_pairs; /* [256 * 256], options.bytes: the merge of two bytes */
-    uint32_t *lengths;        /* [vocab->n] bytes of text behind a token */
-    struct vocab words;       /* options.ignore_merges and bytes: tokens by their bytes */
-    struct buf joined;        /* of add_merge */
-    uint32_t guess;           /* where the next merge's token may be */
-    bool crosses_metaspace;   /* some merge makes a token with U+2581 behind another character */
+    struct merge_table table;
+    uint32_t byte_ids[256]; /* options.bytes: the symbol of a byte; else its fallback token */
+    bool all_bytes;         /* every byte has an id in byte_ids */
+    uint32_t *byte_pairs;   /* [256 * 256], options.bytes: rank of the merge of two bytes */
+    uint32_t *lengths;      /* [vocab->n] bytes of text behind a token */
+    struct vocab words;     /* options.ignore_merges and bytes: tokens by their bytes */
+    struct buf joined;      /* of add_merge */
+    uint32_t guess;         /* where the next merge's token may be */
+    bool crosses_metaspace; /* some merge makes a token with U+2581 behind another character */
 };
 
-/* Work memory besides the word's tokens, which start as its symbols. */
 struct bpe_scratch {
-    uint32_t *next, *prev;
-    struct merge *merges; /* of a symbol with the next one */
-    uint64_t *heap;       /* rank << 32 | position */
-    size_t cap, n_heap, heap_cap;
+    struct word_tokens first; /* the word's first symbols, where they aren't simply its bytes */
+    struct symbols symbols;   /* the window of them that is being merged */
+    struct symbols seam;      /* two tokens' symbols, to see whether they would merge */
+    struct merge_scratch merge;
+    uint32_t *seen; /* [n_seen] the first symbols of the window before */
+    size_t n_seen, seen_cap;
     struct buf text;
 };
-
-uint32_t byte_level_char(uint8_t byte)
-{
-    if ((byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte != 0xad))
-        return byte;
-    if (byte <= ' ')
-        return 256u + byte;
-    if (byte <= 0xa0)
-        return 256u + 33u + (byte - 0x7fu);
-    return 256u + 67u;
-}
-
-int byte_level_byte(uint32_t c)
-{
-    if ((c >= '!' && c <= '~') || (c >= 0xa1 && c <= 0xff && c != 0xad))
-        return (int)c;
-    if (c < 256 || c > 256 + 67)
-        return -1;
-    c -= 256;
-    return c <= ' ' ? (int)c : c < 67 ? (int)(c - 33 + 0x7f) : 0xad;
-}
 
 /* The bytes that a byte-level token stands for, into out[len]; their number, 0 where it isn't one.
  */
@@ -147,10 +119,6 @@ static int measure_tokens(struct bpe *b, struct err *err)
 struct bpe *bpe_new(const struct vocab *v, const struct bpe_options *o, size_t n_merges,
                     struct err *err)
 {
-    if (n_merges > VOCAB_MAX_ID) {
-        err_set(err, "%zu merges are more than %u", n_merges, VOCAB_MAX_ID);
-        return NULL;
-    }
     struct bpe *b = xcalloc(1, sizeof *b);
     b->vocab = v;
     b->options = *o;
@@ -161,17 +129,14 @@ struct bpe *bpe_new(const struct vocab *v, const struct bpe_options *o, size_t n
     vocab_init(&b->words);
     buf_init(&b->joined);
     find_byte_ids(b);
-    for (b->n_pairs = 16, b->shift = 60; b->n_pairs < 2 * n_merges; b->n_pairs *= 2)
-        b->shift--;
-    b->pairs = mem_array(b->n_pairs, sizeof *b->pairs, "merges", err);
-    if (!b->pairs || measure_tokens(b, err)) {
+    if (merge_table_init(&b->table, n_merges, err) || measure_tokens(b, err)) {
         bpe_free(b);
         return NULL;
     }
     if (o->bytes) {
         b->byte_pairs = xmalloc(65536 * sizeof *b->byte_pairs);
         for (size_t i = 0; i < 65536; i++)
-            b->byte_pairs[i] = (struct merge){NO_MERGE, 0};
+            b->byte_pairs[i] = NO_MERGE;
     }
     return b;
 }
@@ -182,36 +147,12 @@ void bpe_free(struct bpe *b)
         return;
     free(b->prefix);
     free(b->suffix);
-    free(b->pairs);
+    merge_table_release(&b->table);
     free(b->byte_pairs);
     free(b->lengths);
     vocab_release(&b->words);
     buf_release(&b->joined);
     free(b);
-}
-
-static uint64_t pair_key(uint32_t left, uint32_t right)
-{
-    return ((uint64_t)left << 32 | right) + 1;
-}
-
-static inline size_t pair_hash(const struct bpe *b, uint64_t key)
-{
-    return (size_t)((key ^ key >> 29) * 0x9e3779b97f4a7c15u >> b->shift);
-}
-
-static inline struct pair *pair_slot(const struct bpe *b, uint64_t key)
-{
-    size_t i = pair_hash(b, key);
-    while (b->pairs[i].key != key && b->pairs[i].key)
-        i = (i + 1) & (b->n_pairs - 1);
-    return &b->pairs[i];
-}
-
-static inline struct merge merge_of(const struct bpe *b, uint32_t left, uint32_t right)
-{
-    const struct pair *pair = pair_slot(b, pair_key(left, right));
-    return pair->key ? pair->merge : (struct merge){NO_MERGE, 0};
 }
 
 static bool crosses_metaspace(const char *p, size_t len)
@@ -225,8 +166,10 @@ static bool crosses_metaspace(const char *p, size_t len)
 
 bool bpe_may_cut_at_metaspace(const struct bpe *b)
 {
-    return !b->crosses_metaspace && !b->options.bytes && !b->options.ignore_merges && !b->prefix &&
-           !b->suffix && vocab_find(b->vocab, "\xe2\x96\x81", 3) >= 0;
+    /* A character that's left out lets its neighbours on both sides merge. */
+    bool keeps_all = b->options.unk >= 0 || (b->options.byte_fallback && b->all_bytes);
+    return keeps_all && !b->crosses_metaspace && !b->options.bytes && !b->options.ignore_merges &&
+           !b->prefix && !b->suffix && vocab_find(b->vocab, "\xe2\x96\x81", 3) >= 0;
 }
 
 /* The byte that a byte-level token of one byte stands for, else -1. */
@@ -256,36 +199,32 @@ static int64_t joined_token(struct bpe *b, uint32_t left, uint32_t right)
     return vocab_find(b->vocab, b->joined.p, b->joined.len);
 }
 
-static void add_byte_pair(struct bpe *b, uint32_t left, uint32_t right, struct merge merge)
+static void add_byte_pair(struct bpe *b, uint32_t left, uint32_t right, uint32_t rank)
 {
     size_t left_len, right_len;
     const char *p = vocab_string(b->vocab, left, &left_len);
     const char *q = vocab_string(b->vocab, right, &right_len);
     int first = single_byte(p, left_len), second = single_byte(q, right_len);
     if (first >= 0 && second >= 0)
-        b->byte_pairs[first << 8 | second] = merge;
+        b->byte_pairs[first << 8 | second] = rank;
 }
 
 static int add_merge(struct bpe *b, uint32_t left, uint32_t right, struct err *err)
 {
-    uint32_t rank = b->n_merges;
+    uint32_t rank = (uint32_t)b->table.n;
     if (!vocab_string(b->vocab, left, NULL) || !vocab_string(b->vocab, right, NULL))
         return err_set(err, "merge %u is of ids that are no tokens", rank);
     int64_t id = joined_token(b, left, right);
     if (id < 0)
         return err_set(err, "merge %u: \"%.*s\" is not in the vocabulary", rank,
                        (int)(b->joined.len < 100 ? b->joined.len : 100), b->joined.p);
-    if (2 * (size_t)rank >= b->n_pairs)
+    if (merge_table_add(&b->table, left, right, (uint32_t)id))
         return err_set(err, "more merges than announced");
-    struct merge merge = {rank, (uint32_t)id};
-    uint64_t key = pair_key(left, right);
-    *pair_slot(b, key) = (struct pair){key, merge};
     if (b->byte_pairs)
-        add_byte_pair(b, left, right, merge);
+        add_byte_pair(b, left, right, rank);
     else
         b->crosses_metaspace |= crosses_metaspace(b->joined.p, b->joined.len);
-    b->guess = merge.id + 1;
-    b->n_merges++;
+    b->guess = (uint32_t)id + 1;
     return 0;
 }
 
@@ -295,7 +234,7 @@ static void prefetch_merge(const struct bpe *b, const uint32_t merge[2])
     for (size_t i = 0; i < 2; i++)
         if (merge[i] < b->vocab->n && b->vocab->entries[merge[i]].len != VOCAB_NONE)
             __builtin_prefetch(b->vocab->arena + b->vocab->entries[merge[i]].at);
-    __builtin_prefetch(&b->pairs[pair_hash(b, pair_key(merge[0], merge[1]))], 1);
+    merge_table_prefetch(&b->table, merge[0], merge[1]);
 }
 
 int bpe_add_merges(struct bpe *b, const uint32_t (*merges)[2], size_t n, struct err *err)
@@ -325,40 +264,18 @@ void bpe_scratch_free(struct bpe_scratch *s)
 {
     if (!s)
         return;
-    free(s->next);
-    free(s->prev);
-    free(s->merges);
-    free(s->heap);
+    word_tokens_release(&s->first);
+    symbols_release(&s->symbols);
+    symbols_release(&s->seam);
+    merge_scratch_release(&s->merge);
+    free(s->seen);
     buf_release(&s->text);
     free(s);
 }
 
-static void scratch_reserve(struct bpe_scratch *s, size_t n)
-{
-    if (n <= s->cap)
-        return;
-    s->cap = n + n / 2;
-    s->next = xreallocarray(s->next, s->cap, sizeof *s->next);
-    s->prev = xreallocarray(s->prev, s->cap, sizeof *s->prev);
-    s->merges = xreallocarray(s->merges, s->cap, sizeof *s->merges);
-}
-
-/* Symbols of a byte-level word; a byte that the vocabulary lacks is left out. */
-static void start_bytes(const struct bpe *b, struct bpe_scratch *s, struct word_tokens *w,
-                        const char *word, size_t len)
-{
-    const unsigned char *p = (const unsigned char *)word;
-    for (size_t i = 0; i < len; i++)
-        if (b->byte_ids[p[i]] != NO_TOKEN)
-            word_tokens_put(w, b->byte_ids[p[i]], 1);
-    if (w->n != len) {
-        for (size_t i = 0; i + 1 < w->n; i++)
-            s->merges[i] = merge_of(b, w->ids[i], w->ids[i + 1]);
-        return;
-    }
-    for (size_t i = 0; i + 1 < len; i++)
-        s->merges[i] = b->byte_pairs[p[i] << 8 | p[i + 1]];
-}
+/*
+ * A word's first symbols.
+ */
 
 static bool fall_back(const struct bpe *b, struct word_tokens *w, const char *p, size_t len)
 {
@@ -370,13 +287,22 @@ static bool fall_back(const struct bpe *b, struct word_tokens *w, const char *p,
     return true;
 }
 
+/* The bytes of a word for which not all of them have a symbol: those that haven't are left out. */
+static void start_bytes(const struct bpe *b, struct word_tokens *w, const char *word, size_t len)
+{
+    const unsigned char *p = (const unsigned char *)word;
+    for (size_t i = 0; i < len; i++)
+        if (b->byte_ids[p[i]] != NO_TOKEN)
+            word_tokens_put(w, b->byte_ids[p[i]], 1);
+}
+
 /*
  * Symbols of a word of characters. An unknown token waits until a known character comes; bytes
  * that were fallen back to don't flush it (so `tokenizers` has it, and the order of ids with it).
  */
-static void start_chars(const struct bpe *b, struct bpe_scratch *s, struct word_tokens *w,
-                        const char *word, size_t len)
+static void start_chars(const struct bpe *b, struct bpe_scratch *s, const char *word, size_t len)
 {
+    struct word_tokens *w = &s->first;
     size_t unknown = 0;
     for (size_t i = 0, n; i < len; i += n) {
         n = utf8_length((unsigned char)word[i]);
@@ -411,143 +337,216 @@ static void start_chars(const struct bpe *b, struct bpe_scratch *s, struct word_
     }
     if (unknown)
         word_tokens_put(w, (uint32_t)b->options.unk, unknown);
-    for (size_t i = 0; i + 1 < w->n; i++)
-        s->merges[i] = merge_of(b, w->ids[i], w->ids[i + 1]);
 }
 
-/* The merges of a short word, on arrays that close up. */
-static void merge_short(const struct bpe *b, struct bpe_scratch *s, struct word_tokens *w)
+/* A word as a model sees it: where its first symbols are to be had. */
+struct word {
+    const struct bpe *b;
+    const unsigned char *bytes; /* each is a symbol; or NULL, and then it's these: */
+    const struct word_tokens *first;
+    size_t n; /* symbols */
+};
+
+/* Symbols [from, from + n) and what merges they have. */
+static void take_symbols(const struct word *w, size_t from, size_t n, struct symbols *y)
 {
-    uint32_t *ids = w->ids, *lengths = w->lengths;
-    struct merge *merges = s->merges;
-    size_t n = w->n;
-    while (n > 1) {
-        size_t best = 0;
-        for (size_t i = 1; i + 1 < n; i++)
-            if (merges[i].rank < merges[best].rank)
-                best = i;
-        if (merges[best].rank == NO_MERGE)
-            break;
-        ids[best] = merges[best].id;
-        lengths[best] += lengths[best + 1];
-        size_t behind = n - best - 2;
-        memmove(ids + best + 1, ids + best + 2, behind * sizeof *ids);
-        memmove(lengths + best + 1, lengths + best + 2, behind * sizeof *lengths);
-        memmove(merges + best, merges + best + 1, behind * sizeof *merges);
-        n--;
-        if (best + 1 < n)
-            merges[best] = merge_of(b, ids[best], ids[best + 1]);
-        if (best)
-            merges[best - 1] = merge_of(b, ids[best - 1], ids[best]);
+    symbols_reserve(y, n);
+    y->n = n;
+    for (size_t i = 0; i < n; i++)
+        y->spans[i] = 1;
+    if (!w->bytes) {
+        memcpy(y->ids, w->first->ids + from, n * sizeof *y->ids);
+        symbols_rank(&w->b->table, y);
+        return;
     }
-    w->n = n;
+    const unsigned char *p = w->bytes + from;
+    for (size_t i = 0; i < n; i++)
+        y->ids[i] = w->b->byte_ids[p[i]];
+    for (size_t i = 0; i + 1 < n; i++)
+        y->ranks[i] = w->b->byte_pairs[p[i] << 8 | p[i + 1]];
 }
 
-static void heap_push(struct bpe_scratch *s, uint64_t item)
+/*
+ * Long words.
+ *
+ * Tokens are what a word encodes to exactly if each two neighbours are what their own text encodes
+ * to: were a merge to reach across the border of the two, nothing outside of them could have kept
+ * it from doing so, nor brought it about. So a long word is encoded window by window. A window's
+ * tokens are kept but for the last few, which its end may have spoilt; the next window begins with
+ * what wasn't kept, and only the border between the two needs a look. The cost is that of short
+ * words, however long the word.
+ */
+
+struct long_word {
+    struct word word;
+    struct bpe_scratch *s;
+    struct word_tokens *out; /* lengths are counted in first symbols until the end */
+    size_t pos;              /* first symbols that out covers */
+    size_t window, settled;
+    uint32_t next_id, next_span; /* a token that may stand behind the last one; span 0: unknown */
+};
+
+/* Merges the window at pos; the same symbols as in the window before give the same tokens. */
+static void merge_window(struct long_word *x, size_t n)
 {
-    ARRAY_GROW(s->heap, s->n_heap, s->heap_cap);
-    size_t i = s->n_heap++;
-    while (i && s->heap[(i - 1) / 4] > item) {
-        s->heap[i] = s->heap[(i - 1) / 4];
-        i = (i - 1) / 4;
+    struct bpe_scratch *s = x->s;
+    bool whole = s->n_seen == n;
+    if (whole && x->word.bytes) {
+        const unsigned char *p = x->word.bytes + x->pos;
+        for (size_t i = 0; whole && i < n; i++)
+            whole = s->seen[i] == p[i];
+    } else if (whole) {
+        whole = !memcmp(s->seen, x->word.first->ids + x->pos, n * sizeof *s->seen);
     }
-    s->heap[i] = item;
+    if (whole)
+        return;
+    while (s->seen_cap < n)
+        ARRAY_GROW(s->seen, n, s->seen_cap);
+    for (size_t i = 0; i < n; i++)
+        s->seen[i] = x->word.bytes ? x->word.bytes[x->pos + i] : x->word.first->ids[x->pos + i];
+    s->n_seen = n;
+    take_symbols(&x->word, x->pos, n, &s->symbols);
+    symbols_merge(&x->word.b->table, &s->merge, &s->symbols);
 }
 
-static uint64_t heap_pop(struct bpe_scratch *s)
+/* Whether the last token and one of `span` symbols behind it stay two. */
+static bool border_holds(struct long_word *x, uint32_t id, uint32_t span)
 {
-    uint64_t top = s->heap[0], item = s->heap[--s->n_heap];
-    size_t i = 0, n = s->n_heap;
-    for (;;) {
-        size_t least = 4 * i + 1;
-        if (least >= n)
-            break;
-        for (size_t j = least + 1; j < 4 * i + 5 && j < n; j++)
-            if (s->heap[j] < s->heap[least])
-                least = j;
-        if (s->heap[least] >= item)
-            break;
-        s->heap[i] = s->heap[least];
-        i = least;
+    struct symbols *y = &x->s->seam;
+    if (!x->out->n)
+        return true;
+    if (id == x->next_id && span == x->next_span)
+        return true;
+    uint32_t before = x->out->lengths[x->out->n - 1];
+    take_symbols(&x->word, x->pos - before, before + span, y);
+    symbols_merge(&x->word.b->table, &x->s->merge, y);
+    return y->n == 2 && y->spans[0] == before;
+}
+
+/* Gives back the last token, and twice as many each further time in a row. */
+static void give_back(struct long_word *x, size_t n)
+{
+    while (n-- && x->out->n) {
+        x->out->n--;
+        x->next_id = x->out->ids[x->out->n];
+        x->next_span = x->out->lengths[x->out->n];
+        x->pos -= x->next_span;
     }
-    if (n)
-        s->heap[i] = item;
-    return top;
 }
 
-static void heap_merge(const struct bpe *b, struct bpe_scratch *s, const struct word_tokens *w,
-                       size_t at, size_t right)
+/* Keeps the window's tokens up to `most` symbols, but all if it reaches the word's end; false where
+ * the first is longer than that. */
+static bool keep(struct long_word *x, size_t most, bool last)
 {
-    s->merges[at] = merge_of(b, w->ids[at], w->ids[right]);
-    if (s->merges[at].rank != NO_MERGE)
-        heap_push(s, (uint64_t)s->merges[at].rank << 32 | at);
-}
-
-/* The merges of a long word: symbols in a linked list, candidates in a heap; stale ones are
- * recognised by their rank. */
-static void merge_long(const struct bpe *b, struct bpe_scratch *s, struct word_tokens *w)
-{
-    size_t n = w->n;
-    s->n_heap = 0;
-    s->merges[n - 1].rank = NO_MERGE;
+    const struct symbols *y = &x->s->symbols;
+    size_t n = 0;
+    for (size_t sum = 0; n < y->n && (last || sum + y->spans[n] <= most); n++)
+        sum += y->spans[n];
+    if (!n)
+        return false;
+    word_tokens_reserve(x->out, x->out->n + n);
     for (size_t i = 0; i < n; i++) {
-        s->next[i] = (uint32_t)i + 1;
-        s->prev[i] = (uint32_t)i - 1;
-        if (s->merges[i].rank != NO_MERGE)
-            heap_push(s, (uint64_t)s->merges[i].rank << 32 | i);
+        word_tokens_put(x->out, y->ids[i], y->spans[i]);
+        x->pos += y->spans[i];
     }
-    while (s->n_heap) {
-        uint64_t top = heap_pop(s);
-        size_t at = top & UINT32_MAX;
-        if (!w->lengths[at] || s->merges[at].rank != top >> 32)
-            continue;
-        size_t right = s->next[at], after = s->next[right];
-        w->ids[at] = s->merges[at].id;
-        w->lengths[at] += w->lengths[right];
-        w->lengths[right] = 0;
-        s->next[at] = (uint32_t)after;
-        s->merges[at].rank = NO_MERGE;
-        if (after < n) {
-            s->prev[after] = (uint32_t)at;
-            heap_merge(b, s, w, at, after);
-        }
-        if (at)
-            heap_merge(b, s, w, s->prev[at], at);
+    x->next_span = 0;
+    if (n < y->n) {
+        x->next_id = y->ids[n];
+        x->next_span = y->spans[n];
     }
-    size_t kept = 0;
-    for (size_t i = 0; i < n; i = s->next[i]) {
-        w->ids[kept] = w->ids[i];
-        w->lengths[kept++] = w->lengths[i];
-    }
-    w->n = kept;
+    return true;
 }
 
-static int encode(const void *model, void *scratch, const char *word, size_t len,
-                  struct word_tokens *w, struct err *err)
+static void encode_long(struct long_word *x)
+{
+    size_t failures = 0;
+    x->s->n_seen = 0;
+    while (x->pos < x->word.n) {
+        size_t left = x->word.n - x->pos, n = left < x->window ? left : x->window;
+        merge_window(x, n);
+        const struct symbols *y = &x->s->symbols;
+        bool holds = border_holds(x, y->ids[0], y->spans[0]);
+        if (holds && keep(x, n - n / SPOILT, n == left)) {
+            failures = 0;
+            if (x->window > WINDOW && ++x->settled % SETTLED_WINDOWS == 0)
+                x->window /= 2;
+            continue;
+        }
+        x->window *= 2;
+        x->settled = 0;
+        if (!holds)
+            give_back(x, (size_t)1 << failures++);
+    }
+}
+
+/* From symbols to bytes. */
+static void measure(const struct word *w, struct word_tokens *out)
+{
+    size_t at = 0;
+    if (w->bytes)
+        return;
+    for (size_t i = 0; i < out->n; i++) {
+        uint32_t bytes = 0;
+        for (uint32_t j = 0; j < out->lengths[i]; j++)
+            bytes += w->first->lengths[at++];
+        out->lengths[i] = bytes;
+    }
+}
+
+static void encode_short(const struct word *w, struct bpe_scratch *s, struct word_tokens *out)
+{
+    struct symbols *y = &s->symbols;
+    take_symbols(w, 0, w->n, y);
+    symbols_merge(&w->b->table, &s->merge, y);
+    word_tokens_reserve(out, y->n);
+    for (size_t i = 0; i < y->n; i++)
+        word_tokens_put(out, y->ids[i], y->spans[i]);
+}
+
+/* Many vocabularies lack the bytes that no UTF-8 has, so it's the word that counts. */
+static bool has_all_bytes(const struct bpe *b, const char *text, size_t len)
+{
+    bool all = true;
+    for (size_t i = 0; i < len && !b->all_bytes; i++)
+        all &= b->byte_ids[(unsigned char)text[i]] != NO_TOKEN;
+    return all;
+}
+
+static int encode(const void *model, void *scratch, const char *text, size_t len,
+                  struct word_tokens *out, struct err *err)
 {
     const struct bpe *b = model;
     struct bpe_scratch *s = scratch;
-    size_t suffix = b->suffix ? strlen(b->suffix) : 0, prefix = b->prefix ? strlen(b->prefix) : 0;
-    size_t most = len * (1 + prefix) + suffix;
+    struct word w = {b, (const unsigned char *)text, &s->first, len};
     (void)err;
-    w->n = 0;
-    word_tokens_reserve(w, most);
-    scratch_reserve(s, most);
+    out->n = 0;
     if (b->options.ignore_merges) {
-        int64_t id = vocab_find(b->options.bytes ? &b->words : b->vocab, word, len);
+        int64_t id = vocab_find(b->options.bytes ? &b->words : b->vocab, text, len);
         if (id >= 0) {
-            word_tokens_put(w, (uint32_t)id, len);
+            word_tokens_reserve(out, 1);
+            word_tokens_put(out, (uint32_t)id, len);
             return 0;
         }
     }
-    if (b->options.bytes)
-        start_bytes(b, s, w, word, len);
-    else
-        start_chars(b, s, w, word, len);
-    if (w->n > SHORT_WORD)
-        merge_long(b, s, w);
-    else
-        merge_short(b, s, w);
+    if (!b->options.bytes || !has_all_bytes(b, text, len)) {
+        size_t suffix = b->suffix ? strlen(b->suffix) : 0;
+        size_t prefix = b->prefix ? strlen(b->prefix) : 0;
+        word_tokens_reserve(&s->first, len * (1 + prefix) + suffix);
+        s->first.n = 0;
+        if (b->options.bytes)
+            start_bytes(b, &s->first, text, len);
+        else
+            start_chars(b, s, text, len);
+        w.bytes = NULL;
+        w.n = s->first.n;
+    }
+    if (w.n > WINDOW) {
+        struct long_word x = {.word = w, .s = s, .out = out, .window = WINDOW};
+        encode_long(&x);
+    } else if (w.n) {
+        encode_short(&w, s, out);
+    }
+    measure(&w, out);
     return 0;
 }
 

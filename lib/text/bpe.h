@@ -46,9 +46,4 @@ struct word_model bpe_model(const struct bpe *b);
  * there without changing a token. */
 bool bpe_may_cut_at_metaspace(const struct bpe *b);
 
-/* The character that stands for a byte in a byte-level vocabulary (GPT-2's bytes_to_unicode), and
- * the byte of a character, -1 if it stands for none. */
-uint32_t byte_level_char(uint8_t byte);
-int byte_level_byte(uint32_t c);
-
 #endif

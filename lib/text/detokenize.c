@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "text/bpe.h"
+#include "text/byte_level.h"
 #include "text/json_field.h"
 #include "text/regex.h"
 #include "text/unicode.h"

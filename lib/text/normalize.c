@@ -5,7 +5,7 @@
 #include <utf8proc.h>
 
 #include "base/mem.h"
-#include "text/bpe.h"
+#include "text/byte_level.h"
 #include "text/charsmap.h"
 #include "text/json_field.h"
 #include "text/regex.h"

@@ -15,7 +15,7 @@
 
 /* The highest id that a vocabulary file may hold: far above any in use, far below what would let a
  * small file ask for much memory. */
-#define VOCAB_MAX_ID ((1u << 24) - 1)
+#define VOCAB_MAX_ID ((1u << 21) - 1)
 
 struct vocab_entry {
     uint32_t at, len; /* in the arena; len VOCAB_NONE: no token has this id */

@@ -1,0 +1,272 @@
+#include "text/merge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* Symbols; above, a heap finds the next merge. */
+enum { FEW_BITS = 6, FEW = 1 << FEW_BITS };
+
+int merge_table_init(struct merge_table *t, size_t most, struct err *err)
+{
+    *t = (struct merge_table){.n_buckets = 2, .shift = 63, .most = most};
+    if (most >= MERGE_LIMIT)
+        return err_set(err, "%zu merges are more than %u", most, MERGE_LIMIT - 1);
+    for (; t->n_buckets * MERGE_BUCKET < 2 * most; t->n_buckets *= 2)
+        t->shift--;
+    t->slots = mem_array(t->n_buckets, MERGE_BUCKET * sizeof *t->slots, "merges", err);
+    t->ids = mem_array(most + 1, sizeof *t->ids, "merges", err);
+    return t->slots && t->ids ? 0 : -1;
+}
+
+void merge_table_release(struct merge_table *t)
+{
+    free(t->slots);
+    free(t->ids);
+    memset(t, 0, sizeof *t);
+}
+
+/* The slot of the pair, or the empty one where it would go, from a bucket on. */
+static uint64_t *find_slot(const struct merge_table *t, uint64_t pair, size_t bucket)
+{
+    size_t n = t->n_buckets * MERGE_BUCKET, i = bucket * MERGE_BUCKET;
+    while (t->slots[i] && t->slots[i] >> MERGE_BITS != pair)
+        i = (i + 1) & (n - 1);
+    return &t->slots[i];
+}
+
+int merge_table_add(struct merge_table *t, uint32_t left, uint32_t right, uint32_t id)
+{
+    uint64_t pair = merge_pair(left, right);
+    if (t->n == t->most)
+        return -1;
+    *find_slot(t, pair, merge_bucket(t, pair)) = pair << MERGE_BITS | t->n;
+    t->ids[t->n++] = id;
+    return 0;
+}
+
+uint32_t merge_rank_further(const struct merge_table *t, uint64_t pair, size_t bucket)
+{
+    uint64_t found = *find_slot(t, pair, (bucket + 1) & (t->n_buckets - 1));
+    return found ? (uint32_t)found & (MERGE_LIMIT - 1) : NO_MERGE;
+}
+
+void merge_table_prefetch(const struct merge_table *t, uint32_t left, uint32_t right)
+{
+    __builtin_prefetch(&t->slots[MERGE_BUCKET * merge_bucket(t, merge_pair(left, right))], 1);
+}
+
+void symbols_reserve(struct symbols *y, size_t n)
+{
+    if (n <= y->cap)
+        return;
+    y->cap = n + n / 2;
+    y->ids = xreallocarray(y->ids, y->cap, sizeof *y->ids);
+    y->spans = xreallocarray(y->spans, y->cap, sizeof *y->spans);
+    y->ranks = xreallocarray(y->ranks, y->cap, sizeof *y->ranks);
+}
+
+void symbols_release(struct symbols *y)
+{
+    free(y->ids);
+    free(y->spans);
+    free(y->ranks);
+    memset(y, 0, sizeof *y);
+}
+
+void merge_scratch_release(struct merge_scratch *s)
+{
+    free(s->next);
+    free(s->prev);
+    free(s->heap);
+    memset(s, 0, sizeof *s);
+}
+
+void symbols_rank(const struct merge_table *t, struct symbols *y)
+{
+    for (size_t i = 0; i + 1 < y->n; i++)
+        y->ranks[i] = merge_rank(t, y->ids[i], y->ids[i + 1]);
+}
+
+/*
+ * A few symbols, where looking at all of them for the lowest rank is faster than keeping order. A
+ * key is a rank and below it a position, so that the least key is the leftmost of the lowest rank.
+ * The least of each block of keys is known, and found again where a key changed.
+ */
+enum { BLOCK = 8 };
+
+struct few {
+    uint32_t keys[FEW]; /* UINT32_MAX: no merge here */
+    uint32_t least[FEW / BLOCK];
+    uint8_t next[FEW], prev[FEW];
+    size_t n, n_blocks;
+};
+
+static inline uint32_t few_key(uint32_t rank, size_t at)
+{
+    return rank == NO_MERGE ? UINT32_MAX : rank << FEW_BITS | (uint32_t)at;
+}
+
+static inline uint32_t lower(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline void few_find_least(struct few *f, size_t block)
+{
+    const uint32_t *k = f->keys + block * BLOCK;
+    f->least[block] = lower(lower(lower(k[0], k[1]), lower(k[2], k[3])),
+                            lower(lower(k[4], k[5]), lower(k[6], k[7])));
+}
+
+static inline uint32_t few_least(const struct few *f)
+{
+    uint32_t least = f->least[0];
+    for (size_t i = 1; i < f->n_blocks; i++)
+        least = lower(least, f->least[i]);
+    return least;
+}
+
+static void few_start(struct few *f, const struct symbols *y)
+{
+    f->n = y->n;
+    f->n_blocks = (y->n + BLOCK - 1) / BLOCK;
+    for (size_t i = 0; i < y->n; i++) {
+        f->keys[i] = i + 1 < y->n ? few_key(y->ranks[i], i) : UINT32_MAX;
+        f->next[i] = (uint8_t)(i + 1);
+        f->prev[i] = (uint8_t)(i - 1);
+    }
+    for (size_t i = y->n; i % BLOCK; i++)
+        f->keys[i] = UINT32_MAX;
+    for (size_t i = 0; i < f->n_blocks; i++)
+        few_find_least(f, i);
+}
+
+static void merge_few(const struct merge_table *t, struct symbols *y)
+{
+    struct few f;
+    size_t kept = 0;
+    uint32_t key;
+    few_start(&f, y);
+    while ((key = few_least(&f)) != UINT32_MAX) {
+        size_t at = key & (FEW - 1), right = f.next[at], after = f.next[right], before = f.prev[at];
+        uint32_t id = t->ids[key >> FEW_BITS];
+        y->ids[at] = id;
+        y->spans[at] += y->spans[right];
+        f.next[at] = (uint8_t)after;
+        f.keys[right] = f.keys[at] = UINT32_MAX;
+        if (after < f.n) {
+            f.prev[after] = (uint8_t)at;
+            f.keys[at] = few_key(merge_rank(t, id, y->ids[after]), at);
+        }
+        if (at) {
+            f.keys[before] = few_key(merge_rank(t, y->ids[before], id), before);
+            few_find_least(&f, before / BLOCK);
+        }
+        few_find_least(&f, at / BLOCK);
+        few_find_least(&f, right / BLOCK);
+    }
+    for (size_t i = 0; i < f.n; i = f.next[i]) {
+        y->ids[kept] = y->ids[i];
+        y->spans[kept++] = y->spans[i];
+    }
+    y->n = kept;
+}
+
+static void heap_push(struct merge_scratch *s, uint64_t item)
+{
+    ARRAY_GROW(s->heap, s->n_heap, s->heap_cap);
+    size_t i = s->n_heap++;
+    while (i && s->heap[(i - 1) / 4] > item) {
+        s->heap[i] = s->heap[(i - 1) / 4];
+        i = (i - 1) / 4;
+    }
+    s->heap[i] = item;
+}
+
+static uint64_t heap_pop(struct merge_scratch *s)
+{
+    uint64_t top = s->heap[0], item = s->heap[--s->n_heap];
+    size_t i = 0, n = s->n_heap;
+    for (;;) {
+        size_t least = 4 * i + 1;
+        if (least >= n)
+            break;
+        for (size_t j = least + 1; j < 4 * i + 5 && j < n; j++)
+            if (s->heap[j] < s->heap[least])
+                least = j;
+        if (s->heap[least] >= item)
+            break;
+        s->heap[i] = s->heap[least];
+        i = least;
+    }
+    if (n)
+        s->heap[i] = item;
+    return top;
+}
+
+static void offer(struct merge_scratch *s, const struct symbols *y, size_t at)
+{
+    if (y->ranks[at] != NO_MERGE)
+        heap_push(s, (uint64_t)y->ranks[at] << 32 | at);
+}
+
+static void scratch_start(struct merge_scratch *s, struct symbols *y)
+{
+    if (y->n > s->cap) {
+        s->cap = y->n + y->n / 2;
+        s->next = xreallocarray(s->next, s->cap, sizeof *s->next);
+        s->prev = xreallocarray(s->prev, s->cap, sizeof *s->prev);
+    }
+    s->n_heap = 0;
+    y->ranks[y->n - 1] = NO_MERGE;
+    for (size_t i = 0; i < y->n; i++) {
+        s->next[i] = (uint32_t)i + 1;
+        s->prev[i] = (uint32_t)i - 1;
+        offer(s, y, i);
+    }
+}
+
+/* Many symbols: they are a linked list, the candidates a heap; an entry whose rank is no longer
+ * that of its place is stale. A symbol that was merged into the one before has a span of 0. */
+static void merge_many(const struct merge_table *t, struct merge_scratch *s, struct symbols *y)
+{
+    size_t n = y->n, kept = 0;
+    scratch_start(s, y);
+    while (s->n_heap) {
+        uint64_t top = heap_pop(s);
+        size_t at = top & UINT32_MAX;
+        if (!y->spans[at] || y->ranks[at] != top >> 32)
+            continue;
+        size_t right = s->next[at], after = s->next[right];
+        y->ids[at] = t->ids[y->ranks[at]];
+        y->spans[at] += y->spans[right];
+        y->spans[right] = 0;
+        y->ranks[at] = NO_MERGE;
+        s->next[at] = (uint32_t)after;
+        if (after < n) {
+            s->prev[after] = (uint32_t)at;
+            y->ranks[at] = merge_rank(t, y->ids[at], y->ids[after]);
+            offer(s, y, at);
+        }
+        if (at) {
+            size_t before = s->prev[at];
+            y->ranks[before] = merge_rank(t, y->ids[before], y->ids[at]);
+            offer(s, y, before);
+        }
+    }
+    for (size_t i = 0; i < n; i = s->next[i]) {
+        y->ids[kept] = y->ids[i];
+        y->spans[kept++] = y->spans[i];
+    }
+    y->n = kept;
+}
+
+void symbols_merge(const struct merge_table *t, struct merge_scratch *s, struct symbols *y)
+{
+    if (y->n > FEW)
+        merge_many(t, s, y);
+    else
+        merge_few(t, y);
+}
