@@ -16,6 +16,7 @@ enum {
     WINDOW = 64,          /* symbols of a long word that are merged at once, to begin with */
     SPOILT = 6,           /* a window's last sixth is not to be relied on */
     SETTLED_WINDOWS = 16, /* good ones, after which a grown window shrinks */
+    CHARS = 0x10000,      /* characters whose symbols are in a table */
 };
 
 struct bpe {
@@ -30,7 +31,9 @@ struct bpe {
     struct vocab words;     /* options.ignore_merges and bytes: tokens by their bytes */
     struct buf joined;      /* of add_merge */
     uint32_t guess;         /* where the next merge's token may be */
-    bool crosses_metaspace; /* some merge makes a token with U+2581 behind another character */
+    struct cuts cuts;       /* !options.bytes: what merges reach across */
+    bool may_cut;           /* and nothing else depends on neighbours */
+    uint32_t *char_ids;     /* !options.bytes: [CHARS] the symbols of characters */
 };
 
 struct bpe_scratch {
@@ -116,6 +119,22 @@ static int measure_tokens(struct bpe *b, struct err *err)
     return 0;
 }
 
+/* Symbols of the characters of the first plane, where a character by itself is one. */
+static void find_char_ids(struct bpe *b)
+{
+    b->char_ids = xmalloc(CHARS * sizeof *b->char_ids);
+    for (uint32_t c = 0; c < CHARS; c++)
+        b->char_ids[c] = NO_TOKEN;
+    for (uint32_t id = 0; id < b->vocab->n; id++) {
+        unsigned n;
+        size_t len;
+        const char *p = vocab_string(b->vocab, id, &len);
+        uint32_t c = p && len && len <= 4 ? utf8_char((const unsigned char *)p, &n) : CHARS;
+        if (c < CHARS && n == len)
+            b->char_ids[c] = (uint32_t)id;
+    }
+}
+
 struct bpe *bpe_new(const struct vocab *v, const struct bpe_options *o, size_t n_merges,
                     struct err *err)
 {
@@ -137,7 +156,11 @@ struct bpe *bpe_new(const struct vocab *v, const struct bpe_options *o, size_t n
         b->byte_pairs = xmalloc(65536 * sizeof *b->byte_pairs);
         for (size_t i = 0; i < 65536; i++)
             b->byte_pairs[i] = NO_MERGE;
+        return b;
     }
+    cuts_init(&b->cuts);
+    find_char_ids(b);
+    b->may_cut = o->byte_fallback && b->all_bytes && !o->ignore_merges && !b->prefix && !b->suffix;
     return b;
 }
 
@@ -149,27 +172,17 @@ void bpe_free(struct bpe *b)
     free(b->suffix);
     merge_table_release(&b->table);
     free(b->byte_pairs);
+    free(b->char_ids);
+    cuts_release(&b->cuts);
     free(b->lengths);
     vocab_release(&b->words);
     buf_release(&b->joined);
     free(b);
 }
 
-static bool crosses_metaspace(const char *p, size_t len)
+const struct cuts *bpe_cuts(const struct bpe *b)
 {
-    static const char metaspace[] = "\xe2\x96\x81";
-    for (size_t i = 1; i + 3 <= len; i++)
-        if (!memcmp(p + i, metaspace, 3) && (i < 3 || memcmp(p + i - 3, metaspace, 3)))
-            return true;
-    return false;
-}
-
-bool bpe_may_cut_at_metaspace(const struct bpe *b)
-{
-    /* A character that's left out lets its neighbours on both sides merge. */
-    bool keeps_all = b->options.unk >= 0 || (b->options.byte_fallback && b->all_bytes);
-    return keeps_all && !b->crosses_metaspace && !b->options.bytes && !b->options.ignore_merges &&
-           !b->prefix && !b->suffix && vocab_find(b->vocab, "\xe2\x96\x81", 3) >= 0;
+    return b->may_cut ? &b->cuts : NULL;
 }
 
 /* The byte that a byte-level token of one byte stands for, else -1. */
@@ -209,6 +222,14 @@ static void add_byte_pair(struct bpe *b, uint32_t left, uint32_t right, uint32_t
         b->byte_pairs[first << 8 | second] = rank;
 }
 
+/* A token of one byte stands for whatever holds that byte. */
+static bool is_byte_token(const struct bpe *b, uint32_t id)
+{
+    size_t len;
+    const char *p = vocab_string(b->vocab, id, &len);
+    return len == 6 && !memcmp(p, "<0x", 3);
+}
+
 static int add_merge(struct bpe *b, uint32_t left, uint32_t right, struct err *err)
 {
     uint32_t rank = (uint32_t)b->table.n;
@@ -223,7 +244,9 @@ static int add_merge(struct bpe *b, uint32_t left, uint32_t right, struct err *e
     if (b->byte_pairs)
         add_byte_pair(b, left, right, rank);
     else
-        b->crosses_metaspace |= crosses_metaspace(b->joined.p, b->joined.len);
+        cuts_forbid(&b->cuts, b->joined.p, b->joined.len);
+    if (is_byte_token(b, left) || is_byte_token(b, right))
+        b->may_cut = false;
     b->guess = (uint32_t)id + 1;
     return 0;
 }
@@ -296,6 +319,29 @@ static void start_bytes(const struct bpe *b, struct word_tokens *w, const char *
             word_tokens_put(w, b->byte_ids[p[i]], 1);
 }
 
+/* The symbol of a character, with the prefix and the suffix that its place asks for, which *c then
+ * has too; NO_TOKEN if it has none. */
+static uint32_t char_symbol(const struct bpe *b, struct bpe_scratch *s, struct vocab_view *c,
+                            bool first, bool last)
+{
+    unsigned n;
+    if ((first || !b->prefix) && (!last || !b->suffix)) {
+        uint32_t code = utf8_char((const unsigned char *)c->p, &n);
+        if (code < CHARS)
+            return b->char_ids[code];
+    } else {
+        buf_clear(&s->text);
+        if (!first && b->prefix)
+            buf_addstr(&s->text, b->prefix);
+        buf_add(&s->text, c->p, c->len);
+        if (last && b->suffix)
+            buf_addstr(&s->text, b->suffix);
+        *c = (struct vocab_view){s->text.p, s->text.len};
+    }
+    int64_t id = vocab_find(b->vocab, c->p, c->len);
+    return id < 0 ? NO_TOKEN : (uint32_t)id;
+}
+
 /*
  * Symbols of a word of characters. An unknown token waits until a known character comes; bytes
  * that were fallen back to don't flush it (so `tokenizers` has it, and the order of ids with it).
@@ -306,26 +352,14 @@ static void start_chars(const struct bpe *b, struct bpe_scratch *s, const char *
     size_t unknown = 0;
     for (size_t i = 0, n; i < len; i += n) {
         n = utf8_length((unsigned char)word[i]);
-        const char *p = word + i;
-        size_t p_len = n;
-        bool last = i + n == len;
-        if ((i && b->prefix) || (last && b->suffix)) {
-            buf_clear(&s->text);
-            if (i && b->prefix)
-                buf_addstr(&s->text, b->prefix);
-            buf_add(&s->text, word + i, n);
-            if (last && b->suffix)
-                buf_addstr(&s->text, b->suffix);
-            p = s->text.p;
-            p_len = s->text.len;
-        }
-        int64_t id = vocab_find(b->vocab, p, p_len);
-        if (id >= 0) {
+        struct vocab_view c = {word + i, n};
+        uint32_t id = char_symbol(b, s, &c, i == 0, i + n == len);
+        if (id != NO_TOKEN) {
             if (unknown)
                 word_tokens_put(w, (uint32_t)b->options.unk, unknown);
             unknown = 0;
-            word_tokens_put(w, (uint32_t)id, n);
-        } else if (!b->options.byte_fallback || !fall_back(b, w, p, p_len)) {
+            word_tokens_put(w, id, n);
+        } else if (!b->options.byte_fallback || !fall_back(b, w, c.p, c.len)) {
             if (b->options.unk < 0)
                 continue;
             if (unknown && !b->options.fuse_unk) {

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "text/cuts.h"
 #include "text/text.h"
 #include "text/vocab.h"
 #include "text/words.h"
@@ -42,8 +43,7 @@ void bpe_scratch_free(struct bpe_scratch *s);
 
 /* The model as words_encode wants it; its scratch is a bpe_scratch. */
 struct word_model bpe_model(const struct bpe *b);
-/* Whether no merge reaches across a place where U+2581 follows another character: a word may be cut
- * there without changing a token. */
-bool bpe_may_cut_at_metaspace(const struct bpe *b);
+/* Where a text may be cut into words without changing a token; NULL if that isn't known. */
+const struct cuts *bpe_cuts(const struct bpe *b);
 
 #endif

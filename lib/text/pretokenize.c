@@ -17,6 +17,7 @@ enum step_kind {
     STEP_SCAN,      /* a hand-written scanner: pieces are its matches and gaps */
     STEP_REGEX,     /* PCRE2 */
     STEP_STRING,    /* a literal */
+    STEP_CUTS,      /* where no token reaches across */
     STEP_WORDS,     /* runs of word characters, runs of other characters but white space */
     STEP_CLASS,     /* each character of the classes is a match */
     STEP_PREFIX,    /* ByteLevel: a space before each piece that doesn't begin with one */
@@ -37,6 +38,7 @@ struct step {
     enum behavior behavior;
     bool invert;
     scan_function *scan;
+    const struct cuts *cuts;
     struct regex *regex;
     char *string; /* the literal, or Metaspace's replacement */
     size_t string_len;
@@ -305,12 +307,12 @@ void pretokenizer_free(struct pretokenizer *p)
     free(p);
 }
 
-int pretokenizer_cut_at_metaspace(struct pretokenizer *p, struct err *err)
+int pretokenizer_add_cuts(struct pretokenizer *p, const struct cuts *cuts, struct err *err)
 {
-    struct step *step = add_step(p, STEP_SCAN, err);
+    struct step *step = add_step(p, STEP_CUTS, err);
     if (!step)
         return -1;
-    step->scan = scan_metaspace;
+    step->cuts = cuts;
     return 0;
 }
 
@@ -530,6 +532,20 @@ static void split_length(const struct step *step, const char *text, struct piece
     }
 }
 
+/* Pieces of text[*pos, end), at most max, by a step that goes on where it stopped. */
+static size_t scan(const struct step *step, const struct unicode *u, const char *text, size_t *pos,
+                   size_t end, struct piece *out, size_t max)
+{
+    return step->kind == STEP_CUTS ? cuts_scan(step->cuts, text, pos, end, out, max)
+                                   : step->scan(u, text, pos, end, out, max);
+}
+
+static bool scans(const struct pretokenizer *p, size_t step)
+{
+    return step < p->n_steps &&
+           (p->steps[step].kind == STEP_SCAN || p->steps[step].kind == STEP_CUTS);
+}
+
 static void split_scan(const struct step *step, const struct unicode *u, const char *text,
                        struct piece piece, struct pieces *out)
 {
@@ -539,7 +555,7 @@ static void split_scan(const struct step *step, const struct unicode *u, const c
             out->cap = out->cap ? 2 * out->cap : 2 * BATCH;
             out->v = xreallocarray(out->v, out->cap, sizeof *out->v);
         }
-        out->n += step->scan(u, text, &pos, piece.end, out->v + out->n, BATCH);
+        out->n += scan(step, u, text, &pos, piece.end, out->v + out->n, BATCH);
     }
 }
 
@@ -551,6 +567,7 @@ static int split(const struct step *step, const struct pretokenizer *p,
     int rc = 0;
     switch (step->kind) {
     case STEP_SCAN:
+    case STEP_CUTS:
         split_scan(step, p->unicode, text, piece, out);
         return 0;
     case STEP_LENGTH:
@@ -639,12 +656,12 @@ int pretokenize_next(const struct pretokenizer *p, struct pretokenizer_scratch *
         return 0;
     *t = s->text;
     in->n = 0;
-    if (p->n_steps && p->steps[0].kind == STEP_SCAN) {
+    if (scans(p, 0)) {
         while (in->cap < BATCH) {
             in->cap = BATCH;
             in->v = xreallocarray(in->v, in->cap, sizeof *in->v);
         }
-        in->n = p->steps[0].scan(p->unicode, t->p, &s->pos, t->len, in->v, BATCH);
+        in->n = scan(&p->steps[0], p->unicode, t->p, &s->pos, t->len, in->v, BATCH);
         step = 1;
     } else {
         add_piece(in, 0, t->len);

@@ -14,6 +14,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "text/cuts.h"
 #include "text/scan.h"
 #include "text/text.h"
 
@@ -30,8 +31,8 @@ void pretokenizer_free(struct pretokenizer *p);
 /* Whether spec ends in a ByteLevel step, so that a model of byte-level strings may take bytes. */
 bool pretokenizer_ends_in_bytes(const json_t *spec);
 
-/* Adds a last step that cuts before every U+2581 that follows another character. */
-int pretokenizer_cut_at_metaspace(struct pretokenizer *p, struct err *err);
+/* Adds a last step that cuts wherever it may. `c` must outlive the pretokenizer. */
+int pretokenizer_add_cuts(struct pretokenizer *p, const struct cuts *c, struct err *err);
 
 struct pretokenizer_scratch *pretokenizer_scratch_new(const struct pretokenizer *p);
 void pretokenizer_scratch_free(struct pretokenizer_scratch *s);

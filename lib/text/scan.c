@@ -268,23 +268,9 @@ static inline size_t next_cjk(const struct span *s, size_t i)
     return i;
 }
 
-static inline bool is_metaspace(const struct span *s, size_t i)
-{
-    return s->p[i] == 0xe2 && s->p[i + 1] == 0x96 && s->p[i + 2] == 0x81;
-}
-
-static inline size_t next_metaspace(const struct span *s, size_t i)
-{
-    while (i < s->end && is_metaspace(s, i))
-        i += 3;
-    while (i < s->end && !is_metaspace(s, i))
-        i += utf8_length(s->p[i]);
-    return i;
-}
-
-#define SCANNER(storage, name)                                                                     \
-    storage size_t scan_##name(const struct unicode *u, const char *p, size_t *pos, size_t end,    \
-                               struct piece *out, size_t max)                                      \
+#define SCANNER(name)                                                                              \
+    static size_t scan_##name(const struct unicode *u, const char *p, size_t *pos, size_t end,     \
+                              struct piece *out, size_t max)                                       \
     {                                                                                              \
         struct span s = {u, (const unsigned char *)p, end};                                        \
         size_t n = 0, at = *pos;                                                                   \
@@ -297,14 +283,13 @@ static inline size_t next_metaspace(const struct span *s, size_t i)
         return n;                                                                                  \
     }
 
-SCANNER(static, gpt2)
-SCANNER(static, llama3)
-SCANNER(static, qwen2)
-SCANNER(static, o200k)
-SCANNER(static, deepseek)
-SCANNER(static, digits)
-SCANNER(static, cjk)
-SCANNER(, metaspace)
+SCANNER(gpt2)
+SCANNER(llama3)
+SCANNER(qwen2)
+SCANNER(o200k)
+SCANNER(deepseek)
+SCANNER(digits)
+SCANNER(cjk)
 
 #define CL100K(digits)                                                                             \
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits                           \

@@ -36,9 +36,6 @@ extern const struct scanner scanners[];
 extern const size_t n_scanners;
 const struct scanner *scanner_find(const char *pattern); /* NULL: none for this pattern */
 
-/* Pieces that begin with U+2581, or are the first, and have it nowhere but in a run there. */
-scan_function scan_metaspace;
-
 /* GPT-2's own pattern, which the ByteLevel pre-tokeniser has built in. */
 #define PATTERN_GPT2                                                                               \
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"

@@ -53,6 +53,16 @@ void text_builder_copy(struct text_builder *b, const struct text *t, size_t star
     buf_add(&b->text, t->p + start, end - start);
 }
 
+char *text_builder_extend(struct text_builder *b, size_t len)
+{
+    map_room(b, len);
+    buf_reserve(&b->text, len);
+    char *p = b->text.p + b->text.len;
+    b->text.len += len;
+    b->text.p[b->text.len] = 0;
+    return p;
+}
+
 struct text text_builder_text(const struct text_builder *b)
 {
     return (struct text){b->text.p, b->text.len, b->map, 0};

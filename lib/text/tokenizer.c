@@ -104,8 +104,7 @@ int tokenizer_finish(struct tokenizer *t, struct err *err)
         t->model = unigram_model(t->unigram);
     else
         t->model = wordpiece_model(t->wordpiece);
-    if (t->bpe && bpe_may_cut_at_metaspace(t->bpe) &&
-        pretokenizer_cut_at_metaspace(t->pretokenizer, err))
+    if (t->bpe && bpe_cuts(t->bpe) && pretokenizer_add_cuts(t->pretokenizer, bpe_cuts(t->bpe), err))
         return -1;
     added_finish(&t->added);
     t->size = t->vocab.n;

@@ -9,10 +9,10 @@
 enum {
     KEY_SMALL = 15, /* bytes of a word in the small cache */
     IDS_SMALL = 4,  /* its tokens */
-    SETS_SMALL = 1 << 14,
+    SETS_SMALL = 1 << 15,
     KEY_LARGE = 48,
     IDS_LARGE = 19,
-    SETS_LARGE = 1 << 11,
+    SETS_LARGE = 1 << 13,
     WAYS = 2,
 };
 
