@@ -195,20 +195,30 @@ static int single_byte(const char *p, size_t len)
     return n == len ? byte_level_byte(c) : -1;
 }
 
+static bool is_joined(const struct bpe *b, uint32_t id, const struct vocab_view parts[2])
+{
+    size_t len;
+    const char *p = vocab_string(b->vocab, id, &len);
+    return p && len == parts[0].len + parts[1].len && !memcmp(p, parts[0].p, parts[0].len) &&
+           !memcmp(p + parts[0].len, parts[1].p, parts[1].len);
+}
+
 /* The token that the two make; most files have it right behind that of the merge before. */
 static int64_t joined_token(struct bpe *b, uint32_t left, uint32_t right)
 {
-    size_t left_len, right_len, guess_len, skip = b->prefix ? strlen(b->prefix) : 0;
-    const char *p = vocab_string(b->vocab, left, &left_len);
-    const char *q = vocab_string(b->vocab, right, &right_len);
-    if (right_len < skip)
+    struct vocab_view parts[2];
+    size_t skip = b->prefix ? strlen(b->prefix) : 0;
+    parts[0].p = vocab_string(b->vocab, left, &parts[0].len);
+    parts[1].p = vocab_string(b->vocab, right, &parts[1].len);
+    if (parts[1].len < skip)
         return -1;
-    buf_clear(&b->joined);
-    buf_add(&b->joined, p, left_len);
-    buf_add(&b->joined, q + skip, right_len - skip);
-    const char *guess = vocab_string(b->vocab, b->guess, &guess_len);
-    if (guess && guess_len == b->joined.len && !memcmp(guess, b->joined.p, guess_len))
+    parts[1].p += skip;
+    parts[1].len -= skip;
+    if (is_joined(b, b->guess, parts))
         return b->guess;
+    buf_clear(&b->joined);
+    buf_add(&b->joined, parts[0].p, parts[0].len);
+    buf_add(&b->joined, parts[1].p, parts[1].len);
     return vocab_find(b->vocab, b->joined.p, b->joined.len);
 }
 
@@ -230,6 +240,13 @@ static bool is_byte_token(const struct bpe *b, uint32_t id)
     return len == 6 && !memcmp(p, "<0x", 3);
 }
 
+static void forbid_cuts(struct bpe *b, uint32_t id)
+{
+    size_t len;
+    const char *p = vocab_string(b->vocab, id, &len);
+    cuts_forbid(&b->cuts, p, len);
+}
+
 static int add_merge(struct bpe *b, uint32_t left, uint32_t right, struct err *err)
 {
     uint32_t rank = (uint32_t)b->table.n;
@@ -244,7 +261,7 @@ static int add_merge(struct bpe *b, uint32_t left, uint32_t right, struct err *e
     if (b->byte_pairs)
         add_byte_pair(b, left, right, rank);
     else
-        cuts_forbid(&b->cuts, b->joined.p, b->joined.len);
+        forbid_cuts(b, (uint32_t)id);
     if (is_byte_token(b, left) || is_byte_token(b, right))
         b->may_cut = false;
     b->guess = (uint32_t)id + 1;

@@ -106,18 +106,19 @@ static int unescape(struct reader *r, struct buf *out)
     return 0;
 }
 
-/* A string: a view of the text, or of one of two buffers where it had escapes. */
-static int read_string(struct reader *r, struct vocab_view *out)
+/* To the end of the plain characters at r->p; whether all of them are UTF-8. */
+static bool skip_plain(struct reader *r)
 {
-    if (!take(r, '"'))
-        return fail(r, "expected a string");
     const char *from = r->p;
+    unsigned char high = 0;
     while (r->p < r->end && *r->p != '"' && *r->p != '\\' && (unsigned char)*r->p >= 0x20)
-        r->p++;
-    if (r->p < r->end && *r->p == '"') {
-        *out = (struct vocab_view){from, (size_t)(r->p++ - from)};
-        return 0;
-    }
+        high |= (unsigned char)*r->p++;
+    return high < 0x80 || utf8_valid(from, (size_t)(r->p - from)) == (size_t)(r->p - from);
+}
+
+/* A string with escapes, at the first of them; `from` is where it begins. */
+static int read_escaped(struct reader *r, const char *from, struct vocab_view *out)
+{
     struct buf *b = &r->strings[r->turn ^= 1];
     buf_clear(b);
     for (;;) {
@@ -128,11 +129,25 @@ static int read_string(struct reader *r, struct vocab_view *out)
             break;
         if (unescape(r, b))
             return -1;
-        for (from = r->p;
-             r->p < r->end && *r->p != '"' && *r->p != '\\' && (unsigned char)*r->p >= 0x20;)
-            r->p++;
+        from = r->p;
+        if (!skip_plain(r))
+            return fail(r, "a string that is not UTF-8");
     }
     *out = (struct vocab_view){b->p, b->len};
+    return 0;
+}
+
+/* A string: a view of the text, or of one of two buffers where it had escapes. */
+static int read_string(struct reader *r, struct vocab_view *out)
+{
+    if (!take(r, '"'))
+        return fail(r, "expected a string");
+    const char *from = r->p;
+    if (!skip_plain(r))
+        return fail(r, "a string that is not UTF-8");
+    if (r->p == r->end || *r->p != '"')
+        return read_escaped(r, from, out);
+    *out = (struct vocab_view){from, (size_t)(r->p++ - from)};
     return 0;
 }
 
@@ -462,13 +477,8 @@ int vocab_json_read(struct vocab_json *v, const char *text, size_t len, struct e
     struct buf rest = BUF_INIT;
     memset(v, 0, sizeof *v);
     vocab_init(&v->vocab);
-    size_t valid = utf8_valid(text, len);
-    r.p += valid;
-    int rc = valid < len ? fail(&r, "not UTF-8") : 0;
-    r.p = text;
     vocab_reserve(&v->vocab, len / BYTES_PER_TOKEN, len);
-    if (!rc)
-        rc = read_file(&r, v, &rest);
+    int rc = read_file(&r, v, &rest);
     if (!rc) {
         v->rest = json_parse(rest.p, rest.len, err);
         rc = v->rest ? 0 : -1;
