@@ -5,9 +5,10 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "compute/gemm.h"
-#include "compute/rows.h"
 #include "base/simd.h"
+#include "compute/gemm.h"
+#include "compute/ops.h"
+#include "compute/rows.h"
 
 /* Rows of queries and of keys in a tile of scores. */
 enum { QUERY_TILE = 64, KEY_TILE = 256 };
@@ -35,6 +36,7 @@ struct attention_task {
 struct tiles {
     float *scores; /* [QUERY_TILE, KEY_TILE] */
     float *d_scores;
+    float *capped;          /* the scores themselves, where a soft cap wants them on the way back */
     float *q, *out, *d_out; /* [QUERY_TILE, D] */
     float *k, *v;           /* [KEY_TILE, D] */
     float max[QUERY_TILE], sum[QUERY_TILE];
@@ -42,12 +44,14 @@ struct tiles {
 
 static size_t scratch_floats(const struct attention_shape *s)
 {
-    return 2 * QUERY_TILE * KEY_TILE + (3 * QUERY_TILE + 2 * KEY_TILE) * s->head_dim;
+    size_t n_tiles = s->softcap == 0 ? 2 : 3;
+    return n_tiles * QUERY_TILE * KEY_TILE + (3 * QUERY_TILE + 2 * KEY_TILE) * s->head_dim;
 }
 
-static struct tiles tiles_in(float *p, size_t d)
+static struct tiles tiles_in(float *p, const struct attention_shape *s)
 {
     struct tiles t;
+    size_t d = s->head_dim;
     t.scores = p;
     t.d_scores = t.scores + QUERY_TILE * KEY_TILE;
     t.q = t.d_scores + QUERY_TILE * KEY_TILE;
@@ -55,6 +59,7 @@ static struct tiles tiles_in(float *p, size_t d)
     t.d_out = t.out + QUERY_TILE * d;
     t.k = t.d_out + QUERY_TILE * d;
     t.v = t.k + KEY_TILE * d;
+    t.capped = s->softcap == 0 ? NULL : t.v + KEY_TILE * d;
     return t;
 }
 
@@ -121,12 +126,24 @@ static void add_task(struct attention *a, size_t start, size_t q0, size_t q1, si
     a->tasks[a->n_tasks++] = (struct attention_task){start, q0, q1, head};
 }
 
-/* Masks scores of keys that come after their query; rows are q0.., columns k0... */
-static void mask_future(float *scores, size_t q0, size_t nq, size_t k0, size_t nk)
+/* The first position that position q sees. */
+static size_t first_seen(size_t q, size_t window)
 {
-    for (size_t i = 0; i < nq; i++)
+    return q < window ? 0 : q + 1 - window;
+}
+
+/* Masks scores of keys that come after their query, or before its window; rows are q0.., columns
+ * k0... */
+static void mask_unseen(float *scores, size_t q0, size_t nq, size_t k0, size_t nk, size_t window)
+{
+    for (size_t i = 0; i < nq; i++) {
+        float *row = scores + i * KEY_TILE;
+        size_t first = first_seen(q0 + i, window);
+        for (size_t j = 0; j < nk && k0 + j < first; j++)
+            row[j] = -INFINITY;
         for (size_t j = q0 + i < k0 ? 0 : q0 + i + 1 - k0; j < nk; j++)
-            scores[i * KEY_TILE + j] = -INFINITY;
+            row[j] = -INFINITY;
+    }
 }
 
 /* Turns a tile of scores into weights and brings what was summed so far to the new maximum. */
@@ -139,7 +156,8 @@ static void online_softmax(struct tiles *t, size_t nq, size_t nk, size_t d)
         float keep = simd_exp(t->max[i] - max);
         if (t->max[i] == -INFINITY)
             keep = 0;
-        t->sum[i] = t->sum[i] * keep + row_exp(row, nk, max);
+        /* A window can hide a whole tile from a row. */
+        t->sum[i] = t->sum[i] * keep + row_exp(row, nk, max == -INFINITY ? 0 : max);
         t->max[i] = max;
         row_scale(t->out + i * d, d, keep);
     }
@@ -163,11 +181,27 @@ static void multiply(const struct product *p, bool transpose_a, bool transpose_b
 
 struct attention_run {
     struct attention *a;
+    size_t window;
     const struct operand *q, *k, *v, *out;
     float *lse;
     const float *lse_in, *d_out;
     float *dq, *dk, *dv;
 };
+
+/* Scores of a tile of queries and keys, capped and masked; `capped` gets them before the mask. */
+static void score_tile(const struct attention_run *run, const struct product *product,
+                       float *scores, float *capped, struct view q, size_t q0, size_t nq,
+                       struct view k, size_t k0, size_t nk)
+{
+    const struct attention_shape *s = &run->a->shape;
+    multiply(product, false, true, nq, nk, s->head_dim, s->scale, q.p, q.ld, k.p, k.ld, 0, scores,
+             KEY_TILE);
+    for (size_t i = 0; s->softcap != 0 && i < nq; i++)
+        softcap_forward(scores + i * KEY_TILE, nk, 1, s->softcap);
+    if (capped)
+        memcpy(capped, scores, nq * KEY_TILE * sizeof *capped);
+    mask_unseen(scores, q0, nq, k0, nk, run->window);
+}
 
 static void forward_task(void *arg, size_t i, size_t thread)
 {
@@ -175,7 +209,7 @@ static void forward_task(void *arg, size_t i, size_t thread)
     const struct attention_shape *s = &run->a->shape;
     const struct attention_task *task = &run->a->tasks[i];
     size_t d = s->head_dim, kv_head = task->head / (s->n_heads / s->n_kv_heads);
-    struct tiles t = tiles_in(run->a->scratch[thread], d);
+    struct tiles t = tiles_in(run->a->scratch[thread], s);
     struct product product = {run->q->bf16 ? &run->a->panels[thread] : NULL};
     size_t nq = task->q1 - task->q0;
     struct view q = head_rows(run->q, task->start + task->q0, nq, task->head, d, t.q);
@@ -184,13 +218,11 @@ static void forward_task(void *arg, size_t i, size_t thread)
         t.max[r] = -INFINITY;
         t.sum[r] = 0;
     }
-    for (size_t k0 = 0; k0 < task->q1; k0 += KEY_TILE) {
+    for (size_t k0 = first_seen(task->q0, run->window); k0 < task->q1; k0 += KEY_TILE) {
         size_t nk = size_min(KEY_TILE, task->q1 - k0);
         struct view k = head_rows(run->k, task->start + k0, nk, kv_head, d, t.k);
         struct view v = head_rows(run->v, task->start + k0, nk, kv_head, d, t.v);
-        multiply(&product, false, true, nq, nk, d, s->scale, q.p, q.ld, k.p, k.ld, 0, t.scores,
-                 KEY_TILE);
-        mask_future(t.scores, task->q0, nq, k0, nk);
+        score_tile(run, &product, t.scores, NULL, q, task->q0, nq, k, k0, nk);
         online_softmax(&t, nq, nk, d);
         multiply(&product, false, false, nq, d, nk, 1, t.scores, KEY_TILE, v.p, v.ld, 1, t.out, d);
     }
@@ -205,10 +237,11 @@ static void forward_task(void *arg, size_t i, size_t thread)
 
 int attention_forward(struct attention *a, const struct operand *q, const struct operand *k,
                       const struct operand *v, const size_t *lengths, size_t n_documents,
-                      const struct operand *out, float *lse, struct err *err)
+                      size_t window, const struct operand *out, float *lse, struct err *err)
 {
     (void)err;
-    struct attention_run run = {.a = a, .q = q, .k = k, .v = v, .out = out, .lse = lse};
+    struct attention_run run = {
+        .a = a, .window = window, .q = q, .k = k, .v = v, .out = out, .lse = lse};
     a->n_tasks = 0;
     for (size_t i = 0, start = 0; i < n_documents; start += lengths[i++])
         for (size_t q0 = 0; q0 < lengths[i]; q0 += QUERY_TILE)
@@ -240,15 +273,14 @@ static void backward_queries(const struct attention_run *run, const struct atten
         t->sum[r] = row_dot(t->out, d_out + r * width, d);
         t->max[r] = run->lse_in[(row + r) * s->n_heads + task->head];
     }
-    for (size_t k0 = 0; k0 < q1; k0 += KEY_TILE) {
+    size_t first = first_seen(q0, run->window);
+    for (size_t k0 = first; k0 < q1; k0 += KEY_TILE) {
         size_t nk = size_min(KEY_TILE, q1 - k0), key = task->start + k0;
         struct view k = head_rows(run->k, key, nk, kv_head, d, t->k);
         struct view v = head_rows(run->v, key, nk, kv_head, d, t->v);
         float *dk = run->a->dk_heads + key * width + task->head * d;
         float *dv = run->a->dv_heads + key * width + task->head * d;
-        multiply(&product, false, true, nq, nk, d, s->scale, q.p, q.ld, k.p, k.ld, 0, t->scores,
-                 KEY_TILE);
-        mask_future(t->scores, q0, nq, k0, nk);
+        score_tile(run, &product, t->scores, t->capped, q, q0, nq, k, k0, nk);
         for (size_t r = 0; r < nq; r++)
             row_exp(t->scores + r * KEY_TILE, nk, t->max[r]);
         multiply(&product, true, false, nk, d, nq, 1, t->scores, KEY_TILE, d_out, width, 1, dv,
@@ -258,8 +290,11 @@ static void backward_queries(const struct attention_run *run, const struct atten
         for (size_t r = 0; r < nq; r++)
             row_softmax_backward(t->d_scores + r * KEY_TILE, t->scores + r * KEY_TILE, nk,
                                  t->sum[r]);
+        for (size_t r = 0; t->capped && r < nq; r++)
+            softcap_backward(t->d_scores + r * KEY_TILE, t->capped + r * KEY_TILE, nk, 1,
+                             s->softcap);
         multiply(&product, false, false, nq, d, nk, s->scale, t->d_scores, KEY_TILE, k.p, k.ld,
-                 k0 ? 1 : 0, dq, width);
+                 k0 > first ? 1 : 0, dq, width);
         multiply(&product, true, false, nk, d, nq, s->scale, t->d_scores, KEY_TILE, q.p, q.ld, 1,
                  dk, width);
     }
@@ -272,7 +307,7 @@ static void backward_task(void *arg, size_t i, size_t thread)
     const struct attention_shape *s = &run->a->shape;
     const struct attention_task *task = &run->a->tasks[i];
     size_t d = s->head_dim, width = s->n_heads * d;
-    struct tiles t = tiles_in(run->a->scratch[thread], d);
+    struct tiles t = tiles_in(run->a->scratch[thread], s);
     struct product product = {run->q->bf16 ? &run->a->panels[thread] : NULL};
     for (size_t r = 0; r < task->q1; r++) {
         size_t at = (task->start + r) * width + task->head * d;
@@ -325,10 +360,11 @@ static int reserve_heads(struct attention *a, size_t rows, struct err *err)
 
 int attention_backward(struct attention *a, const struct operand *q, const struct operand *k,
                        const struct operand *v, const struct operand *out, const float *lse,
-                       const size_t *lengths, size_t n_documents, const float *d_out, float *dq,
-                       float *dk, float *dv, struct err *err)
+                       const size_t *lengths, size_t n_documents, size_t window, const float *d_out,
+                       float *dq, float *dk, float *dv, struct err *err)
 {
     struct attention_run run = {.a = a,
+                                .window = window,
                                 .q = q,
                                 .k = k,
                                 .v = v,
@@ -354,14 +390,20 @@ int attention_backward(struct attention *a, const struct operand *q, const struc
 }
 
 void attention_decode(const struct attention_shape *s, const float *q, const float *keys,
-                      const float *values, size_t n, float *out, float *scores)
+                      const float *values, size_t n, size_t window, float *out, float *scores)
 {
     size_t d = s->head_dim, ld = s->n_kv_heads * d, group = s->n_heads / s->n_kv_heads;
+    size_t unseen = n > window ? n - window : 0;
+    keys += unseen * ld;
+    values += unseen * ld;
+    n -= unseen;
     for (size_t h = 0; h < s->n_heads; h++) {
         const float *k = keys + h / group * d, *v = values + h / group * d;
         float *o = out + h * d;
         for (size_t j = 0; j < n; j++)
             scores[j] = s->scale * row_dot(q + h * d, k + j * ld, d);
+        if (s->softcap != 0)
+            softcap_forward(scores, n, 1, s->softcap);
         float max = row_max(scores, n), sum = row_exp(scores, n, max);
         memset(o, 0, d * sizeof *o);
         for (size_t j = 0; j < n; j++)

@@ -7,29 +7,20 @@
 #include <stddef.h>
 
 /*
- * RMSNorm (Zhang & Sennrich 2019, arXiv:1910.07467): y_i = w_i x_i r with r = 1/sqrt(mean(x^2) +
- * eps). x, w, y [n]. Returns r. y may be x.
+ * Rotary embedding (Su et al. 2021, arXiv:2104.09864) in the halves layout: of each head of n
+ * numbers the first 2 half turn, the pair (x_i, x_{i+half}) by the angle whose cosine and sine are
+ * cos_[i], sin_[i]. Both may carry a factor (yarn, longrope): backward is the transpose, so it is
+ * in there too.
  */
-float rmsnorm_forward(float *y, const float *x, const float *w, size_t n, float eps);
-/* dx_i += r w_i dy_i - x_i r^3/n sum_j(w_j dy_j x_j), from dr/dx_i = -x_i r^3/n. */
-void rmsnorm_backward(float *dx, const float *dy, const float *x, const float *w, size_t n,
-                      float r);
+void rope_forward(float *x, size_t n_heads, size_t n, size_t half, const float *cos_,
+                  const float *sin_);
+void rope_backward(float *dx, size_t n_heads, size_t n, size_t half, const float *cos_,
+                   const float *sin_);
 
-/*
- * Rotary embedding (Su et al. 2021, arXiv:2104.09864) in the halves layout: the pair (x_i,
- * x_{i+n/2}) of a head of n turns by the angle whose cosine and sine are cos_[i], sin_[i]. The
- * gradient of a rotation is the rotation back.
+/* Soft cap (Gemma Team 2024, arXiv:2408.00118): x = cap tanh(x scale / cap), or x scale with cap 0.
  */
-void rope_forward(float *x, size_t n_heads, size_t n, const float *cos_, const float *sin_);
-void rope_backward(float *dx, size_t n_heads, size_t n, const float *cos_, const float *sin_);
-
-/* SwiGLU (Shazeer 2020, arXiv:2002.05202): a = silu(g) u, silu(g) = g s(g), s the logistic
- * function. */
-void swiglu_forward(float *a, const float *g, const float *u, size_t n);
-/* du = da silu(g), dg = da u s(g) (1 + g (1 - s(g))). a is computed again on the way (a [n]). No
- * two of the arrays may overlap. */
-void swiglu_backward(float *restrict dg, float *restrict du, float *restrict a,
-                     const float *restrict da, const float *restrict g, const float *restrict u,
-                     size_t n);
+void softcap_forward(float *x, size_t n, float scale, float cap);
+/* dx *= d capped / dx = scale (1 - (y / cap)^2), from y = capped. */
+void softcap_backward(float *dx, const float *y, size_t n, float scale, float cap);
 
 #endif

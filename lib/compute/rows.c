@@ -17,6 +17,19 @@ SIMD_CLONES float row_dot(const float *a, const float *b, size_t n)
     return sum;
 }
 
+SIMD_CLONES float row_sum(const float *x, size_t n)
+{
+    float lane[SIMD_LANES] = {0};
+    size_t i = 0;
+    for (; i + SIMD_LANES <= n; i += SIMD_LANES)
+        for (size_t l = 0; l < SIMD_LANES; l++)
+            lane[l] += x[i + l];
+    float sum = simd_sum(lane);
+    for (; i < n; i++)
+        sum += x[i];
+    return sum;
+}
+
 SIMD_CLONES float row_max(const float *x, size_t n)
 {
     float lane[SIMD_LANES];

@@ -76,6 +76,11 @@ static float *bind_vector(const struct decoder *d, enum slot slot, size_t layer)
     return out;
 }
 
+static struct norm bind_norm(const struct decoder *d, enum slot slot, size_t layer)
+{
+    return (struct norm){.w = bind_vector(d, slot, layer), .eps = (float)d->config.norm_eps};
+}
+
 /* Which bias goes with which matrix. */
 static const enum slot bias_of[][2] = {
     {SLOT_Q, SLOT_Q_BIAS},       {SLOT_K, SLOT_K_BIAS},       {SLOT_V, SLOT_V_BIAS},
@@ -100,8 +105,8 @@ static int check_vectors(const struct decoder *d, struct err *err)
 static void bind_layer(struct decoder *d, size_t i)
 {
     struct layer *l = &d->layers[i];
-    l->attn_norm = bind_vector(d, SLOT_ATTN_NORM, i);
-    l->mlp_norm = bind_vector(d, SLOT_MLP_NORM, i);
+    l->attn_norm = bind_norm(d, SLOT_ATTN_NORM, i);
+    l->mlp_norm = bind_norm(d, SLOT_MLP_NORM, i);
     for (size_t k = 0; k < ARRAY_SIZE(bias_of); k++) {
         l->w[bias_of[k][0]] = bind_matrix(d, bias_of[k][0], i);
         if (names_has(&d->config, bias_of[k][1]))
@@ -116,7 +121,7 @@ static int bind_weights(struct decoder *d, struct err *err)
         return -1;
     d->embed = bind_matrix(d, SLOT_EMBED, 0);
     d->head = c->tied ? d->embed : bind_matrix(d, SLOT_HEAD, 0);
-    d->norm = bind_vector(d, SLOT_NORM, 0);
+    d->norm = bind_norm(d, SLOT_NORM, 0);
     d->layers = xcalloc(c->n_layers, sizeof *d->layers);
     for (size_t i = 0; i < c->n_layers; i++)
         bind_layer(d, i);
@@ -150,8 +155,10 @@ int decoder_open(struct decoder **out, const struct checkpoint *c,
     d->backend = gemm_wants_bf16(d->gemm) ? BACKEND_BF16 : BACKEND_FP32;
     decoder_set_pass_tokens(d, options->pass_tokens);
     const struct model_config *k = &d->config;
-    struct attention_shape shape = {k->n_heads, k->n_kv_heads, k->head_dim,
-                                    (float)(1 / sqrt((double)k->head_dim))};
+    struct attention_shape shape = {.n_heads = k->n_heads,
+                                    .n_kv_heads = k->n_kv_heads,
+                                    .head_dim = k->head_dim,
+                                    .scale = (float)(1 / sqrt((double)k->head_dim))};
     if (attention_new(&d->attention, &shape, d->pool, err))
         goto fail;
     *out = d;
@@ -168,13 +175,13 @@ void decoder_close(struct decoder *d)
     decoder_release_workspace(d);
     for (size_t i = 0; d->layers && i < d->config.n_layers; i++) {
         struct layer *l = &d->layers[i];
-        free(l->attn_norm);
-        free(l->mlp_norm);
+        free(l->attn_norm.w);
+        free(l->mlp_norm.w);
         for (enum slot s = 0; s < SLOT_COUNT; s++)
             free(l->bias[s]);
     }
     free(d->layers);
-    free(d->norm);
+    free(d->norm.w);
     free(d->inv_freq);
     free(d->cos_);
     free(d->sin_);
@@ -233,7 +240,7 @@ static void predict_rows(void *arg, size_t r0, size_t r1, float *tmp)
     struct workspace *ws = &d->ws;
     size_t h = d->config.hidden;
     for (size_t i = r0; i < r1; i++) {
-        rmsnorm_forward(tmp, ws->x + ws->rows_of[i] * h, d->norm, h, (float)d->config.norm_eps);
+        norm_forward(&d->norm, tmp, ws->x + ws->rows_of[i] * h, h);
         operand_store(&ws->predict, i, 0, tmp, h);
     }
 }
@@ -258,8 +265,8 @@ static void unpredict_rows(void *arg, size_t r0, size_t r1, float *tmp)
     size_t h = p->d->config.hidden;
     for (size_t i = r0; i < r1; i++) {
         const float *x = ws->x + ws->rows_of[i] * h;
-        float r = rmsnorm_forward(tmp, x, p->d->norm, h, (float)p->d->config.norm_eps);
-        rmsnorm_backward(ws->dx + ws->rows_of[i] * h, ws->d_predict + i * h, x, p->d->norm, h, r);
+        float r = norm_forward(&p->d->norm, tmp, x, h);
+        norm_backward(&p->d->norm, ws->dx + ws->rows_of[i] * h, ws->d_predict + i * h, x, h, r);
     }
 }
 

@@ -1,6 +1,7 @@
 /* The way back through the layers, pair by pair with decoder_forward.c. */
 #include <string.h>
 
+#include "compute/activation.h"
 #include "compute/ops.h"
 #include "model/decoder_internal.h"
 
@@ -33,7 +34,8 @@ static struct operand to_operand(struct pass *p, float *rows, size_t n, size_t k
 /* Computes a norm's output again, from what was kept, into ws.normed. */
 struct renorm_run {
     struct pass *p;
-    const float *w, *rstd;
+    const struct norm *norm;
+    const float *rstd;
     const struct operand *x;
 };
 
@@ -43,8 +45,7 @@ static void renorm_rows(void *arg, size_t r0, size_t r1, float *tmp)
     size_t h = run->x->cols;
     for (size_t i = r0; i < r1; i++) {
         const float *x = operand_row(run->x, i, tmp + h);
-        for (size_t k = 0; k < h; k++)
-            tmp[k] = run->w[k] * (x[k] * run->rstd[i]);
+        norm_again(run->norm, tmp, x, h, run->rstd[i]);
         operand_store(&run->p->d->ws.normed, i, 0, tmp, h);
     }
 }
@@ -55,8 +56,8 @@ static void unnorm_rows(void *arg, size_t r0, size_t r1, float *tmp)
     struct workspace *ws = &run->p->d->ws;
     size_t h = run->x->cols;
     for (size_t i = r0; i < r1; i++)
-        rmsnorm_backward(ws->dx + i * h, ws->dn + i * h, operand_row(run->x, i, tmp), run->w, h,
-                         run->rstd[i]);
+        norm_backward(run->norm, ws->dx + i * h, ws->dn + i * h, operand_row(run->x, i, tmp), h,
+                      run->rstd[i]);
 }
 
 /* dg and du in wide[1] and wide[2] from da in wide[0]; the activation again in ws.act. */
@@ -68,8 +69,8 @@ static void unswiglu_rows(void *arg, size_t r0, size_t r1, float *tmp)
     size_t f = p->d->config.ffn;
     for (size_t i = r0; i < r1; i++) {
         const float *g = operand_row(&a->gate, i, tmp), *u = operand_row(&a->up, i, tmp + f);
-        swiglu_backward(ws->wide[1] + i * f, ws->wide[2] + i * f, tmp + 2 * f, ws->wide[0] + i * f,
-                        g, u, f);
+        activation_backward(ACTIVATION_SILU, ws->wide[1] + i * f, ws->wide[2] + i * f, tmp + 2 * f,
+                            ws->wide[0] + i * f, g, u, f);
         operand_store(&ws->act, i, 0, tmp + 2 * f, f);
     }
 }
@@ -80,7 +81,7 @@ static void feed_forward_backward(struct pass *p)
     struct activations *a = pass_activations(p);
     const struct model_config *c = &p->d->config;
     size_t n = p->batch->n;
-    struct renorm_run run = {p, p->d->layers[p->layer].mlp_norm, a->rstd_mid, &a->x_mid};
+    struct renorm_run run = {p, &p->d->layers[p->layer].mlp_norm, a->rstd_mid, &a->x_mid};
 
     struct operand dy = to_operand(p, ws->dx, c->hidden, 0);
     struct operand *const d_down[] = {&dy};
@@ -110,10 +111,10 @@ static void unrotate_rows(void *arg, size_t r0, size_t r1, float *tmp)
     for (size_t i = r0; i < r1; i++) {
         const float *cos_ = p->d->cos_ + ws->positions[i] * half;
         const float *sin_ = p->d->sin_ + ws->positions[i] * half;
-        rope_backward(ws->wide[1] + i * c->n_heads * c->head_dim, c->n_heads, c->head_dim, cos_,
-                      sin_);
-        rope_backward(ws->wide[2] + i * c->n_kv_heads * c->head_dim, c->n_kv_heads, c->head_dim,
+        rope_backward(ws->wide[1] + i * c->n_heads * c->head_dim, c->n_heads, c->head_dim, half,
                       cos_, sin_);
+        rope_backward(ws->wide[2] + i * c->n_kv_heads * c->head_dim, c->n_kv_heads, c->head_dim,
+                      half, cos_, sin_);
     }
 }
 
@@ -125,7 +126,7 @@ static int attend_backward(struct pass *p, bool below)
     const struct model_config *c = &p->d->config;
     const struct batch *b = p->batch;
     size_t q = c->n_heads * c->head_dim, k = c->n_kv_heads * c->head_dim;
-    struct renorm_run run = {p, p->d->layers[p->layer].attn_norm, a->rstd_in, &a->x_in};
+    struct renorm_run run = {p, &p->d->layers[p->layer].attn_norm, a->rstd_in, &a->x_in};
 
     struct operand dy = to_operand(p, ws->dx, c->hidden, 0);
     struct operand *const d_o[] = {&dy};
@@ -135,7 +136,8 @@ static int attend_backward(struct pass *p, bool below)
         return 0;
     linear_backward_input(p, &group_o, d_o, q, ws->wide[0]);
     if (attention_backward(p->d->attention, &a->q, &a->k, &a->v, &a->out, a->lse, b->lengths,
-                           b->n_documents, ws->wide[0], ws->wide[1], ws->wide[2], ws->dv, p->err))
+                           b->n_documents, ATTENTION_ALL, ws->wide[0], ws->wide[1], ws->wide[2],
+                           ws->dv, p->err))
         return -1;
     decoder_rows(p->d, b->n, unrotate_rows, p);
 

@@ -84,9 +84,9 @@ static void cache_rows(void *arg, size_t r0, size_t r1, float *tmp)
         size_t position = ws->positions[i];
         const float *cos_ = d->cos_ + position * half, *sin_ = d->sin_ + position * half;
         size_t at = cache_at(e->cache, e->pass.layer, e->slot_of[i]) + position * width;
-        rope_forward(ws->wide[0] + i * c->n_heads * c->head_dim, c->n_heads, c->head_dim, cos_,
-                     sin_);
-        rope_forward(ws->wide[1] + i * width, c->n_kv_heads, c->head_dim, cos_, sin_);
+        rope_forward(ws->wide[0] + i * c->n_heads * c->head_dim, c->n_heads, c->head_dim, half,
+                     cos_, sin_);
+        rope_forward(ws->wide[1] + i * width, c->n_kv_heads, c->head_dim, half, cos_, sin_);
         memcpy(e->cache->keys + at, ws->wide[1] + i * width, width * sizeof(float));
         memcpy(e->cache->values + at, ws->wide[2] + i * width, width * sizeof(float));
     }
@@ -102,7 +102,8 @@ static void attend_row(void *arg, size_t i, size_t thread)
     size_t q = c->n_heads * c->head_dim, at = cache_at(e->cache, e->pass.layer, e->slot_of[i]);
     float *out = ws->thread_rows[thread];
     attention_decode(&shape, ws->wide[0] + i * q, e->cache->keys + at, e->cache->values + at,
-                     ws->positions[i] + 1, out, e->scores + thread * e->cache->max_tokens);
+                     ws->positions[i] + 1, ATTENTION_ALL, out,
+                     e->scores + thread * e->cache->max_tokens);
     operand_store(&pass_activations(&e->pass)->out, i, 0, out, q);
 }
 
@@ -111,7 +112,7 @@ static void extend_layer(struct extend *e)
     struct pass *p = &e->pass;
     struct workspace *ws = &p->d->ws;
     float *const y[] = {ws->wide[0], ws->wide[1], ws->wide[2]}, *const residual[] = {ws->x};
-    norm_forward(p, p->d->layers[p->layer].attn_norm, NULL, NULL);
+    pass_norm(p, &p->d->layers[p->layer].attn_norm, NULL, NULL);
     linear_forward(p, &group_qkv, &ws->normed, y, false);
     decoder_rows(p->d, p->batch->n, cache_rows, e);
     pool_run(p->d->pool, p->batch->n, attend_row, e);

@@ -1,4 +1,5 @@
 /* The way forward through the layers. */
+#include "compute/activation.h"
 #include "compute/ops.h"
 #include "model/decoder_internal.h"
 
@@ -34,7 +35,7 @@ int pass_embed(struct pass *p)
 
 struct norm_run {
     struct pass *p;
-    const float *w;
+    const struct norm *norm;
     const struct operand *keep;
     float *rstd;
 };
@@ -46,7 +47,7 @@ static void norm_rows(void *arg, size_t r0, size_t r1, float *tmp)
     const struct model_config *c = &run->p->d->config;
     for (size_t i = r0; i < r1; i++) {
         const float *x = ws->x + i * c->hidden;
-        float r = rmsnorm_forward(tmp, x, run->w, c->hidden, (float)c->norm_eps);
+        float r = norm_forward(run->norm, tmp, x, c->hidden);
         operand_store(&ws->normed, i, 0, tmp, c->hidden);
         if (run->rstd) {
             run->rstd[i] = r;
@@ -55,9 +56,9 @@ static void norm_rows(void *arg, size_t r0, size_t r1, float *tmp)
     }
 }
 
-void norm_forward(struct pass *p, const float *w, const struct operand *keep, float *rstd)
+void pass_norm(struct pass *p, const struct norm *norm, const struct operand *keep, float *rstd)
 {
-    struct norm_run run = {p, w, keep, rstd};
+    struct norm_run run = {p, norm, keep, rstd};
     decoder_rows(p->d, p->batch->n, norm_rows, &run);
 }
 
@@ -74,8 +75,8 @@ static void rotate_rows(void *arg, size_t r0, size_t r1, float *tmp)
     for (size_t i = r0; i < r1; i++) {
         const float *cos_ = p->d->cos_ + ws->positions[i] * half;
         const float *sin_ = p->d->sin_ + ws->positions[i] * half;
-        rope_forward(ws->wide[0] + i * q, c->n_heads, c->head_dim, cos_, sin_);
-        rope_forward(ws->wide[1] + i * k, c->n_kv_heads, c->head_dim, cos_, sin_);
+        rope_forward(ws->wide[0] + i * q, c->n_heads, c->head_dim, half, cos_, sin_);
+        rope_forward(ws->wide[1] + i * k, c->n_kv_heads, c->head_dim, half, cos_, sin_);
         operand_store(&a->q, i, 0, ws->wide[0] + i * q, q);
         operand_store(&a->k, i, 0, ws->wide[1] + i * k, k);
         operand_store(&a->v, i, 0, ws->wide[2] + i * k, k);
@@ -88,11 +89,11 @@ static int attend(struct pass *p)
     struct activations *a = pass_activations(p);
     const struct batch *b = p->batch;
     float *const y[] = {ws->wide[0], ws->wide[1], ws->wide[2]}, *const residual[] = {ws->x};
-    norm_forward(p, pass_layer(p)->attn_norm, &a->x_in, a->rstd_in);
+    pass_norm(p, &pass_layer(p)->attn_norm, &a->x_in, a->rstd_in);
     linear_forward(p, &group_qkv, &ws->normed, y, false);
     decoder_rows(p->d, b->n, rotate_rows, p);
-    if (attention_forward(p->d->attention, &a->q, &a->k, &a->v, b->lengths, b->n_documents, &a->out,
-                          a->lse, p->err))
+    if (attention_forward(p->d->attention, &a->q, &a->k, &a->v, b->lengths, b->n_documents,
+                          ATTENTION_ALL, &a->out, a->lse, p->err))
         return -1;
     linear_forward(p, &group_o, &a->out, residual, true);
     return 0;
@@ -108,7 +109,7 @@ static void swiglu_rows(void *arg, size_t r0, size_t r1, float *tmp)
     size_t f = p->d->config.ffn;
     for (size_t i = r0; i < r1; i++) {
         const float *g = ws->wide[0] + i * f, *u = ws->wide[1] + i * f;
-        swiglu_forward(tmp, g, u, f);
+        activation_forward(ACTIVATION_SILU, tmp, g, u, f);
         operand_store(&ws->act, i, 0, tmp, f);
         if (a->rstd_mid) {
             operand_store(&a->gate, i, 0, g, f);
@@ -122,7 +123,7 @@ void pass_feed_forward(struct pass *p)
     struct workspace *ws = &p->d->ws;
     struct activations *a = pass_activations(p);
     float *const y[] = {ws->wide[0], ws->wide[1]}, *const residual[] = {ws->x};
-    norm_forward(p, pass_layer(p)->mlp_norm, &a->x_mid, a->rstd_mid);
+    pass_norm(p, &pass_layer(p)->mlp_norm, &a->x_mid, a->rstd_mid);
     linear_forward(p, &group_gate_up, &ws->normed, y, false);
     decoder_rows(p->d, p->batch->n, swiglu_rows, p);
     linear_forward(p, &group_down, &ws->act, residual, true);

@@ -7,6 +7,7 @@
 #include "compute/attention.h"
 #include "compute/gemm.h"
 #include "compute/matrix.h"
+#include "compute/norm.h"
 #include "compute/operand.h"
 #include "compute/xent.h"
 #include "model/decoder.h"
@@ -15,7 +16,7 @@
 struct layer {
     struct matrix w[SLOT_COUNT]; /* SLOT_Q .. SLOT_DOWN */
     float *bias[SLOT_COUNT];     /* by the matrix's slot: bias[SLOT_Q] is q's; NULL for none */
-    float *attn_norm, *mlp_norm; /* [H] */
+    struct norm attn_norm, mlp_norm;
 };
 
 /*
@@ -68,7 +69,7 @@ struct decoder {
     enum backend backend;
     size_t pass_tokens;
     struct matrix embed, head;
-    float *norm; /* [H] */
+    struct norm norm;
     struct layer *layers;
     float *inv_freq;    /* [D/2] */
     float *cos_, *sin_; /* [n_positions, D/2] */
@@ -137,6 +138,6 @@ void linear_backward_input(struct pass *p, const struct linear_group *group,
 bool group_is_adapted(const struct pass *p, const struct linear_group *group);
 
 /* Normalises rows of x into ws.normed; keeps x and 1/rms where asked. */
-void norm_forward(struct pass *p, const float *w, const struct operand *keep, float *rstd);
+void pass_norm(struct pass *p, const struct norm *norm, const struct operand *keep, float *rstd);
 
 #endif
