@@ -207,6 +207,22 @@ BF16_TARGET static void transpose16(const uint32_t *in, size_t ld, uint32_t *out
     }
 }
 
+static void pack_columns(const uint16_t *rows, size_t n, size_t ld, size_t n_columns, size_t width,
+                         size_t first_pair, size_t pairs, uint32_t *panels);
+
+/* The same panel of a transposed W: its rows are the steps of the sum. */
+static void pack_turned(const struct matrix *w, size_t n0, size_t columns, size_t width,
+                        uint32_t *panel, float *floats, uint16_t *halves)
+{
+    struct matrix stored = matrix_stored(w);
+    for (size_t i = 0; i < stored.rows; i += CHUNK_ROWS) {
+        size_t rows = i + CHUNK_ROWS < stored.rows ? CHUNK_ROWS : stored.rows - i;
+        matrix_floats(&stored, i, rows, n0, columns, floats, columns);
+        floats_to_bf16(floats, halves, rows * columns);
+        pack_columns(halves, rows, columns, columns, width, i / 2, pairs_of(stored.rows), panel);
+    }
+}
+
 /*
  * Forward panel: rows n0.. of W [N, K] are the columns, so pairs lie side by side in a row of W
  * already and only have to be turned: panel[k/2][n] = words[n][k/2].
@@ -215,6 +231,10 @@ BF16_TARGET static void pack_rows(const struct matrix *w, size_t n0, size_t colu
                                   uint32_t *panel, float *floats, uint16_t *halves)
 {
     size_t k = w->cols, pairs = pairs_of(k), ld = pairs * 2, c = 0;
+    if (w->transposed) {
+        pack_turned(w, n0, columns, width, panel, floats, halves);
+        return;
+    }
     for (; c < columns; c++) {
         const uint8_t *stored = w->data + matrix_stored_row(n0 + c, w->head_dim) * w->row_bytes;
         if (w->dtype == DTYPE_BF16) {
@@ -321,12 +341,13 @@ static void forward_tile(struct gemm_scratch *s, const struct operand *x, size_t
         gemm_forward_few(s, x, m0, m, job, n0, n1);
         return;
     }
+    size_t n_floats = k + l->r > CHUNK_ROWS * PANEL ? k + l->r : CHUNK_ROWS * PANEL;
     struct arena arena = {
-        (void *)gemm_scratch(s, room((pairs + low_pairs) * PANEL, 4) + room(k + l->r, 4) +
+        (void *)gemm_scratch(s, room((pairs + low_pairs) * PANEL, 4) + room(n_floats, 4) +
                                     room(PANEL * 2 * (pairs + low_pairs), 2) +
                                     room(m * 2 * low_pairs, 2) + room(m * (k + 1), 2))};
     uint32_t *panel = take(&arena, (pairs + low_pairs) * PANEL, 4);
-    float *floats = take(&arena, k + l->r, 4);
+    float *floats = take(&arena, n_floats, 4);
     uint16_t *halves = take(&arena, PANEL * 2 * (pairs + low_pairs), 2);
     struct rows_view low = {0}, a;
     if (l->r)

@@ -3,11 +3,13 @@
 
 #include <cblas.h>
 
+#include "base/mem.h"
 #include "base/simd.h"
 
 enum {
     FEW = 16,               /* rows of x up to which dot products beat OpenBLAS's packing */
     PANEL_FLOATS = 1 << 19, /* an expanded panel of W should stay in the second-level cache */
+    TURNED_ROWS = 16,       /* rows of a transposed W that share its cache lines */
 };
 
 /* The pool runs the threads; OpenBLAS must not start its own. */
@@ -96,16 +98,18 @@ void gemm_forward_few(struct gemm_scratch *s, const struct operand *x, size_t m0
                       const struct gemm_forward *job, size_t n0, size_t n1)
 {
     const struct matrix *w = job->w;
-    const float *direct = matrix_direct(w);
-    float *expanded = gemm_scratch(s, w->cols * (1 + m)), *rounded = expanded + w->cols,
+    const float *direct = w->transposed ? NULL : matrix_direct(w);
+    size_t step = w->transposed ? TURNED_ROWS : 1; /* rows of W expanded at a time */
+    float *expanded = gemm_scratch(s, w->cols * (step + m)), *rounded = expanded + step * w->cols,
           out[GEMM_FEW];
     const float *xs = x->bf16 ? rounded : operand_f32(x, m0);
     if (x->bf16)
         bf16_to_floats(operand_bf16(x, m0), rounded, m * w->cols);
     for (size_t n = n0; n < n1; n++) {
-        if (!direct)
-            matrix_floats(w, n, 1, 0, w->cols, expanded, w->cols);
-        dot_rows(direct ? direct + n * w->cols : expanded, xs, m, w->cols, out);
+        size_t at = (n - n0) % step;
+        if (!direct && !at)
+            matrix_floats(w, n, size_min(step, n1 - n), 0, w->cols, expanded, w->cols);
+        dot_rows(direct ? direct + n * w->cols : expanded + at * w->cols, xs, m, w->cols, out);
         for (size_t i = 0; i < m; i++) {
             float *to = &job->y[(m0 + i) * w->rows + n];
             *to = (job->add ? *to : 0) + (job->bias ? job->bias[n] : 0) + out[i];
@@ -133,8 +137,12 @@ static void forward_tile(struct gemm_scratch *s, const struct operand *x, size_t
         float *expanded = direct ? NULL : gemm_scratch(s, rows * k);
         if (!direct)
             matrix_floats(w, n, rows, 0, k, expanded, k);
-        gemm_tile(false, true, m, rows, k, 1, xs, k, direct ? direct + n * k : expanded, k,
-                  job->add || job->bias ? 1 : 0, job->y + m0 * ldy + n, ldy);
+        float beta = job->add || job->bias ? 1 : 0, *y = job->y + m0 * ldy + n;
+        if (direct && w->transposed)
+            gemm_tile(false, false, m, rows, k, 1, xs, k, direct + n, ldy, beta, y, ldy);
+        else
+            gemm_tile(false, true, m, rows, k, 1, xs, k, direct ? direct + n * k : expanded, k,
+                      beta, y, ldy);
     }
     add_low_rank(job, m0, m, n0, n1);
 }
@@ -156,9 +164,13 @@ static void backward_tile(struct gemm_scratch *s, float *dx, size_t ld, size_t m
             float *expanded = direct ? NULL : gemm_scratch(s, rows * k);
             if (!direct)
                 matrix_floats(w, n, rows, k0, k, expanded, k);
-            gemm_tile(false, false, m, k, rows, 1, dy + n, w->rows,
-                      direct ? direct + n * w->cols + k0 : expanded, direct ? w->cols : k, beta,
-                      out, ld);
+            if (direct && w->transposed)
+                gemm_tile(false, true, m, k, rows, 1, dy + n, w->rows, direct + k0 * w->rows + n,
+                          w->rows, beta, out, ld);
+            else
+                gemm_tile(false, false, m, k, rows, 1, dy + n, w->rows,
+                          direct ? direct + n * w->cols + k0 : expanded, direct ? w->cols : k, beta,
+                          out, ld);
             beta = 1;
         }
         if (job->r)

@@ -1,5 +1,7 @@
 #include "compute/matrix.h"
 
+#include "base/mem.h"
+
 struct matrix matrix_of_floats(const float *p, size_t rows, size_t cols)
 {
     return (struct matrix){
@@ -16,10 +18,44 @@ size_t matrix_block(const struct matrix *m)
     return dtypes[m->dtype].block;
 }
 
+struct matrix matrix_stored(const struct matrix *m)
+{
+    struct matrix stored = *m;
+    if (m->transposed) {
+        stored.rows = m->cols;
+        stored.cols = m->rows;
+        stored.transposed = false;
+    }
+    return stored;
+}
+
+/* By blocks, so that both sides are read and written in runs of a cache line or more. */
+static void turned_floats(const struct matrix *m, size_t row, size_t n, size_t col, size_t n_cols,
+                          float *out, size_t ld)
+{
+    enum { ROWS = 64, COLS = 16 };
+    const struct dtype_info *type = &dtypes[m->dtype];
+    float block[COLS][ROWS];
+    for (size_t i = 0; i < n; i += ROWS)
+        for (size_t j = 0; j < n_cols; j += COLS) {
+            size_t rows = size_min(ROWS, n - i), cols = size_min(COLS, n_cols - j);
+            const uint8_t *stored = m->data + (row + i) * type->block_bytes;
+            for (size_t c = 0; c < cols; c++)
+                type->to_float(stored + (col + j + c) * m->row_bytes, block[c], rows);
+            for (size_t r = 0; r < rows; r++)
+                for (size_t c = 0; c < cols; c++)
+                    out[(i + r) * ld + j + c] = block[c][r];
+        }
+}
+
 void matrix_floats(const struct matrix *m, size_t row, size_t n, size_t col, size_t n_cols,
                    float *out, size_t ld)
 {
     const struct dtype_info *type = &dtypes[m->dtype];
+    if (m->transposed) {
+        turned_floats(m, row, n, col, n_cols, out, ld);
+        return;
+    }
     size_t skip = col / type->block * type->block_bytes;
     for (size_t i = 0; i < n; i++) {
         size_t stored = matrix_stored_row(row + i, m->head_dim);

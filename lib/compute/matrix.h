@@ -4,6 +4,7 @@
 #ifndef COMPUTE_MATRIX_H
 #define COMPUTE_MATRIX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,7 +14,8 @@ struct matrix {
     enum dtype dtype;
     const uint8_t *data; /* a view; rows follow each other without gaps */
     size_t rows, cols;   /* [out, in] of a linear layer */
-    size_t row_bytes;
+    size_t row_bytes;    /* of a stored row */
+    bool transposed;     /* stored as [in, out], as gpt2 has it; only types without blocks */
     size_t head_dim; /* not 0: rows are reordered within heads of that many rows, as GGUF does */
 };
 
@@ -36,9 +38,12 @@ static inline size_t matrix_stored_row(size_t row, size_t d)
 void matrix_floats(const struct matrix *m, size_t row, size_t n, size_t col, size_t n_cols,
                    float *out, size_t ld);
 
-/* The values themselves where they are float32, aligned and in order (leading dimension cols);
- * else NULL. */
+/* The values as stored where they are float32, aligned and in order (leading dimension cols, or
+ * rows of a transposed one); else NULL. */
 const float *matrix_direct(const struct matrix *m);
+
+/* What is stored: the matrix itself, or of a transposed one [cols, rows] as it lies there. */
+struct matrix matrix_stored(const struct matrix *m);
 
 /* Columns can be split at multiples of this. */
 size_t matrix_block(const struct matrix *m);

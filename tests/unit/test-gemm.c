@@ -32,6 +32,9 @@ static struct operand operand_of(const float *p, size_t rows, size_t cols, bool 
     return o;
 }
 
+/* Whether matrices are stored as [in, out], where their type allows it. */
+static bool turned;
+
 /* A stored matrix [n, k] of a type, and what it stands for in `floats`. */
 static struct matrix stored(enum dtype type, size_t n, size_t k, size_t head_dim, float **floats,
                             void **bytes)
@@ -41,7 +44,16 @@ static struct matrix stored(enum dtype type, size_t n, size_t k, size_t head_dim
     dtype_bytes(type, n * k, &size);
     *bytes = xcalloc(size + 1, 1);
     dtypes[type].from_float(values, *bytes, n * k);
-    struct matrix m = {type, *bytes, n, k, size / n, head_dim};
+    struct matrix m = {.dtype = type,
+                       .data = *bytes,
+                       .rows = n,
+                       .cols = k,
+                       .row_bytes = size / n,
+                       .head_dim = head_dim};
+    if (turned && dtypes[type].block == 1 && !head_dim) {
+        m.transposed = true;
+        m.row_bytes = size / k;
+    }
     free(values);
     *floats = xcalloc(n * k, sizeof **floats);
     matrix_floats(&m, 0, n, 0, k, *floats, k);
@@ -220,14 +232,9 @@ static void check_tiles(bool bf16)
                        (float)(i % 2));
 }
 
-static void check_backend(enum backend backend, size_t threads)
+/* All types, and sizes that are no multiple of any block. */
+static void check_products(struct gemm *g, const char *name)
 {
-    struct err err;
-    struct pool *pool = pool_new(threads, &err);
-    struct gemm *g;
-    const char *name = backend_choices[backend];
-    if (!tap_ok(gemm_new(&g, backend, pool, &err) == 0, "%s: open", name))
-        return;
     for (int t = 0; t < DTYPE_COUNT; t++)
         if (dtypes[t].from_float) {
             check_forward(g, name, (enum dtype)t, 40, 96, 256, 3, t % 2 ? 32 : 0, false);
@@ -246,13 +253,44 @@ static void check_backend(enum backend backend, size_t threads)
         check_down(g, name, s[0], s[2], s[3] + 1);
     }
     check_backward(g, name, DTYPE_F32, 20, 2100, 1025, 64, 2, false);
+}
+
+static void check_backend(enum backend backend, size_t threads)
+{
+    struct err err;
+    struct pool *pool = pool_new(threads, &err);
+    struct gemm *g;
+    const char *name = backend_choices[backend];
+    if (!tap_ok(gemm_new(&g, backend, pool, &err) == 0, "%s: open", name))
+        return;
+    check_products(g, name);
+    turned = true;
+    printf("# stored as [in, out]\n");
+    check_products(g, name);
+    turned = false;
     gemm_free(g);
     pool_free(pool);
+}
+
+/* W[i][j] of a transposed matrix is the file's [j][i]; parts of it are parts of the whole. */
+static void check_turned(void)
+{
+    enum { N = 150, K = 37, ROW = 3, COL = 5, ROWS = 131, COLS = 30 };
+    float *file = randoms(K * N), *want = xcalloc(ROWS * COLS, 4), *got = xcalloc(ROWS * COLS, 4);
+    struct matrix m = matrix_of_floats(file, N, K);
+    m.transposed = true;
+    m.row_bytes = N * sizeof *file;
+    for (size_t i = 0; i < ROWS * COLS; i++)
+        want[i] = file[(COL + i % COLS) * N + ROW + i / COLS];
+    matrix_floats(&m, ROW, ROWS, COL, COLS, got, COLS);
+    tap_close("part of a matrix stored as [in, out]", got, want, ROWS * COLS, 0);
+    free(file), free(want), free(got);
 }
 
 int main(void)
 {
     rng_init(&rng, 1, 1);
+    check_turned();
     check_backend(BACKEND_FP32, 1);
     check_backend(BACKEND_FP32, 3);
     check_tiles(false);
