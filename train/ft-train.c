@@ -187,7 +187,8 @@ static void say_beginning(const struct train_session *s)
     const struct lora *l = train_session_lora(s);
     const struct model_config *config = train_session_config(s);
     if (rows->untrained)
-        warn("%" PRIu64 " documents have no token to train on: left out", rows->untrained);
+        warn("%" PRIu64 " documents have no token to train on or weight 0: left out",
+             rows->untrained);
     if (rows->longest_document > config->max_positions)
         warn("warning: the longest document has %zu tokens, the model was made for %zu",
              rows->longest_document, config->max_positions);

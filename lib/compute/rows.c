@@ -68,6 +68,12 @@ SIMD_CLONES void row_scale(float *x, size_t n, float by)
         x[i] *= by;
 }
 
+SIMD_CLONES void row_shift(float *x, size_t n, float by)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] += by;
+}
+
 SIMD_CLONES void row_add(float *y, const float *x, size_t n, float by)
 {
     for (size_t i = 0; i < n; i++)

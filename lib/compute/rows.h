@@ -11,6 +11,7 @@ float row_sum(const float *x, size_t n);
 float row_max(const float *x, size_t n);        /* -infinity of none; passes over NaN */
 float row_exp(float *x, size_t n, float shift); /* x = exp(x - shift); returns their sum */
 void row_scale(float *x, size_t n, float by);   /* x *= by */
+void row_shift(float *x, size_t n, float by);   /* x += by */
 void row_add(float *y, const float *x, size_t n, float by); /* y += by x */
 
 #endif

@@ -60,33 +60,54 @@ static double sum_exp(float *x, size_t n, float shift)
     return total;
 }
 
-struct xent_run_state {
+static double mean(const float *x, size_t n)
+{
+    enum { BLOCK = 4096 };
+    double total = 0;
+    for (size_t start = 0; start < n; start += BLOCK)
+        total += (double)row_sum(x + start, start + BLOCK < n ? BLOCK : n - start);
+    return total / (double)n;
+}
+
+struct chunk {
     struct xent *x;
-    const uint32_t *target;
-    float *logprob;
-    bool gradient;
+    const struct xent_rows *rows;
+    size_t start; /* of the chunk among the rows */
 };
 
-/* One row: log p of its target, and p - onehot in place. A NaN among the logits reaches logprob. */
-static void row_task(void *arg, size_t i, size_t thread)
+/* exp(logits - max) of row i, which add up to sum, become the gradient of its loss. */
+static void row_gradient(const struct chunk *c, size_t i, double sum)
 {
-    (void)thread;
-    const struct xent_run_state *run = arg;
-    struct xent *x = run->x;
-    size_t v = x->head->rows;
-    float *row = x->logits + i * v, at_target = row[run->target[i]], max = row_max(row, v);
-    double sum = sum_exp(row, v, max);
-    run->logprob[i] = (float)((double)at_target - (double)max - log(sum));
-    if (!run->gradient)
-        return;
-    row_scale(row, v, (float)(1 / sum));
-    row[run->target[i]] -= 1;
+    struct xent *x = c->x;
+    const struct xent_rows *rows = c->rows;
+    size_t v = x->head->rows, target = rows->target[c->start + i];
+    float *row = x->logits + i * v, weight = rows->weight ? rows->weight[c->start + i] : 1;
+    row_scale(row, v, (float)((double)weight / sum));
+    row[target] -= weight * (1 - rows->smoothing);
+    if (rows->smoothing > 0)
+        row_shift(row, v, -weight * rows->smoothing / (float)v);
     if (x->d_logits.bf16)
         floats_to_bf16(row, operand_bf16(&x->d_logits, i), v);
 }
 
-void xent_run(struct xent *x, const struct operand *hidden, size_t p, const uint32_t *target,
-              float *logprob, float *d_hidden)
+/* One row: log p of its target, and its gradient in place. A NaN among the logits reaches logprob.
+ */
+static void row_task(void *arg, size_t i, size_t thread)
+{
+    (void)thread;
+    const struct chunk *c = arg;
+    const struct xent_rows *rows = c->rows;
+    size_t v = c->x->head->rows, k = c->start + i;
+    float *row = c->x->logits + i * v, at_target = row[rows->target[k]], max = row_max(row, v);
+    double level = rows->mean_logprob ? mean(row, v) : 0, sum = sum_exp(row, v, max);
+    rows->logprob[k] = (float)((double)at_target - (double)max - log(sum));
+    if (rows->mean_logprob)
+        rows->mean_logprob[k] = (float)(level - (double)max - log(sum));
+    if (rows->d_hidden)
+        row_gradient(c, i, sum);
+}
+
+void xent_run(struct xent *x, const struct operand *hidden, size_t p, const struct xent_rows *rows)
 {
     size_t h = hidden->cols;
     for (size_t start = 0; start < p; start += x->rows) {
@@ -95,11 +116,11 @@ void xent_run(struct xent *x, const struct operand *hidden, size_t p, const uint
                                hidden->bf16};
         struct gemm_forward forward = {.w = x->head, .y = x->logits};
         gemm_forward(x->g, &part, n, &forward, 1);
-        struct xent_run_state run = {x, target + start, logprob + start, d_hidden != NULL};
-        pool_run(gemm_pool(x->g), n, row_task, &run);
-        if (d_hidden) {
+        struct chunk chunk = {x, rows, start};
+        pool_run(gemm_pool(x->g), n, row_task, &chunk);
+        if (rows->d_hidden) {
             struct gemm_backward backward = {.w = x->head, .dy = &x->d_logits};
-            gemm_backward(x->g, d_hidden + start * h, n, false, &backward, 1);
+            gemm_backward(x->g, rows->d_hidden + start * h, n, false, &backward, 1);
         }
     }
 }

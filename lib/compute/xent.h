@@ -17,11 +17,22 @@ int xent_new(struct xent **x, struct gemm *g, const struct matrix *head, struct 
 void xent_free(struct xent *x);
 
 /*
- * hidden [P, H] (the last norm's output at the positions that predict), target [P].
- * logprob [P] = log p(target). With d_hidden [P, H] not NULL also the gradient of the sum of
- * -log p over all P: dh = (p - onehot(target)) W.
+ * What is predicted at P positions, and what comes of it. The loss of a row is
+ *   weight * ((1 - smoothing) * -log p(target) + smoothing * mean over v of -log p(v)),
+ * label smoothing as in Szegedy et al. 2016 (arXiv:1512.00567, section 7), with the uniform
+ * distribution over all V tokens.
  */
-void xent_run(struct xent *x, const struct operand *hidden, size_t p, const uint32_t *target,
-              float *logprob, float *d_hidden);
+struct xent_rows {
+    const uint32_t *target; /* [P] */
+    const float *weight;    /* [P]; NULL: all 1. Of the gradient; the log-probabilities have none */
+    float smoothing;        /* 0: none */
+    float *logprob;         /* [P] out: log p(target) */
+    float *mean_logprob;    /* [P] out: mean over v of log p(v); NULL: not wanted */
+    float *d_hidden; /* [P, H] out: gradient of the sum of the rows' losses; NULL: not wanted */
+};
+
+/* hidden [P, H]: the last norm's output at the positions that predict. d_hidden = d_logits W with
+ * d_logits = weight * (p - (1 - smoothing) * onehot(target) - smoothing / V). */
+void xent_run(struct xent *x, const struct operand *hidden, size_t p, const struct xent_rows *rows);
 
 #endif

@@ -215,10 +215,9 @@ void decoder_rows(struct decoder *d, size_t n,
     pool_run(d->pool, (n + ROW_BLOCK - 1) / ROW_BLOCK, rows_task, &run);
 }
 
-/* Scoring and training. */
+/* Scoring. */
 
-/* Finds the rows whose next token counts: row t predicts token t + 1. Returns their number. */
-static size_t find_predictions(struct decoder *d, const struct batch *b, bool all)
+size_t decoder_find_predictions(struct decoder *d, const struct batch *b, bool all)
 {
     struct workspace *ws = &d->ws;
     size_t n = 0;
@@ -229,6 +228,7 @@ static size_t find_predictions(struct decoder *d, const struct batch *b, bool al
             if (t + 1 == b->lengths[i] || (!all && b->trained && !b->trained[row + 1]))
                 continue;
             ws->rows_of[n] = row;
+            ws->weights[n] = b->weights ? b->weights[row + 1] : 1;
             ws->targets[n++] = b->ids[row + 1];
         }
     return n;
@@ -257,19 +257,6 @@ void decoder_predict_logits(struct decoder *d, size_t n, float *logits)
     gemm_forward(d->gemm, &d->ws.predict, n, &job, 1);
 }
 
-/* dx = gradient of the last norm's input; rows that predict nothing have none. */
-static void unpredict_rows(void *arg, size_t r0, size_t r1, float *tmp)
-{
-    struct pass *p = arg;
-    struct workspace *ws = &p->d->ws;
-    size_t h = p->d->config.hidden;
-    for (size_t i = r0; i < r1; i++) {
-        const float *x = ws->x + ws->rows_of[i] * h;
-        float r = norm_forward(&p->d->norm, tmp, x, h);
-        norm_backward(&p->d->norm, ws->dx + ws->rows_of[i] * h, ws->d_predict + i * h, x, h, r);
-    }
-}
-
 int decoder_check_ids(const struct decoder *d, const uint32_t *ids, size_t n, struct err *err)
 {
     for (size_t i = 0; i < n; i++)
@@ -279,7 +266,7 @@ int decoder_check_ids(const struct decoder *d, const uint32_t *ids, size_t n, st
     return 0;
 }
 
-static int check_batch(const struct decoder *d, const struct batch *b, struct err *err)
+int decoder_check_batch(const struct decoder *d, const struct batch *b, struct err *err)
 {
     size_t n = 0;
     for (size_t i = 0; i < b->n_documents; i++)
@@ -290,39 +277,47 @@ static int check_batch(const struct decoder *d, const struct batch *b, struct er
     return decoder_check_ids(d, b->ids, n, err);
 }
 
-static int reserve_xent(struct decoder *d, struct err *err)
+int decoder_reserve_xent(struct decoder *d, struct err *err)
 {
     return d->xent ? 0 : xent_new(&d->xent, d->gemm, &d->head, err);
 }
 
-/* Forward up to the log-probabilities of the n predictions. With training also ws.d_predict. */
-static int run_forward(struct pass *p, bool all, size_t *n)
+/* Forward up to the log-probabilities of the n predictions. */
+static int score_pass(struct pass *p, bool all, size_t *n)
 {
     struct decoder *d = p->d;
-    if (reserve_xent(d, p->err))
+    const struct xent_rows rows = {.target = d->ws.targets, .logprob = d->ws.logprobs};
+    if (decoder_reserve_xent(d, p->err))
         return -1;
-    *n = find_predictions(d, p->batch, all);
-    if (*n == 0 && p->training)
-        return 0;
+    *n = decoder_find_predictions(d, p->batch, all);
     if (pass_embed(p) || pass_forward(p))
         return -1;
     decoder_predict(d, *n);
-    xent_run(d->xent, &d->ws.predict, *n, d->ws.targets, d->ws.logprobs,
-             p->training ? d->ws.d_predict : NULL);
+    xent_run(d->xent, &d->ws.predict, *n, &rows);
     return 0;
 }
 
-/* The documents [first, last) of a batch that fit into one pass. */
-static struct batch next_part(const struct batch *b, size_t first, size_t start, size_t most,
-                              size_t *last)
+static size_t sum_lengths(const struct batch *b, size_t first, size_t n)
 {
-    size_t n = b->lengths[first];
-    *last = first + 1;
-    while (*last < b->n_documents && n + b->lengths[*last] <= most)
-        n += b->lengths[(*last)++];
+    size_t sum = 0;
+    for (size_t i = first; i < first + n; i++)
+        sum += b->lengths[i];
+    return sum;
+}
+
+struct batch decoder_next_part(const struct decoder *d, const struct batch *b, size_t first,
+                               size_t start, size_t group, size_t *last)
+{
+    size_t n = sum_lengths(b, first, group);
+    *last = first + group;
+    while (*last < b->n_documents && n + sum_lengths(b, *last, group) <= d->pass_tokens) {
+        n += sum_lengths(b, *last, group);
+        *last += group;
+    }
     return (struct batch){
         .ids = b->ids + start,
         .trained = b->trained ? b->trained + start : NULL,
+        .weights = b->weights ? b->weights + start : NULL,
         .n = n,
         .lengths = b->lengths + first,
         .n_documents = *last - first,
@@ -352,51 +347,16 @@ static void collect_scores(const struct pass *p, size_t n, double *nll, float *l
 int decoder_score(struct decoder *d, const struct lora *lora, const struct batch *b, double *nll,
                   float *logprob, struct err *err)
 {
-    if (check_batch(d, b, err))
+    if (decoder_check_batch(d, b, err))
         return -1;
     size_t start = 0, last, n;
     for (size_t first = 0; first < b->n_documents; first = last) {
-        struct batch part = next_part(b, first, start, d->pass_tokens, &last);
+        struct batch part = decoder_next_part(d, b, first, start, 1, &last);
         struct pass p = {.d = d, .lora = lora, .batch = &part, .err = err};
-        if (decoder_reserve(d, part.n, lora, false, err) || run_forward(&p, logprob != NULL, &n))
+        if (decoder_reserve(d, part.n, lora, false, err) || score_pass(&p, logprob != NULL, &n))
             return -1;
         collect_scores(&p, n, nll + first, logprob ? logprob + start : NULL);
         start += part.n;
-    }
-    return 0;
-}
-
-int decoder_accumulate(struct decoder *d, struct lora *lora, const struct batch *b,
-                       uint64_t dropout_key, double *nll, struct err *err)
-{
-    *nll = 0;
-    if (check_batch(d, b, err))
-        return -1;
-    size_t start = 0, last, n, lowest = lora_first_layer(lora, d->config.n_layers);
-    for (size_t first = 0; first < b->n_documents; first = last) {
-        struct batch part = next_part(b, first, start, d->pass_tokens, &last);
-        struct pass p = {.d = d,
-                         .lora = lora,
-                         .batch = &part,
-                         .training = true,
-                         .lowest = lowest,
-                         .dropout_key = dropout_key + first,
-                         .err = err};
-        start += part.n;
-        if (decoder_reserve(d, part.n, lora, true, err) || run_forward(&p, false, &n))
-            return -1;
-        if (n == 0)
-            continue;
-        double sum = 0;
-        for (size_t i = 0; i < n; i++)
-            sum -= (double)d->ws.logprobs[i];
-        if (!isfinite(sum))
-            return err_set(err, "the loss is not a finite number");
-        *nll += sum;
-        memset(d->ws.dx, 0, part.n * d->config.hidden * sizeof *d->ws.dx);
-        decoder_rows(d, n, unpredict_rows, &p);
-        if (pass_backward(&p))
-            return -1;
     }
     return 0;
 }
@@ -405,9 +365,9 @@ int decoder_logits(struct decoder *d, const struct lora *lora, const struct batc
                    struct err *err)
 {
     struct pass p = {.d = d, .lora = lora, .batch = b, .err = err};
-    if (check_batch(d, b, err) || decoder_reserve(d, b->n, lora, false, err))
+    if (decoder_check_batch(d, b, err) || decoder_reserve(d, b->n, lora, false, err))
         return -1;
-    find_predictions(d, b, true);
+    decoder_find_predictions(d, b, true);
     if (pass_embed(&p) || pass_forward(&p))
         return -1;
     for (size_t i = 0; i < b->n; i++)

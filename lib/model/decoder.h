@@ -38,13 +38,15 @@ void decoder_set_pass_tokens(struct decoder *d, size_t pass_tokens); /* 0: the d
 /* Bytes that training needs beside the mapped base for passes of that many tokens (estimate). */
 size_t decoder_training_bytes(const struct decoder *d, const struct lora *lora, size_t pass_tokens);
 
-/* Packed documents. ids [n] < vocab; trained [n] (NULL: all); lengths [n_documents] add up to n. */
+/* Packed documents. ids [n] < vocab; trained [n] (NULL: all); lengths [n_documents] add up to n;
+ * weights [n], of each token as a target (NULL: all 1), count in decoder_accumulate alone. */
 struct batch {
     const uint32_t *ids;
     const uint8_t *trained;
     size_t n;
     const size_t *lengths;
     size_t n_documents;
+    const float *weights;
 };
 
 /* Number of targets: tokens that are trained and not the first of their document. */
@@ -59,14 +61,33 @@ size_t batch_targets(const struct batch *b);
 int decoder_score(struct decoder *d, const struct lora *lora, const struct batch *b, double *nll,
                   float *logprob, struct err *err);
 
+/* How decoder_accumulate learns; all zero: from -log p of every target, without noise. */
+struct learning {
+    uint64_t key;   /* picks the random numbers of dropout and noise: the same key, the same ones */
+    double neftune; /* alpha: adds alpha / sqrt(L H) times noise from (-1, 1) to the embeddings of a
+                       document of L tokens (Jain et al. 2023, arXiv:2310.05914) */
+    double label_smoothing; /* as in compute/xent.h, of every target; only without weigh */
+
+    /*
+     * A loss that is a function of whole documents' log-likelihoods. Documents come in groups of
+     * `group` (0: 1) which stay in one pass; between its forward and its backward weigh is told
+     * logp [n], the sum of log p over the targets of documents [first, first + n) of the batch, and
+     * says coefficient [n], the derivative of the loss by each document's -logp, and *loss, which
+     * adds up over passes.
+     */
+    size_t group;
+    int (*weigh)(void *arg, size_t first, size_t n, const double *logp, double *coefficient,
+                 double *loss, struct err *err);
+    void *arg;
+};
+
 /*
- * Forward and backward: adds the gradient of the SUM of -log p over the batch's targets to the
- * adapter's gradients, and sets *nll to that sum. The caller divides by its step's targets.
- * dropout_key picks the dropout mask: the same key gives the same mask. A NaN or infinity in the
- * loss is an error.
+ * Forward and backward: adds the gradient of the SUM of the loss over the batch's targets (or, with
+ * weigh, groups) to the adapter's gradients, and sets *loss to that sum. The caller divides by the
+ * weight of its step's targets (its groups). A NaN or infinity in the loss is an error.
  */
 int decoder_accumulate(struct decoder *d, struct lora *lora, const struct batch *b,
-                       uint64_t dropout_key, double *nll, struct err *err);
+                       const struct learning *how, double *loss, struct err *err);
 
 /* logits [n, vocab] of every position: for tests on small models. */
 int decoder_logits(struct decoder *d, const struct lora *lora, const struct batch *b, float *logits,

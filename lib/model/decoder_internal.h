@@ -51,7 +51,9 @@ struct workspace {
     float *d_predict;            /* [T, H] */
     size_t *positions, *rows_of; /* [T]: position in the document; row of each prediction */
     uint32_t *targets;           /* [T] */
+    float *weights;              /* [T]: of the targets */
     float *logprobs;             /* [T] */
+    float *mean_logprobs;        /* [T]: over the vocabulary, for label smoothing */
     float **thread_rows;         /* [threads][4 * max(H, Q, F)] */
     struct activations
         *saved; /* [n_saved]: [0] serves all layers below first_saved, then one each */
@@ -98,6 +100,16 @@ void decoder_release_workspace(struct decoder *d);
 int decoder_reserve_positions(struct decoder *d, size_t n, struct err *err);
 
 int decoder_check_ids(const struct decoder *d, const uint32_t *ids, size_t n, struct err *err);
+
+int decoder_check_batch(const struct decoder *d, const struct batch *b, struct err *err);
+/* The documents [first, *last) of a batch, its tokens from `start` on, that fit into one pass;
+ * `group` documents stay together. */
+struct batch decoder_next_part(const struct decoder *d, const struct batch *b, size_t first,
+                               size_t start, size_t group, size_t *last);
+int decoder_reserve_xent(struct decoder *d, struct err *err);
+/* Finds the rows of a batch whose next token is a target (with `all` any token), and fills
+ * positions, rows_of, targets and weights of them. Returns their number. */
+size_t decoder_find_predictions(struct decoder *d, const struct batch *b, bool all);
 
 /* Puts the last norm of rows ws.rows_of[0..n-1] into ws.predict; logits [n, vocab] of them. */
 void decoder_predict(struct decoder *d, size_t n);

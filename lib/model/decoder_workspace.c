@@ -50,7 +50,9 @@ void decoder_release_workspace(struct decoder *d)
     free(ws->positions);
     free(ws->rows_of);
     free(ws->targets);
+    free(ws->weights);
     free(ws->logprobs);
+    free(ws->mean_logprobs);
     free(ws->saved);
     *ws = (struct workspace){0};
 }
@@ -149,7 +151,9 @@ static int allocate(struct decoder *d, size_t rows, const struct lora *lora, boo
     ws->positions = words(&a, sizeof *ws->positions);
     ws->rows_of = words(&a, sizeof *ws->rows_of);
     ws->targets = words(&a, sizeof *ws->targets);
+    ws->weights = floats(&a, 1);
     ws->logprobs = floats(&a, 1);
+    ws->mean_logprobs = floats(&a, 1);
     if (training)
         allocate_training(&a, ws, c, ws->dropout);
     ws->thread_rows = xcalloc(threads, sizeof *ws->thread_rows);

@@ -205,7 +205,7 @@ static int score_batch(struct evaluator *ev, struct err *err)
     size_t n_documents = ev->result->n - ev->first;
     if (!n_documents)
         return 0;
-    struct batch batch = {ev->ids, ev->trained, ev->n, ev->lengths, n_documents};
+    struct batch batch = {ev->ids, ev->trained, ev->n, ev->lengths, n_documents, NULL};
     float *logprob = ev->options.logprobs ? ev->logprob : NULL;
     if (decoder_score(ev->decoder, ev->lora, &batch, ev->nll, logprob, err) ||
         check_scores(ev, err))

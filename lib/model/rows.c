@@ -13,11 +13,12 @@
 
 /*
  * A row in the temporary file: ids (u32 each), trained (a byte each), lengths of the documents (u32
- * each), their names (NUL-terminated), all in the machine's own order.
+ * each) and their weights (double), their names (NUL-terminated), all in the machine's own order.
  */
 struct row {
     uint64_t offset;
     uint32_t tokens, targets, documents, name_bytes;
+    double weight; /* of the targets */
 };
 
 struct rows {
@@ -101,8 +102,9 @@ static size_t count_targets(const uint8_t *trained, size_t n)
 
 /* The parts of a row while its documents are gathered. */
 struct gathered {
-    struct buf ids, trained, lengths, names;
+    struct buf ids, trained, lengths, weights, names;
     struct row row;
+    bool weighted;
 };
 
 static void gather(struct gathered *g, const struct stream_record *record, size_t at,
@@ -113,6 +115,7 @@ static void gather(struct gathered *g, const struct stream_record *record, size_
     buf_add(&g->ids, record->ids + at, length * sizeof *record->ids);
     buf_add(&g->trained, record->trained + at, length);
     buf_add(&g->lengths, &length, sizeof length);
+    buf_add(&g->weights, &d->weight, sizeof d->weight);
     if (d->id)
         buf_addstr(&g->names, d->id);
     else
@@ -120,19 +123,23 @@ static void gather(struct gathered *g, const struct stream_record *record, size_
     buf_add(&g->names, "", 1);
     g->row.tokens += length;
     g->row.targets += (uint32_t)targets;
+    g->row.weight += d->weight * (double)targets;
+    g->weighted = g->weighted || d->weight != 1;
     g->row.documents++;
 }
 
-/* Hashes the counts too, so that no two sets of rows look alike. */
+/* Hashes the counts too, so that no two sets of rows look alike; weights where they say something.
+ */
 static void append(struct rows *r, struct gathered *g)
 {
     g->row.offset = r->written + r->pending.len;
     g->row.name_bytes = (uint32_t)g->names.len;
     const uint32_t counts[] = {g->row.tokens, g->row.documents, g->row.name_bytes};
-    const struct buf *parts[] = {&g->ids, &g->trained, &g->lengths, &g->names};
+    const struct buf *parts[] = {&g->ids, &g->trained, &g->lengths, &g->weights, &g->names};
     hash_add(r->hash, counts, sizeof counts);
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-        hash_add(r->hash, parts[i]->p, parts[i]->len);
+        if (parts[i] != &g->weights || g->weighted)
+            hash_add(r->hash, parts[i]->p, parts[i]->len);
         buf_add(&r->pending, parts[i]->p, parts[i]->len);
     }
     ARRAY_GROW(r->index, r->n, r->cap);
@@ -144,14 +151,18 @@ static void gathered_release(struct gathered *g)
     buf_release(&g->ids);
     buf_release(&g->trained);
     buf_release(&g->lengths);
+    buf_release(&g->weights);
     buf_release(&g->names);
 }
 
 static int add_record(struct rows *r, const struct stream_record *record, struct err *err)
 {
     enum { FLUSH_AT = 1 << 20 };
-    struct gathered g = {
-        .ids = BUF_INIT, .trained = BUF_INIT, .lengths = BUF_INIT, .names = BUF_INIT};
+    struct gathered g = {.ids = BUF_INIT,
+                         .trained = BUF_INIT,
+                         .lengths = BUF_INIT,
+                         .weights = BUF_INIT,
+                         .names = BUF_INIT};
     struct rows_totals *t = &r->totals;
     int status = 0;
     if (record->n > UINT32_MAX / 2)
@@ -159,12 +170,7 @@ static int add_record(struct rows *r, const struct stream_record *record, struct
     for (size_t i = 0, at = 0; i < record->n_documents; at += record->documents[i++].n_tokens) {
         const struct stream_document *d = &record->documents[i];
         size_t targets = count_targets(record->trained + at, d->n_tokens);
-        if (d->weight != 1) {
-            status = err_set(err, "document %s: weight %g, but only 1 is supported",
-                             d->id ? d->id : "without id", d->weight);
-            break;
-        }
-        if (!targets) {
+        if (!targets || !(d->weight > 0)) {
             t->untrained++;
             continue;
         }
@@ -178,6 +184,7 @@ static int add_record(struct rows *r, const struct stream_record *record, struct
         t->rows++;
         t->tokens += g.row.tokens;
         t->targets += g.row.targets;
+        t->weight += g.row.weight;
         if (g.row.tokens > t->longest)
             t->longest = g.row.tokens;
         if (r->pending.len >= FLUSH_AT)
@@ -265,6 +272,11 @@ size_t rows_targets(const struct rows *r, size_t row)
     return r->index[row].targets;
 }
 
+double rows_weight(const struct rows *r, size_t row)
+{
+    return r->index[row].weight;
+}
+
 void rows_hash(const struct rows *r, char hex[HASH_HEX])
 {
     hash_hex(r->hash, hex);
@@ -303,7 +315,9 @@ void row_batch_release(struct row_batch *b)
 {
     free(b->ids);
     free(b->trained);
+    free(b->token_weights);
     free(b->lengths);
+    free(b->weights);
     buf_release(&b->names);
     row_batch_init(b);
 }
@@ -311,6 +325,7 @@ void row_batch_release(struct row_batch *b)
 void row_batch_clear(struct row_batch *b)
 {
     b->n = b->n_documents = 0;
+    b->weighted = false;
     buf_clear(&b->names);
 }
 
@@ -320,10 +335,12 @@ static void reserve(struct row_batch *b, size_t tokens, size_t documents)
         b->cap = b->n + tokens;
         b->ids = xreallocarray(b->ids, b->cap, sizeof *b->ids);
         b->trained = xreallocarray(b->trained, b->cap, sizeof *b->trained);
+        b->token_weights = xreallocarray(b->token_weights, b->cap, sizeof *b->token_weights);
     }
     if (b->n_documents + documents > b->documents_cap) {
         b->documents_cap = b->n_documents + documents;
         b->lengths = xreallocarray(b->lengths, b->documents_cap, sizeof *b->lengths);
+        b->weights = xreallocarray(b->weights, b->documents_cap, sizeof *b->weights);
     }
 }
 
@@ -343,26 +360,37 @@ static int read_at(int fd, uint64_t offset, void *p, size_t len, struct err *err
     return 0;
 }
 
+static void add_document(struct row_batch *b, uint32_t length)
+{
+    const double weight = b->weights[b->n_documents];
+    b->weighted = b->weighted || weight != 1;
+    b->lengths[b->n_documents++] = length;
+    for (uint32_t t = 0; t < length; t++)
+        b->token_weights[b->n++] = (float)weight;
+}
+
 int row_batch_add(struct row_batch *b, const struct rows *r, size_t row, struct err *err)
 {
     const struct row *at = &r->index[row];
-    size_t ids_bytes = at->tokens * sizeof *b->ids,
-           lengths_bytes = at->documents * sizeof(uint32_t);
-    uint64_t offset = at->offset;
+    size_t lengths_bytes = at->documents * sizeof(uint32_t);
     uint32_t *lengths = xmalloc(lengths_bytes);
     reserve(b, at->tokens, at->documents);
     buf_reserve(&b->names, at->name_bytes);
-    int status = read_at(r->fd, offset, b->ids + b->n, ids_bytes, err) ||
-                         read_at(r->fd, offset += ids_bytes, b->trained + b->n, at->tokens, err) ||
-                         read_at(r->fd, offset += at->tokens, lengths, lengths_bytes, err) ||
-                         read_at(r->fd, offset += lengths_bytes, b->names.p + b->names.len,
-                                 at->name_bytes, err)
-                     ? -1
-                     : 0;
+    const struct {
+        void *p;
+        size_t bytes;
+    } parts[] = {{b->ids + b->n, at->tokens * sizeof *b->ids},
+                 {b->trained + b->n, at->tokens},
+                 {lengths, lengths_bytes},
+                 {b->weights + b->n_documents, at->documents * sizeof *b->weights},
+                 {b->names.p + b->names.len, at->name_bytes}};
+    uint64_t offset = at->offset;
+    int status = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(parts) && !status; offset += parts[i++].bytes)
+        status = read_at(r->fd, offset, parts[i].p, parts[i].bytes, err);
     if (!status) {
         for (size_t i = 0; i < at->documents; i++)
-            b->lengths[b->n_documents++] = lengths[i];
-        b->n += at->tokens;
+            add_document(b, lengths[i]);
         b->names.len += at->name_bytes;
     }
     b->names.p[b->names.len] = 0;
@@ -372,7 +400,12 @@ int row_batch_add(struct row_batch *b, const struct rows *r, size_t row, struct 
 
 struct batch row_batch_view(const struct row_batch *b)
 {
-    return (struct batch){b->ids, b->trained, b->n, b->lengths, b->n_documents};
+    return (struct batch){.ids = b->ids,
+                          .trained = b->trained,
+                          .n = b->n,
+                          .lengths = b->lengths,
+                          .n_documents = b->n_documents,
+                          .weights = b->weighted ? b->token_weights : NULL};
 }
 
 const char *row_batch_name(const struct row_batch *b, size_t document)

@@ -27,7 +27,8 @@ struct rows;
 
 struct rows_totals {
     uint64_t rows, documents, tokens, targets;
-    uint64_t untrained;      /* documents without a target, left out of the above */
+    double weight;           /* of all targets: each has that of its document */
+    uint64_t untrained;      /* documents without a target or of weight 0, left out of the above */
     size_t longest;          /* tokens of the longest row */
     size_t longest_document; /* and of the longest document */
 };
@@ -36,13 +37,13 @@ struct rows *rows_new(void);
 void rows_free(struct rows *r); /* NULL is allowed */
 
 /* Reads a whole stream (NULL or "-": stdin) behind what is there, checking every id against the
- * vocabulary. Fails too if the temporary file can't be written, or on a document whose weight isn't
- * 1. Errors name the file. */
+ * vocabulary. Fails too if the temporary file can't be written. Errors name the file. */
 int rows_read(struct rows *r, const char *path, const struct vocabulary *v, struct err *err);
 
 const struct rows_totals *rows_totals(const struct rows *r);
 size_t rows_tokens(const struct rows *r, size_t row);
 size_t rows_targets(const struct rows *r, size_t row);
+double rows_weight(const struct rows *r, size_t row); /* of its targets */
 
 /* Hash of all rows: the same however they were spread over files, segments or compression. */
 void rows_hash(const struct rows *r, char hex[HASH_HEX]);
@@ -61,9 +62,12 @@ void rows_order(size_t *order, size_t n, uint64_t seed, uint64_t epoch);
 struct row_batch {
     uint32_t *ids;
     uint8_t *trained;
+    float *token_weights; /* [n]: each token has its document's */
     size_t n, cap;
     size_t *lengths;
+    double *weights; /* of the documents */
     size_t n_documents, documents_cap;
+    bool weighted;    /* not all weights are 1 */
     struct buf names; /* of the documents, each with its NUL */
 };
 

@@ -289,7 +289,7 @@ static int score_batch(struct trainer *t, double *sum, struct err *err)
         if (!isfinite(t->nll[i]))
             return err_set(err, "held-out document \"%s\": the loss is not a finite number",
                            row_batch_name(&t->batch, i));
-        *sum += t->nll[i];
+        *sum += t->batch.weights[i] * t->nll[i];
     }
     return 0;
 }
@@ -323,7 +323,7 @@ static int held_loss(struct trainer *t, double *loss, struct err *err)
         if (next_rows(t, held, NULL, &row, totals->rows, err) || score_batch(t, &sum, err))
             return -1;
     }
-    *loss = sum / (double)totals->targets;
+    *loss = sum / totals->weight;
     return 0;
 }
 
@@ -399,11 +399,16 @@ static bool blame_batch(struct trainer *t, uint64_t key, struct err *err)
     struct lora *l = t->setup.lora;
     size_t at = 0;
     for (size_t i = 0; i < b.n_documents; at += b.lengths[i++]) {
-        const struct batch one = {b.ids + at, b.trained + at, b.lengths[i], b.lengths + i, 1};
+        const struct batch one = {.ids = b.ids + at,
+                                  .trained = b.trained + at,
+                                  .n = b.lengths[i],
+                                  .lengths = b.lengths + i,
+                                  .n_documents = 1};
+        const struct learning how = {.key = key + i};
         double nll;
         struct err ignored;
         memset(l->grads, 0, l->n_params * sizeof *l->grads);
-        bool lost = decoder_accumulate(t->setup.decoder, l, &one, key + i, &nll, &ignored) != 0;
+        bool lost = decoder_accumulate(t->setup.decoder, l, &one, &how, &nll, &ignored) != 0;
         if (!lost && isfinite(nll) && isfinite(gradient_norm(l->grads, l->n_params)))
             continue;
         err_set(err, "document \"%s\": the %s is not a finite number", row_batch_name(&t->batch, i),
@@ -424,40 +429,46 @@ static int blame_step(struct trainer *t, size_t first, size_t end, struct err *e
     return -1;
 }
 
+/* What the rows of a step add up to. */
+struct step_sums {
+    double loss, weight; /* of the targets */
+    uint64_t tokens, targets;
+};
+
 /* Adds up the gradients of the step's rows. 1 when stopped before all are done. */
-static int accumulate(struct trainer *t, size_t first, size_t end, double *nll, uint64_t *tokens,
-                      uint64_t *targets, struct err *err)
+static int accumulate(struct trainer *t, size_t first, size_t end, struct step_sums *s,
+                      struct err *err)
 {
     struct lora *l = t->setup.lora;
     size_t all = 0;
-    *nll = 0;
-    *tokens = *targets = 0;
+    *s = (struct step_sums){0};
     for (size_t row = first; row < end; row++) {
         all += rows_tokens(t->setup.rows, t->order[row]);
-        *targets += rows_targets(t->setup.rows, t->order[row]);
+        s->targets += rows_targets(t->setup.rows, t->order[row]);
+        s->weight += rows_weight(t->setup.rows, t->order[row]);
     }
     memset(l->grads, 0, l->n_params * sizeof *l->grads);
     for (size_t row = first; row < end;) {
         double sum;
-        uint64_t key = dropout_key(t, row);
-        report(t, *tokens, (double)*tokens / (double)all, false);
+        const struct learning how = {.key = dropout_key(t, row)};
+        report(t, s->tokens, (double)s->tokens / (double)all, false);
         if (stopped(t))
             return 1;
         if (next_rows(t, t->setup.rows, t->order, &row, end, err))
             return -1;
         const struct batch b = row_batch_view(&t->batch);
-        if (decoder_accumulate(t->setup.decoder, l, &b, key, &sum, err)) {
-            blame_batch(t, key, err);
+        if (decoder_accumulate(t->setup.decoder, l, &b, &how, &sum, err)) {
+            blame_batch(t, how.key, err);
             return -1;
         }
-        *nll += sum;
-        *tokens += b.n;
+        s->loss += sum;
+        s->tokens += b.n;
     }
     return 0;
 }
 
 /* The line is written before the update, so that the log is never behind the state. */
-static int log_step(struct trainer *t, double norm, double lr, uint64_t tokens, uint64_t targets,
+static int log_step(struct trainer *t, double norm, double lr, const struct step_sums *s,
                     struct err *err)
 {
     const struct train_progress *p = &t->progress;
@@ -466,9 +477,9 @@ static int log_step(struct trainer *t, double norm, double lr, uint64_t tokens, 
                                    .loss = t->loss,
                                    .grad_norm = norm,
                                    .lr = lr,
-                                   .tokens = p->tokens + tokens,
-                                   .trained = p->trained + targets,
-                                   .tok_per_s = (double)tokens / (now - t->mark),
+                                   .tokens = p->tokens + s->tokens,
+                                   .trained = p->trained + s->targets,
+                                   .tok_per_s = (double)s->tokens / (now - t->mark),
                                    .rss = mem_rss()};
     t->mark = now;
     return metrics_add_step(t->setup.metrics, &m, err);
@@ -480,25 +491,24 @@ static int step(struct trainer *t, struct err *err)
     struct train_progress *p = &t->progress;
     struct lora *l = t->setup.lora;
     size_t first, end;
-    double nll;
-    uint64_t tokens, targets;
+    struct step_sums sums;
     find_rows(t, &first, &end);
-    int status = accumulate(t, first, end, &nll, &tokens, &targets, err);
+    int status = accumulate(t, first, end, &sums, err);
     if (status)
         return status;
-    const double mean = 1 / (double)targets, norm = gradient_norm(l->grads, l->n_params) * mean;
-    if (!isfinite(norm) || !isfinite(nll))
+    const double mean = 1 / sums.weight, norm = gradient_norm(l->grads, l->n_params) * mean;
+    if (!isfinite(norm) || !isfinite(sums.loss))
         return blame_step(t, first, end, err);
     const double lr = schedule_lr(&t->schedule, p->step);
-    t->loss = nll * mean;
-    if (log_step(t, norm, lr, tokens, targets, err))
+    t->loss = sums.loss * mean;
+    if (log_step(t, norm, lr, &sums, err))
         return log_failed(t);
     adamw_update(&t->adamw, l->params, l->grads, mean * gradient_clip(norm, t->setup.options->clip),
                  lr);
     t->dirty = t->adapter_dirty = true;
     p->step++;
-    p->tokens += tokens;
-    p->trained += targets;
+    p->tokens += sums.tokens;
+    p->trained += sums.targets;
     report(t, 0, 0, false);
     return 0;
 }

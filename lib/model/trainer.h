@@ -1,11 +1,12 @@
 /*
  * trainer: the loop of a training run: steps, evaluations, checkpoints.
  *
- * A step takes the next rows of the epoch's order, adds up the gradients of all their targets,
- * divides by the number of targets, clips, and updates the adapter. So the loss is a mean over
- * targets, whatever rows and passes they came in. What a step computes is a function of the
- * options, the rows and the number of the step; nothing else is carried over but the adapter and
- * AdamW's moments. A run that was stopped and resumed is therefore the same to the byte.
+ * A step takes the next rows of the epoch's order, adds up the gradients of all their targets, each
+ * times its weight, divides by the weight of the targets, clips, and updates the adapter. So the
+ * loss is a mean over targets, whatever rows and passes they came in. What a step computes is a
+ * function of the options, the rows and the number of the step; nothing else is carried over but
+ * the adapter and AdamW's moments. A run that was stopped and resumed is therefore the same to the
+ * byte.
  */
 #ifndef MODEL_TRAINER_H
 #define MODEL_TRAINER_H

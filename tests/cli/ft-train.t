@@ -217,6 +217,27 @@ my $small = "-m $llama --rank 2 --batch 3 --lr 3e-3 --seed 5 --log";
     ok(abs($score->{mean_nll} - $loss) < 1e-5, 'ft-eval says the same', "got $loss, ft-eval $score->{mean_nll}");
 }
 
+# ---- weights ----
+
+{
+    # Documents of weights 2 and 0 against the first one twice, and without the second.
+    my @documents = split /^/, slurp('other.jsonl');
+    my $with = sub { my $d = decode_json($_[0]); $d->{weight} = $_[1]; return encode_json($d) . "\n" };
+    spew('weights.jsonl', $with->($documents[0], 2), $with->($documents[1], 0), @documents[2 .. 9]);
+    spew('twice.jsonl', @documents[0, 0, 2 .. 9]);
+    run("ft-pack -m $llama --no-shuffle --length 1024 $_.jsonl -o $_.ft") == 0 or print "Bail out! ft-pack\n" for qw(weights twice);
+    for (qw(weights twice)) {
+        succeeds("$_: trains", "ft-train -m $llama --rank 2 --batch 1 --steps 4 --lr 3e-3 --log $_.log --eval $_.ft -o $_ $_.ft");
+        ok(slurp('err') =~ /^ft-train: 1 documents have no token to train on or weight 0: left out$/m, 'one is left out', slurp('err')) if $_ eq 'weights';
+    }
+    my @x = lines('weights.log');
+    my @y = lines('twice.log');
+    my @far = grep { abs(($x[$_]{loss} // $x[$_]{eval_loss}) - ($y[$_]{loss} // $y[$_]{eval_loss})) > 1e-5 } 0 .. $#y;
+    ok(@x == @y && !@far, 'a document of weight 2 is one that is there twice', map { "line $_" } @far);
+    my $difference = largest_difference(map { "$_/adapter_model.safetensors" } qw(weights twice));
+    ok($difference < 1e-4, 'also in the adapter', "largest difference $difference");
+}
+
 # ---- the same bytes ----
 
 my $long = "-m $llama --rank 2 --batch 2 --lr 3e-3 --seed 9 --dropout 0.1 --schedule cosine --warmup 3" .

@@ -23,7 +23,7 @@ struct fixture_inputs {
 
 __attribute__((unused)) static struct batch fixture_batch(const struct fixture_inputs *in)
 {
-    return (struct batch){in->ids, in->trained, in->n, in->lengths, in->n_documents};
+    return (struct batch){in->ids, in->trained, in->n, in->lengths, in->n_documents, NULL};
 }
 
 __attribute__((unused)) static bool fixture_exists(const char *dir, const char *name)

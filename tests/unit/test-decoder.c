@@ -105,7 +105,8 @@ static void check_gradients(struct decoder *d, const char *name, const char *dir
     struct safetensors *expected = fixture_tensors(path, "expected.safetensors");
     struct batch b = fixture_batch(in);
     double nll, targets = (double)batch_targets(&b);
-    tap_ok(decoder_accumulate(d, l, &b, 0, &nll, &err) == 0, "%s: forward and backward", name);
+    tap_ok(decoder_accumulate(d, l, &b, &(struct learning){.key = 0}, &nll, &err) == 0,
+           "%s: forward and backward", name);
     json_t *root = fixture_json(path, "expected.json");
     double want = json_number_value(json_array_get(json_object_get(root, "losses"), 0));
     tap_ok(fabs(nll / targets - want) <= 1e-5, "%s: adapted loss %.8g, want %.8g", name,
@@ -136,7 +137,7 @@ static void check_threads(const char *name, const char *dir, const struct fixtur
     for (size_t i = 0; i < 2; i++) {
         struct decoder *d = open_model(dir, &c[i], i ? 3 : 1, BACKEND_FP32);
         l[i] = fixture_lora(dir, "lora/initial", decoder_config(d));
-        decoder_accumulate(d, l[i], &b, 0, &nll[i], &err);
+        decoder_accumulate(d, l[i], &b, &(struct learning){.key = 0}, &nll[i], &err);
         decoder_close(d);
         checkpoint_close(c[i]);
     }
@@ -155,18 +156,18 @@ static void check_dropout(struct decoder *d, const char *name, const char *dir,
     struct lora *l = fixture_lora(dir, "lora/initial", decoder_config(d));
     double nll, up, down;
     l->dropout = 0.3;
-    decoder_accumulate(d, l, &b, 5, &nll, &err);
+    decoder_accumulate(d, l, &b, &(struct learning){.key = 5}, &nll, &err);
     struct lora_pair *p = &l->pairs[0];
     double gradient = (double)p->grad_a[1];
     const float step = 1e-2f;
     p->a[1] += step;
-    decoder_accumulate(d, l, &b, 5, &up, &err);
+    decoder_accumulate(d, l, &b, &(struct learning){.key = 5}, &up, &err);
     p->a[1] -= 2 * step;
-    decoder_accumulate(d, l, &b, 5, &down, &err);
+    decoder_accumulate(d, l, &b, &(struct learning){.key = 5}, &down, &err);
     double measured = (up - down) / (2 * (double)step);
     tap_ok(fabs(measured - gradient) <= 1e-3 * fabs(gradient) + 1e-2,
            "%s: gradient under dropout %.6g, by differences %.6g", name, gradient, measured);
-    decoder_accumulate(d, l, &b, 6, &down, &err);
+    decoder_accumulate(d, l, &b, &(struct learning){.key = 6}, &down, &err);
     tap_ok(fabs(down - nll) > 1e-6, "%s: another key, another mask", name);
     lora_free(l);
 }

@@ -82,7 +82,7 @@ static void run_plainly(struct decoder *d, const struct lora *lora,
     rng_init(&rng, o->seed, prompt);
     *r = (struct result){.done = true, .finish = FINISH_LENGTH};
     while (r->n < o->max_tokens) {
-        struct batch b = {ids, NULL, n, &n, 1};
+        struct batch b = {ids, NULL, n, &n, 1, NULL};
         uint32_t id;
         decoder_logits(d, lora, &b, logits, &err);
         float *row = logits + (n - 1) * vocab;

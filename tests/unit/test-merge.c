@@ -63,7 +63,7 @@ static float *logits_of(const char *model, const char *fixture, size_t *n)
         printf("Bail out! %s\n", err.msg);
         exit(1);
     }
-    struct batch b = {all.ids + all.lengths[0], NULL, all.lengths[1], &all.lengths[1], 1};
+    struct batch b = {all.ids + all.lengths[0], NULL, all.lengths[1], &all.lengths[1], 1, NULL};
     *n = b.n * decoder_config(d)->vocab;
     float *logits = xcalloc(*n, sizeof *logits);
     if (decoder_logits(d, NULL, &b, logits, &err))

@@ -195,7 +195,6 @@ static void test_refusals(void)
 {
     struct vocabulary small = vocabulary, elsewhere = vocabulary, none = vocabulary;
     char path[256];
-    struct stream_record r;
     struct err err;
     strcpy(path, in_directory("wrong.ft"));
     small.size = 99;
@@ -205,15 +204,7 @@ static void test_refusals(void)
     fails("another tokenizer", in_directory("all.ft"), &elsewhere, "another tokenizer");
     fails("a missing file", in_directory("none.ft"), &vocabulary, "No such file");
 
-    struct stream_writer *w = writer(path, vocabulary.tokenizer);
-    stream_record_init(&r);
-    add(&r, "heavy", 1, 4, 2, 2.5);
-    put(w, &r);
-    stream_record_release(&r);
-    stream_writer_finish(w, &err);
-    fails("a weight", path, &vocabulary, "weight 2.5");
-
-    w = writer(path, other);
+    struct stream_writer *w = writer(path, other);
     write_rows(w, 0, 1);
     stream_writer_finish(w, &err);
     struct rows *rows = rows_new();
@@ -229,6 +220,55 @@ static void test_refusals(void)
            "a missing TMPDIR is named");
     rows_free(rows);
     unsetenv("TMPDIR");
+}
+
+/* Two rows; the weights of the first one's documents as given, that of the other's 1. */
+static struct rows *weighted_rows(double a, double b)
+{
+    char *path = in_directory("weights.ft");
+    struct stream_writer *w = writer(path, vocabulary.tokenizer);
+    struct stream_record r;
+    struct err err;
+    stream_record_init(&r);
+    add(&r, "a", 10, 5, 2, a);
+    add(&r, "b", 20, 4, 3, b);
+    put(w, &r);
+    add(&r, "c", 30, 4, 1, 1);
+    put(w, &r);
+    stream_record_release(&r);
+    stream_writer_finish(w, &err);
+    return read_files((const char *[]){path}, 1);
+}
+
+static void test_weights(void)
+{
+    struct rows *r = weighted_rows(2.5, 0.5);
+    struct row_batch b;
+    struct err err;
+    char hex[HASH_HEX], plain[HASH_HEX];
+    tap_ok(rows_totals(r)->weight == 2.5 * 2 + 0.5 * 3 + 1, "weight of all targets");
+    tap_ok(rows_weight(r, 0) == 6.5 && rows_weight(r, 1) == 1, "weight of a row's targets");
+    rows_hash(r, hex);
+    row_batch_init(&b);
+    tap_ok(!row_batch_add(&b, r, 1, &err) && !row_batch_view(&b).weights,
+           "a batch of weight 1 has none");
+    tap_ok(!row_batch_add(&b, r, 0, &err) && row_batch_view(&b).weights, "another has");
+    static const float want[] = {1, 1, 1, 1, 2.5, 2.5, 2.5, 2.5, 2.5, 0.5, 0.5, 0.5, 0.5};
+    tap_ok(!memcmp(row_batch_view(&b).weights, want, sizeof want), "for each token");
+    tap_ok(b.weights[0] == 1 && b.weights[1] == 2.5 && b.weights[2] == 0.5, "and each document");
+    row_batch_clear(&b);
+    tap_ok(!row_batch_add(&b, r, 1, &err) && !row_batch_view(&b).weights, "but not for ever");
+    rows_free(r);
+
+    r = weighted_rows(1, 1);
+    rows_hash(r, plain);
+    tap_ok(strcmp(hex, plain) != 0, "other weights have another hash");
+    rows_free(r);
+    r = weighted_rows(0, 1);
+    tap_is_u64("a document of weight 0 is left out", rows_totals(r)->documents, 2);
+    tap_is_u64("and counted", rows_totals(r)->untrained, 1);
+    row_batch_release(&b);
+    rows_free(r);
 }
 
 static bool is_permutation(const size_t *order, size_t n)
@@ -272,6 +312,7 @@ int main(void)
     test_content();
     test_hash();
     test_refusals();
+    test_weights();
     test_order();
     snprintf(command, sizeof command, "rm -r %s", directory);
     return system(command) ? 1 : tap_done();
