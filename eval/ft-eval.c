@@ -23,7 +23,7 @@ static struct {
     struct string_list adapters;
     bool per_document, per_token;
     size_t batch_tokens, threads;
-    int backend, progress;
+    int backend, base_type, progress;
 } opt = {.batch_tokens = 2048, .backend = BACKEND_FP32};
 
 static const struct option_spec options[] = {
@@ -37,6 +37,8 @@ static const struct option_spec options[] = {
     {OPT_HEADING, 0, "Computing", NULL, NULL, NULL, NULL, 0, 0},
     {OPT_CHOICE, 0, "backend", &opt.backend, NULL, "arithmetic of matrix products [fp32]",
      backend_choices, 0, 0},
+    {OPT_CHOICE, 0, "base-type", &opt.base_type, NULL,
+     "what the base's linear layers are held as [stored]", base_type_choices, 0, 0},
     {OPT_SIZE, 0, "batch-tokens", &opt.batch_tokens, "N",
      "score documents together up to that many tokens [2048]", NULL, 1, 1 << 24},
     {OPT_SIZE, 0, "threads", &opt.threads, "N", "0: all processors [0]", NULL, 0, 4096},
@@ -224,7 +226,9 @@ static int evaluate(const struct checkpoint *c, char **files, size_t n, struct e
     struct vocabulary vocabulary;
     struct evaluation result;
     struct evaluation_summary summary;
-    struct decoder_options how = {.backend = (enum backend)opt.backend, .threads = opt.threads};
+    struct decoder_options how = {.backend = (enum backend)opt.backend,
+                                  .base_type = (enum base_type)opt.base_type,
+                                  .threads = opt.threads};
     evaluation_init(&result);
     int status = decoder_open(&d, c, &how, err);
     if (!status)

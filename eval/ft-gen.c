@@ -30,7 +30,7 @@ static struct {
     int style;
     struct generate_options generate;
     size_t samples, threads;
-    int backend, progress;
+    int backend, base_type, progress;
 } opt = {
     .samples = 1,
     .generate = {.sampling = {.top_p = 1, .repetition_penalty = 1}, .max_tokens = 256, .slots = 32},
@@ -84,6 +84,8 @@ static const struct option_spec options[] = {
      NULL, 1, 4096},
     {OPT_CHOICE, 0, "backend", &opt.backend, NULL, "arithmetic of matrix products [fp32]",
      backend_choices, 0, 0},
+    {OPT_CHOICE, 0, "base-type", &opt.base_type, NULL,
+     "what the base's linear layers are held as [stored]", base_type_choices, 0, 0},
     {OPT_SIZE, 0, "threads", &opt.threads, "N", "0: all processors [0]", NULL, 0, 4096},
     {OPT_CHOICE, 0, "progress", &opt.progress, NULL, "whether to show progress [auto]",
      progress_choices, 0, 0},
@@ -314,7 +316,9 @@ static int open_tokenizer(struct session *s, struct err *err)
 
 static int open_model(struct session *s, struct err *err)
 {
-    struct decoder_options how = {.backend = (enum backend)opt.backend, .threads = opt.threads};
+    struct decoder_options how = {.backend = (enum backend)opt.backend,
+                                  .base_type = (enum base_type)opt.base_type,
+                                  .threads = opt.threads};
     if (checkpoint_open(&s->checkpoint, opt.model, err) ||
         decoder_open(&s->decoder, s->checkpoint, &how, err) ||
         adapter_mix_load(&s->adapter, opt.adapters.items, opt.adapters.n,

@@ -86,6 +86,8 @@ static const struct option_spec options[] = {
     {OPT_HEADING, 0, "Computing", NULL, NULL, NULL, NULL, 0, 0},
     {OPT_CHOICE, 0, "backend", &TUNE.backend, NULL, "arithmetic of matrix products [fp32]",
      backend_choices, 0, 0},
+    {OPT_CHOICE, 0, "base-type", &TUNE.base_type, NULL,
+     "what the base's linear layers are held as; nf4: QLoRA [stored]", base_type_choices, 0, 0},
     {OPT_SIZE, 0, "micro-batch", &TUNE.micro_batch, "TOKENS", "tokens of one pass [512, bf16 1024]",
      NULL, 1, 1 << 24},
     {OPT_SIZE, 0, "memory", &opt.request.memory, "SIZE", "choose the pass so that this is enough",

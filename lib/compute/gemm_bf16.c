@@ -236,11 +236,11 @@ BF16_TARGET static void pack_rows(const struct matrix *w, size_t n0, size_t colu
         return;
     }
     for (; c < columns; c++) {
-        const uint8_t *stored = w->data + matrix_stored_row(n0 + c, w->head_dim) * w->row_bytes;
-        if (w->dtype == DTYPE_BF16) {
-            memcpy(halves + c * ld, stored, k * sizeof *halves);
+        if (w->dtype == DTYPE_BF16 && !w->nf4) {
+            size_t stored = matrix_stored_row(n0 + c, w->head_dim);
+            memcpy(halves + c * ld, w->data + stored * w->row_bytes, k * sizeof *halves);
         } else {
-            dtypes[w->dtype].to_float(stored, floats, k);
+            matrix_floats(w, n0 + c, 1, 0, k, floats, k);
             floats_to_bf16(floats, halves + c * ld, k);
         }
         if (k % 2)

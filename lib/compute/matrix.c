@@ -15,6 +15,8 @@ struct matrix matrix_of_floats(const float *p, size_t rows, size_t cols)
 
 size_t matrix_block(const struct matrix *m)
 {
+    if (m->nf4)
+        return 1;
     return dtypes[m->dtype].block;
 }
 
@@ -57,7 +59,9 @@ void matrix_floats(const struct matrix *m, size_t row, size_t n, size_t col, siz
         return;
     }
     size_t skip = col / type->block * type->block_bytes;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && m->nf4; i++)
+        nf4_to_float(m->nf4, (row + i) * m->cols + col, n_cols, out + i * ld);
+    for (size_t i = 0; i < n && !m->nf4; i++) {
         size_t stored = matrix_stored_row(row + i, m->head_dim);
         type->to_float(m->data + stored * m->row_bytes + skip, out + i * ld, n_cols);
     }
@@ -65,7 +69,7 @@ void matrix_floats(const struct matrix *m, size_t row, size_t n, size_t col, siz
 
 const float *matrix_direct(const struct matrix *m)
 {
-    if (m->dtype != DTYPE_F32 || m->head_dim || (uintptr_t)m->data % sizeof(float))
+    if (m->nf4 || m->dtype != DTYPE_F32 || m->head_dim || (uintptr_t)m->data % sizeof(float))
         return NULL;
     return (const float *)(const void *)m->data;
 }

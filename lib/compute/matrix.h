@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "formats/dtype.h"
+#include "formats/dtype_nf4.h"
 
 struct matrix {
     enum dtype dtype;
@@ -17,6 +18,7 @@ struct matrix {
     size_t row_bytes;    /* of a stored row */
     bool transposed;     /* stored as [in, out], as gpt2 has it; only types without blocks */
     size_t head_dim; /* not 0: rows are reordered within heads of that many rows, as GGUF does */
+    const struct nf4 *nf4; /* not NULL: the numbers are these, [rows, cols]; data isn't read */
 };
 
 /* A view of float32 values [rows, cols]. */

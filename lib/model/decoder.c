@@ -40,7 +40,7 @@ size_t batch_targets(const struct batch *b)
 
 /* Binding. */
 
-static const struct tensor *stored_tensor(const struct decoder *d, const struct tensor_name *name)
+const struct tensor *decoder_stored_tensor(const struct decoder *d, const struct tensor_name *name)
 {
     return checkpoint_find(d->checkpoint, checkpoint_gguf(d->checkpoint) ? name->gguf : name->hf);
 }
@@ -49,7 +49,7 @@ static struct matrix bind_matrix(const struct decoder *d, enum slot slot, size_t
 {
     struct tensor_name name;
     names_describe(&d->config, slot, layer, &name);
-    const struct tensor *t = stored_tensor(d, &name);
+    const struct tensor *t = decoder_stored_tensor(d, &name);
     return (struct matrix){
         .dtype = t->dtype,
         .data = t->data,
@@ -65,7 +65,7 @@ static float *bind_vector(const struct decoder *d, enum slot slot, size_t layer)
 {
     struct tensor_name name;
     names_describe(&d->config, slot, layer, &name);
-    const struct tensor *t = stored_tensor(d, &name);
+    const struct tensor *t = decoder_stored_tensor(d, &name);
     size_t n = (size_t)name.rows;
     float *stored = xcalloc(n, sizeof *stored), *out = xcalloc(n, sizeof *out);
     dtypes[t->dtype].to_float(t->data, stored, n);
@@ -94,7 +94,7 @@ static int check_vectors(const struct decoder *d, struct err *err)
     struct tensor_name name;
     for (size_t i = 0; i < names_count(&d->config); i++) {
         names_at(&d->config, i, &name);
-        const struct tensor *t = stored_tensor(d, &name);
+        const struct tensor *t = decoder_stored_tensor(d, &name);
         if (name.n_dims == 1 && dtypes[t->dtype].block != 1)
             return err_set(err, "%s: tensor %s: a vector of type %s", t->file, t->name,
                            dtypes[t->dtype].name);
@@ -152,6 +152,8 @@ int decoder_open(struct decoder **out, const struct checkpoint *c,
     d->pool = pool_new(options->threads, err);
     if (!d->pool || gemm_new(&d->gemm, options->backend, d->pool, err))
         goto fail;
+    if (decoder_quantise(d, options->base_type, err))
+        goto fail;
     d->backend = gemm_wants_bf16(d->gemm) ? BACKEND_BF16 : BACKEND_FP32;
     decoder_set_pass_tokens(d, options->pass_tokens);
     const struct model_config *k = &d->config;
@@ -180,6 +182,7 @@ void decoder_close(struct decoder *d)
         for (enum slot s = 0; s < SLOT_COUNT; s++)
             free(l->bias[s]);
     }
+    decoder_release_quantised(d);
     free(d->layers);
     free(d->norm.w);
     free(d->inv_freq);

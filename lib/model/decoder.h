@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "compute/backend.h"
+#include "compute/quantise.h"
 #include "formats/checkpoint.h"
 #include "model/config.h"
 #include "model/lora.h"
@@ -25,6 +26,7 @@ struct decoder_options {
     size_t threads;     /* 0: all processors */
     size_t pass_tokens; /* most tokens in one pass through the layers while training; a longer
                            document goes alone. 0: a default. Decides the memory for activations */
+    enum base_type base_type; /* of the linear layers; the output matrix stays as it is stored */
 };
 
 /* The checkpoint must outlive the decoder. Checks every tensor's name, shape and type. */

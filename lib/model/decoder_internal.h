@@ -9,6 +9,7 @@
 #include "compute/matrix.h"
 #include "compute/norm.h"
 #include "compute/operand.h"
+#include "compute/quantise.h"
 #include "compute/xent.h"
 #include "model/decoder.h"
 
@@ -73,6 +74,7 @@ struct decoder {
     struct matrix embed, head;
     struct norm norm;
     struct layer *layers;
+    struct nf4 *quantised; /* [n_layers * SLOT_COUNT], where the base isn't held as stored */
     float *inv_freq;    /* [D/2] */
     float *cos_, *sin_; /* [n_positions, D/2] */
     size_t n_positions;
@@ -92,6 +94,13 @@ struct pass {
 };
 
 size_t decoder_widest(const struct model_config *c); /* max(H, Q, F) */
+
+/* The file's tensor of that name, which names_check has found. */
+const struct tensor *decoder_stored_tensor(const struct decoder *d, const struct tensor_name *name);
+
+/* Holds the linear layers' matrices in that type from here on. */
+int decoder_quantise(struct decoder *d, enum base_type type, struct err *err);
+void decoder_release_quantised(struct decoder *d);
 
 /* Makes the workspace fit; keeps what is large enough. */
 int decoder_reserve(struct decoder *d, size_t rows, const struct lora *lora, bool training,

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "compute/backend.h"
+#include "compute/quantise.h"
 #include "compute/schedule.h"
 #include "formats/json.h"
 
@@ -44,6 +45,7 @@ static const struct field fields[] = {
     FIELD(FIELD_FLAG, "no-shuffle", no_shuffle),
     FIELD(FIELD_SIZE, "micro-batch", micro_batch),
     CHOICE("backend", backend, backend_choices),
+    CHOICE("base-type", base_type, base_type_choices),
     FIELD(FIELD_REAL, "lr", lr),
     CHOICE("schedule", schedule, schedule_choices),
     FIELD(FIELD_TEXT, "warmup", warmup),
@@ -68,6 +70,7 @@ const struct train_options train_options_unset = {
     .batch = SIZE_MAX,
     .micro_batch = SIZE_MAX,
     .backend = -1,
+    .base_type = -1,
     .lr = NAN,
     .schedule = -1,
     .weight_decay = NAN,
@@ -91,6 +94,7 @@ static const struct train_options defaults = {
     .batch = 4,
     .micro_batch = 0, /* the decoder's */
     .backend = BACKEND_FP32,
+    .base_type = BASE_STORED,
     .lr = 5e-4,
     .schedule = SCHEDULE_COSINE,
     .warmup = "0",
@@ -195,6 +199,7 @@ int train_options_check(const struct train_options *o, struct err *err)
                         : !o->steps && !(o->epochs > 0)                   ? "epochs"
                         : o->schedule < 0                                 ? "schedule"
                         : o->backend < 0                                  ? "backend"
+                        : o->base_type < 0                                ? "base-type"
                         : o->keep < 0                                     ? "keep"
                         : !o->warmup                                      ? "warmup"
                         : !o->decay                                       ? "decay"

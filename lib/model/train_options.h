@@ -36,6 +36,7 @@ struct train_options {
     bool no_shuffle;
     size_t micro_batch; /* tokens of one pass through the model */
     int backend;        /* enum backend */
+    int base_type;      /* enum base_type */
 
     double lr;
     int schedule;               /* enum schedule_kind */

@@ -103,6 +103,7 @@ static int settle_options(struct train_session *s, struct err *err)
 static int open_model(struct train_session *s, struct err *err)
 {
     const struct decoder_options how = {.backend = (enum backend)s->options.backend,
+                                        .base_type = (enum base_type)s->options.base_type,
                                         .threads = s->run.threads,
                                         .pass_tokens = s->options.micro_batch};
     /* As it was given, for messages and for the base's name in the adapter. */

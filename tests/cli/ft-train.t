@@ -149,7 +149,7 @@ write_documents('other', 15, 3, 150);
 # ---- the reference: torch.optim.AdamW on PEFT adapters ----
 
 sub check_reference {
-    my ($model, $case) = @_;
+    my ($model, $case, $options) = (@_, '');
     my $base = "$models/$model/$case";
     my $expected = decode_json(slurp("$base/expected.json"));
     my $train = $expected->{train};
@@ -159,7 +159,7 @@ sub check_reference {
     write_inputs($model, 'reference');
     succeeds("$model $case: trains", "ft-train -m $models/$model -a $base/initial -o reference --steps $steps --batch 1" .
         " --lr $train->{lr} --weight-decay $train->{wd} --clip $clip --schedule $schedule->{kind}" .
-        " --warmup $schedule->{warmup} --log reference.log reference.ft");
+        " --warmup $schedule->{warmup} --log reference.log $options reference.ft");
     my @log = lines('reference.log');
     is(scalar @log, $steps, "$model $case: a line for each step");
     my @wrong;
@@ -180,6 +180,8 @@ sub check_reference {
 
 check_reference('llama', 'lora');
 check_reference('llama', "variants/$_") for qw(clip cosine plain_qv one_layer patterns);
+check_reference('llama', 'variants/qlora', '--base-type nf4');
+check_reference('llama', 'variants/qlora_double', '--base-type nf4-double');
 check_reference($_, 'lora') for grep { -e "$models/$_/lora/after3" } qw(llama3rope llama_bf16 llama_sharded);
 
 # ---- rows, batches, passes ----
@@ -369,7 +371,7 @@ my $slow = "-m $llama --rank 2 --batch 8 --lr 1e-3 --seed 9 --steps 150 --eval h
         ['--epochs 4', 'planned for'], ['--schedule linear', '--schedule is linear'], ['--micro-batch 64', '--micro-batch'],
         ['held.ft', 'the rows to train on changed'], ['--eval train.ft', 'the held-out rows changed'],
         ["-m $models/llama_f16", 'the model changed'], ['--memory 1G', '--memory means passes'];
-    system 'cp -r r damaged && printf X | dd of=damaged/train_state.safetensors bs=1 seek=5000 conv=notrunc 2>/dev/null';
+    system 'cp -r r damaged && printf XXXX | dd of=damaged/train_state.safetensors bs=1 seek=5000 conv=notrunc 2>/dev/null';
     refuses('a damaged state', 'damaged', 'ft-train --resume damaged');
     mkdir 'nothing';
     refuses('a folder without a run', 'no training run', 'ft-train --resume nothing');

@@ -1,0 +1,42 @@
+/* A base whose linear layers are held in fewer bits than its file has (QLoRA). */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "model/decoder_internal.h"
+
+/* In place of what the file has, whose pages can go. */
+static int hold_matrix(struct decoder *d, size_t layer, enum slot slot, bool doubled,
+                       struct err *err)
+{
+    struct nf4 *q = &d->quantised[layer * SLOT_COUNT + slot];
+    struct matrix *m = &d->layers[layer].w[slot];
+    struct tensor_name name;
+    names_describe(&d->config, slot, layer, &name);
+    if (matrix_to_nf4(m, doubled, d->pool, q, err))
+        return err_prefix(err, "%s: tensor %s", checkpoint_path(d->checkpoint),
+                          checkpoint_gguf(d->checkpoint) ? name.gguf : name.hf);
+    m->nf4 = q;
+    tensor_done(decoder_stored_tensor(d, &name));
+    return 0;
+}
+
+int decoder_quantise(struct decoder *d, enum base_type type, struct err *err)
+{
+    if (type == BASE_STORED)
+        return 0;
+    d->quantised = xcalloc(d->config.n_layers * SLOT_COUNT, sizeof *d->quantised);
+    for (size_t i = 0; i < d->config.n_layers; i++)
+        for (enum slot s = SLOT_LAYER_FIRST; s < SLOT_COUNT; s++)
+            if (names_linear(s) && names_has(&d->config, s) &&
+                hold_matrix(d, i, s, type == BASE_NF4_DOUBLE, err))
+                return -1;
+    return 0;
+}
+
+void decoder_release_quantised(struct decoder *d)
+{
+    for (size_t i = 0; d->quantised && i < d->config.n_layers * SLOT_COUNT; i++)
+        nf4_release(&d->quantised[i]);
+    free(d->quantised);
+    d->quantised = NULL;
+}
