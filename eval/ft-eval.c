@@ -82,7 +82,11 @@ static int score_file(struct evaluator *ev, const char *path, const struct vocab
     if (stream_reader_open(&r, path, err))
         return -1;
     stream_record_init(&record);
-    int status = vocabulary_check(vocabulary, stream_reader_header(r), err);
+    const struct stream_header *h = stream_reader_header(r);
+    int status = vocabulary_check(vocabulary, h, err);
+    if (!status && (h->kind == STREAM_PREFERENCE || h->kind == STREAM_LABEL))
+        status = err_set(err, "is of kind %s: its rejected completions are no measure",
+                         stream_kind_names[h->kind]);
     if (status)
         err_prefix(err, "%s", path ? path : "stdin");
     while (!status && (status = stream_read(r, &record, err)) > 0) {

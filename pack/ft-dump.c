@@ -79,31 +79,41 @@ static void show_hash(const char *hex, const char *path)
 
 /* ---- streams ---- */
 
-static int show_document(const struct stream_record *r, size_t i, size_t at, uint64_t row,
-                         struct err *err)
+static int show_as_json(const struct stream_record *r, enum stream_kind kind, uint64_t row,
+                        struct err *err)
 {
-    struct buf whole = BUF_INIT;
+    struct buf *texts = tokenizer ? xcalloc(r->n_documents, sizeof *texts) : NULL;
     int status = 0;
-    if (!opt.json)
-        return stream_text_add(&text, tokenizer, r, i, at, row, err);
-    if (tokenizer)
-        status =
-            tokenizer_decode(tokenizer, r->ids + at, r->documents[i].n_tokens, false, &whole, err);
-    stream_list_document(&text, r, i, at, row, tokenizer ? whole.p : NULL, whole.len);
-    buf_release(&whole);
+    for (size_t i = 0, at = 0; texts && i < r->n_documents; at += r->documents[i++].n_tokens) {
+        buf_init(&texts[i]);
+        if (!status && tokenizer_decode(tokenizer, r->ids + at, r->documents[i].n_tokens, false,
+                                        &texts[i], err))
+            status = err_prefix(err, "record %" PRIu64 ", document %zu", row, i);
+    }
+    if (!status)
+        stream_list_record(&text, r, kind, row, texts);
+    for (size_t i = 0; texts && i < r->n_documents; i++)
+        buf_release(&texts[i]);
+    free(texts);
     return status;
 }
 
-static int show_documents(const struct stream_record *r, uint64_t row, struct err *err)
+static int show_as_text(const struct stream_record *r, enum stream_kind kind, uint64_t row,
+                        struct err *err)
 {
-    size_t at = 0;
-    for (size_t i = 0; i < r->n_documents; i++) {
-        if (show_document(r, i, at, row, err))
+    for (size_t i = 0, at = 0; i < r->n_documents; at += r->documents[i++].n_tokens)
+        if (stream_text_add(&text, tokenizer, r, kind, i, at, row, err))
             return err_prefix(err, "record %" PRIu64 ", document %zu", row, i);
-        at += r->documents[i].n_tokens;
-        if (text.len >= FLUSH_AT)
-            flush();
-    }
+    return 0;
+}
+
+static int show_documents(const struct stream_record *r, enum stream_kind kind, uint64_t row,
+                          struct err *err)
+{
+    if (opt.json ? show_as_json(r, kind, row, err) : show_as_text(r, kind, row, err))
+        return -1;
+    if (text.len >= FLUSH_AT)
+        flush();
     return 0;
 }
 
@@ -140,7 +150,7 @@ static int dump_records(struct stream_reader *r, struct stream_stats *stats, str
         if (headers && stream_reader_segment(r) != segment)
             show_header(r);
         segment = stream_reader_segment(r);
-        if (documents && show_documents(&record, row, err)) {
+        if (documents && show_documents(&record, stream_reader_header(r)->kind, row, err)) {
             status = -1;
             break;
         }

@@ -20,7 +20,7 @@ static struct {
     int overlong;
     bool shuffle, pack, dedup;
     struct string_list splits;
-} opt = {.length = 512, .shuffle = true, .pack = true};
+} opt = {.length = 512, .shuffle = true, .pack = true, .overlong = -1};
 
 static const char *const overlong_choices[] = {"split", "truncate", "drop", "error", NULL};
 
@@ -30,8 +30,8 @@ static const struct option_spec options[] = {
     {OPT_STRING, 'o', "output", &opt.output, "FILE", "shard to write [stdout]", NULL, 0, 0},
     {OPT_SIZE, 0, "length", &opt.length, "N", "tokens in a row at most [512]", NULL, 2,
      PACK_MAX_LENGTH},
-    {OPT_CHOICE, 0, "overlong", &opt.overlong, NULL, "what to do with longer documents [split]",
-     overlong_choices, 0, 0},
+    {OPT_CHOICE, 0, "overlong", &opt.overlong, NULL,
+     "what to do with longer documents [split; preferences: drop]", overlong_choices, 0, 0},
     {OPT_LIST, 0, "split", &opt.splits, "NAME=SHARE[:FILE]",
      "put a share of the documents into another shard", NULL, 0, 0},
     {OPT_FLAG, 0, "dedup", &opt.dedup, NULL, "keep only the first of documents with equal tokens",
@@ -163,20 +163,22 @@ static void read_inputs(struct corpus *c, char **files, size_t n)
         die("no input holds a document");
 }
 
-/* Documents with something to learn, repeated ones left out on request; says what is left out. */
+/* Documents with something to learn, of preferences the chosen ones; repeated ones left out on
+ * request. Says what is left out. */
 static uint32_t *select_documents(const struct corpus *c, size_t *n)
 {
     uint32_t *documents = xreallocarray(NULL, c->n_documents + 1, sizeof *documents);
+    size_t group = stream_kind_group(c->header.kind);
     *n = 0;
-    for (size_t i = 0; i < c->n_documents; i++)
+    for (size_t i = 0; i < c->n_documents; i += group)
         if (c->documents[i].n_trained)
             documents[(*n)++] = (uint32_t)i;
-    uint64_t untrained = c->empty + c->n_documents - *n;
+    uint64_t all = c->empty + c->n_documents / group, untrained = all - *n;
     if (!*n)
         die("none of %" PRIu64 " documents has a trained token", untrained);
     if (untrained)
         warn("%" PRIu64 " of %" PRIu64 " documents without a trained token: left out", untrained,
-             c->empty + c->n_documents);
+             all);
     if (opt.dedup) {
         size_t kept = pack_drop_repeated(c, documents, *n);
         if (kept < *n)
@@ -232,10 +234,17 @@ static void say_overlong(const struct pack_counts *k, size_t n_documents)
     buf_release(&b);
 }
 
-static void say_totals(const struct side *s)
+static void say_totals(const struct side *s, enum stream_kind kind)
 {
     const struct stream_totals *t = &s->totals;
     double rows = (double)t->records * (double)opt.length;
+    if (kind != STREAM_TOKENS) {
+        warn("%s%s%" PRIu64 " %s%s, %" PRIu64 " tokens, %" PRIu64 " of them in completions",
+             s->name ? s->name : "", s->name ? ": " : "", t->records,
+             kind == STREAM_LABEL ? "labelled completion" : "preference",
+             t->records == 1 ? "" : "s", t->tokens, t->trained);
+        return;
+    }
     warn("%s%s%" PRIu64 " document%s, %" PRIu64 " tokens, %.1f%% trained, in %" PRIu64
          " row%s of %zu, %.1f%% full",
          s->name ? s->name : "", s->name ? ": " : "", t->documents, t->documents == 1 ? "" : "s",
@@ -263,7 +272,7 @@ static void cut_sides(struct side *sides, size_t n_sides, const struct corpus *c
     struct err err;
     uint32_t *documents = select_documents(c, &n);
     for (size_t i = 0; i < n; i++) {
-        double at = pack_split_position(&c->documents[documents[i]]);
+        double at = pack_split_position(c, documents[i]);
         struct side *s = sides;
         while (at >= s->to && s < sides + n_sides - 1)
             s++;
@@ -281,13 +290,19 @@ static void cut_sides(struct side *sides, size_t n_sides, const struct corpus *c
         sum.lost += s->counts.lost;
         sum.lost_trained += s->counts.lost_trained;
     }
-    say_overlong(&sum, n);
+    say_overlong(&sum, n * stream_kind_group(c->header.kind));
     if (!n_pieces)
         die("no document with a trained token is left");
 }
 
 static void pack(struct corpus *c, struct side *sides, size_t n_sides)
 {
+    bool whole = c->header.kind != STREAM_TOKENS; /* what preferences are learnt from */
+    if (whole && opt.overlong == OVERLONG_SPLIT)
+        usage_error("--overlong split is for documents: preferences and labelled completions are "
+                    "compared as a whole");
+    if (opt.overlong < 0)
+        opt.overlong = whole ? OVERLONG_DROP : OVERLONG_SPLIT;
     struct pack_options how = {.length = (uint32_t)opt.length,
                                .seed = opt.seed,
                                .shuffle = opt.shuffle,
@@ -296,7 +311,7 @@ static void pack(struct corpus *c, struct side *sides, size_t n_sides)
     struct stream_header h;
     cut_sides(sides, n_sides, c, &how);
     stream_header_copy(&h, &c->header);
-    h.kind = STREAM_SHARD;
+    h.kind = whole ? c->header.kind : STREAM_SHARD;
     h.length = how.length;
     char *line = provenance_line(c);
     stream_header_add_provenance(&h, line);
@@ -306,13 +321,13 @@ static void pack(struct corpus *c, struct side *sides, size_t n_sides)
     stream_header_release(&h);
 }
 
-static void finish(struct side *sides, size_t n_sides)
+static void finish(struct side *sides, size_t n_sides, enum stream_kind kind)
 {
     struct err err;
     for (size_t i = 0; i < n_sides; i++) {
         if (stream_writer_finish(sides[i].writer, &err))
             die("%s", err.msg);
-        say_totals(&sides[i]);
+        say_totals(&sides[i], kind);
         if (!sides[i].n_pieces)
             warn("%s has no documents", sides[i].path ? sides[i].path : "stdout");
         free(sides[i].name);
@@ -334,7 +349,7 @@ int main(int argc, char **argv)
     corpus_init(&corpus);
     read_inputs(&corpus, argv + first, (size_t)(argc - first));
     pack(&corpus, sides, n_sides);
-    finish(sides, n_sides);
+    finish(sides, n_sides, corpus.header.kind);
     corpus_release(&corpus);
     return 0;
 }

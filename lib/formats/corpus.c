@@ -1,13 +1,11 @@
 #include "formats/corpus.h"
 
 #include <inttypes.h>
-#include <jansson.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "formats/json.h"
+#include "formats/corpus_json.h"
 
 void corpus_init(struct corpus *c)
 {
@@ -35,6 +33,7 @@ void corpus_expect(struct corpus *c, const struct stream_header *h)
     c->header.kind = STREAM_TOKENS;
     c->header.length = 0;
     c->known = c->expected = true;
+    c->has_kind = false;
 }
 
 static bool is_wide(const struct corpus *c)
@@ -97,6 +96,8 @@ static void hash_document(struct corpus *c, const struct corpus_document *d, con
     uint64_t numbers[4] = {d->n, d->n_trained, d->text_bytes, 0};
     memcpy(&numbers[3], &d->weight, sizeof d->weight);
     hash_add(c->hash, numbers, sizeof numbers);
+    if (c->header.kind == STREAM_LABEL)
+        hash_add(c->hash, &d->label, sizeof d->label);
     hash_add(c->hash, ids, d->n * sizeof *ids);
     for (uint64_t t = d->at; t < d->at + d->n; t++) {
         uint8_t trained = trained_at(c, t);
@@ -131,6 +132,7 @@ int corpus_add(struct corpus *c, const uint32_t *ids, const uint8_t *trained, si
                                 .hash = hash64(ids, n * sizeof *ids, 0),
                                 .text_bytes = document->text_bytes,
                                 .weight = document->weight,
+                                .label = document->label,
                                 .id = put_string(c, document->id),
                                 .source = put_string(c, document->source)};
     for (size_t i = 0; i < n; i++) {
@@ -163,15 +165,47 @@ size_t corpus_count_trained(const struct corpus *c, size_t i, size_t start, size
     return sum;
 }
 
-bool corpus_same_ids(const struct corpus *c, size_t i, size_t j)
+static bool same_ids(const struct corpus *c, size_t i, size_t j)
 {
     const struct corpus_document *a = &c->documents[i], *b = &c->documents[j];
-    if (a->hash != b->hash || a->n != b->n)
+    if (a->hash != b->hash || a->n != b->n || a->label != b->label)
         return false;
     for (size_t t = 0; t < a->n; t++)
         if (id_at(c, a->at + t) != id_at(c, b->at + t))
             return false;
     return true;
+}
+
+bool corpus_same(const struct corpus *c, size_t i, size_t j)
+{
+    for (size_t k = 0; k < stream_kind_group(c->header.kind); k++)
+        if (!same_ids(c, i + k, j + k))
+            return false;
+    return true;
+}
+
+uint64_t corpus_hash(const struct corpus *c, size_t i)
+{
+    uint64_t hashes[2];
+    if (c->header.kind == STREAM_TOKENS)
+        return c->documents[i].hash;
+    hashes[0] = c->documents[i].hash;
+    hashes[1] = c->header.kind == STREAM_LABEL ? c->documents[i].label : c->documents[i + 1].hash;
+    return hash64(hashes, sizeof hashes, 0);
+}
+
+uint64_t corpus_prompt_hash(const struct corpus *c, size_t i)
+{
+    const struct corpus_document *d = &c->documents[i];
+    size_t n = 0;
+    while (n < d->n && !trained_at(c, d->at + n))
+        n++;
+    uint32_t *ids = xreallocarray(NULL, n + 1, sizeof *ids);
+    for (size_t t = 0; t < n; t++)
+        ids[t] = id_at(c, d->at + t);
+    uint64_t hash = n > 1 ? hash64(ids, n * sizeof *ids, 0) : d->hash;
+    free(ids);
+    return hash;
 }
 
 const char *corpus_string(const struct corpus *c, size_t offset)
@@ -208,14 +242,26 @@ static int check_origin(const struct corpus *c, const struct stream_header *h, s
                    h->vocab_size, h->bos, h->eos, o->vocab_size, o->bos, o->eos);
 }
 
+int corpus_take_kind(struct corpus *c, enum stream_kind kind, struct err *err)
+{
+    if (c->has_kind && kind != c->header.kind)
+        return err_set(err, "is of kind %s, but what was before it is of kind %s",
+                       stream_kind_names[kind], stream_kind_names[c->header.kind]);
+    c->header.kind = kind;
+    c->has_kind = true;
+    return 0;
+}
+
 /* What a segment's header means for the corpus: whose ids, which template, which programs. */
 static int meet_header(struct corpus *c, const struct stream_header *h, struct err *err)
 {
     struct stream_header *o = &c->header;
-    if (h->kind != STREAM_TOKENS)
+    if (h->length)
         return err_set(err, "is packed already; token streams and JSON Lines of ids can be packed");
+    if (c->known && corpus_take_kind(c, h->kind, err))
+        return -1;
     if (!c->known) {
-        c->known = true;
+        c->known = c->has_kind = true;
         stream_header_copy(o, h);
         return 0;
     }
@@ -232,6 +278,15 @@ static int meet_header(struct corpus *c, const struct stream_header *h, struct e
     return 0;
 }
 
+static int add_record(struct corpus *c, const struct stream_record *r, struct err *err)
+{
+    for (size_t i = 0, at = 0; i < r->n_documents; at += r->documents[i++].n_tokens)
+        if (corpus_add(c, r->ids + at, r->trained + at, r->documents[i].n_tokens, &r->documents[i],
+                       err))
+            return -1;
+    return 0;
+}
+
 static int read_stream(struct corpus *c, struct stream_reader *r, const char *name, struct err *err)
 {
     struct stream_record record;
@@ -245,150 +300,11 @@ static int read_stream(struct corpus *c, struct stream_reader *r, const char *na
             if (meet_header(c, stream_reader_header(r), err))
                 status = err_prefix(err, "%s", name);
         }
-        if (status > 0 &&
-            corpus_add(c, record.ids, record.trained, record.n, &record.documents[0], err))
-            status = err_prefix(err, "%s: document %" PRIu64, name,
-                                stream_reader_totals(r).documents - 1);
+        if (status > 0 && add_record(c, &record, err))
+            status =
+                err_prefix(err, "%s: record %" PRIu64, name, stream_reader_totals(r).records - 1);
     } while (status > 0);
     stream_record_release(&record);
-    return status;
-}
-
-/* ---- JSON Lines ---- */
-
-struct json_document {
-    uint32_t *ids;
-    uint8_t *trained;
-    size_t cap;
-    bool has_trained;
-    struct buf id, source;
-    struct stream_document document; /* its strings are id and source */
-};
-
-static int get_ids(const struct corpus *c, const json_t *ids, struct json_document *d,
-                   struct err *err)
-{
-    if (!json_is_array(ids))
-        return err_set(err, "\"ids\" is no array");
-    size_t n = json_array_size(ids);
-    if (n > d->cap) {
-        d->ids = xreallocarray(d->ids, n, sizeof *d->ids);
-        d->trained = xreallocarray(d->trained, n, sizeof *d->trained);
-        d->cap = n;
-    }
-    for (size_t i = 0; i < n; i++) {
-        const json_t *v = json_array_get(ids, i);
-        if (!json_is_integer(v))
-            return err_set(err, "ids[%zu] is no whole number", i);
-        json_int_t id = json_integer_value(v);
-        if (id < 0 || id >= (json_int_t)c->header.vocab_size)
-            return err_set(err,
-                           "ids[%zu] is %" JSON_INTEGER_FORMAT ", but the vocabulary has %" PRIu32,
-                           i, id, c->header.vocab_size);
-        d->ids[i] = (uint32_t)id;
-    }
-    return 0;
-}
-
-static int get_trained(const json_t *trained, size_t n, struct json_document *d, struct err *err)
-{
-    d->has_trained = trained && !json_is_null(trained);
-    if (!d->has_trained)
-        return 0;
-    if (!json_is_array(trained))
-        return err_set(err, "\"trained\" is no array");
-    if (json_array_size(trained) != n)
-        return err_set(err, "\"trained\" has %zu values, \"ids\" has %zu", json_array_size(trained),
-                       n);
-    for (size_t i = 0; i < n; i++) {
-        const json_t *v = json_array_get(trained, i);
-        json_int_t number = json_is_boolean(v) ? json_is_true(v) : json_integer_value(v);
-        if ((!json_is_boolean(v) && !json_is_integer(v)) || number < 0 || number > 1)
-            return err_set(err, "trained[%zu] is neither 0 nor 1", i);
-        d->trained[i] = (uint8_t)number;
-    }
-    return 0;
-}
-
-/* A string or a whole number as text; *out NULL where it is absent or null. */
-static int get_string(const json_t *object, const char *key, struct buf *b, char **out,
-                      struct err *err)
-{
-    const json_t *v = json_object_get(object, key);
-    *out = NULL;
-    buf_clear(b);
-    if (!v || json_is_null(v))
-        return 0;
-    if (json_is_integer(v))
-        buf_addf(b, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
-    else if (json_is_string(v))
-        buf_add(b, json_string_value(v), json_string_length(v));
-    else
-        return err_set(err, "\"%s\" is neither a string nor a whole number", key);
-    if (b->len > STREAM_MAX_STRING || strlen(b->p) != b->len)
-        return err_set(err, "\"%s\" is over %d bytes long or holds U+0000", key, STREAM_MAX_STRING);
-    *out = b->p;
-    return 0;
-}
-
-static int get_numbers(const json_t *object, struct stream_document *d, struct err *err)
-{
-    const json_t *weight = json_object_get(object, "weight"),
-                 *bytes = json_object_get(object, "bytes");
-    if (weight && !json_is_null(weight)) {
-        d->weight = json_number_value(weight);
-        if (!json_is_number(weight) || !isfinite(d->weight) || d->weight < 0)
-            return err_set(err, "\"weight\" is no number of 0 or more");
-    }
-    if (bytes && !json_is_null(bytes)) {
-        if (!json_is_integer(bytes) || json_integer_value(bytes) < 0 ||
-            json_integer_value(bytes) >> 48)
-            return err_set(err, "\"bytes\" is no number of bytes");
-        d->text_bytes = (uint64_t)json_integer_value(bytes);
-    }
-    return 0;
-}
-
-static int add_object(struct corpus *c, const json_t *object, struct json_document *d,
-                      struct err *err)
-{
-    const json_t *ids = json_object_get(object, "ids");
-    if (!ids)
-        return err_set(err, json_is_object(object) ? "no \"ids\"; text goes through ft-tok first"
-                                                   : "no object with \"ids\"");
-    stream_document_init(&d->document);
-    if (get_ids(c, ids, d, err) ||
-        get_trained(json_object_get(object, "trained"), json_array_size(ids), d, err) ||
-        get_string(object, "id", &d->id, &d->document.id, err) ||
-        get_string(object, "source", &d->source, &d->document.source, err) ||
-        get_numbers(object, &d->document, err))
-        return -1;
-    return corpus_add(c, d->ids, d->has_trained ? d->trained : NULL, json_array_size(ids),
-                      &d->document, err);
-}
-
-static int read_json(struct corpus *c, struct input *in, struct err *err)
-{
-    struct json_document d = {.id = BUF_INIT, .source = BUF_INIT};
-    struct buf line = BUF_INIT;
-    json_t *object;
-    int status;
-    if (!c->expected)
-        return err_set(err, "%s: JSON Lines of ids need -m MODEL, for the size of its vocabulary",
-                       input_name(in));
-    while ((status = json_next_line(in, &line, &object, err)) > 0) {
-        status = add_object(c, object, &d, err);
-        json_decref(object);
-        if (status) {
-            err_prefix(err, "%s:%zu", input_name(in), input_line_number(in));
-            break;
-        }
-    }
-    free(d.ids);
-    free(d.trained);
-    buf_release(&d.id);
-    buf_release(&d.source);
-    buf_release(&line);
     return status;
 }
 
@@ -408,7 +324,7 @@ int corpus_read(struct corpus *c, struct input *in, struct err *err)
         return status;
     }
     if (status > 0)
-        status = read_json(c, in, err);
+        status = corpus_read_json(c, in, err);
     else if (!status)
         status = err_set(err, "%s: is empty", input_name(in));
     input_close(in);

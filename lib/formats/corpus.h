@@ -2,7 +2,8 @@
  * corpus: tokenised documents in memory, for what must see them all before it writes the first:
  * 2 bytes a token where the vocabulary fits 16 bits, else 4, and a bit for whether it is trained.
  *
- * Documents are numbered in the order they came, over all inputs.
+ * Documents are numbered in the order they came, over all inputs. All are of one kind: of
+ * preferences, 2i is a chosen one and 2i + 1 the rejected one to the same prompt.
  */
 #ifndef FORMATS_CORPUS_H
 #define FORMATS_CORPUS_H
@@ -24,13 +25,15 @@ struct corpus_document {
     uint64_t hash;       /* of its ids alone */
     uint64_t text_bytes; /* as in stream_document */
     double weight;
+    bool label;        /* as in stream_document */
     size_t id, source; /* offsets in strings; 0: none */
 };
 
 struct corpus {
-    struct stream_header header; /* of a token stream: what the documents' ids are ids of */
+    struct stream_header header; /* what the documents' ids are ids of; length is 0 */
     bool known;                  /* header is set: by corpus_expect or by the first stream */
     bool expected;               /* by corpus_expect */
+    bool has_kind;               /* header.kind is set, by the first input */
     struct corpus_document *documents;
     size_t n_documents, documents_cap;
     void *ids;        /* [n] u16 or u32 */
@@ -49,9 +52,11 @@ void corpus_release(struct corpus *c);
 void corpus_expect(struct corpus *c, const struct stream_header *h);
 
 /*
- * Adds every document of an input: token streams, or JSON Lines {"ids", "trained", "id", "source",
- * "weight", "bytes"}, told apart by the first byte. JSON Lines need corpus_expect before. Takes
- * over `in`. Provenance of the streams is collected in header, each line once.
+ * Adds every document of an input: streams that aren't packed, or JSON Lines {"ids", "trained",
+ * "id", "source", "weight", "bytes"}, told apart by the first byte. A line with "label" is of
+ * STREAM_LABEL, one of {"chosen":{"ids", "trained", "bytes"}, "rejected":{...}} a preference. JSON
+ * Lines need corpus_expect before. Takes over `in`. Provenance of the streams is collected in
+ * header, each line once.
  */
 int corpus_read(struct corpus *c, struct input *in, struct err *err);
 
@@ -64,7 +69,13 @@ int corpus_add(struct corpus *c, const uint32_t *ids, const uint8_t *trained, si
 void corpus_tokens(const struct corpus *c, size_t i, size_t start, size_t n, uint32_t *ids,
                    uint8_t *trained);
 size_t corpus_count_trained(const struct corpus *c, size_t i, size_t start, size_t n);
-bool corpus_same_ids(const struct corpus *c, size_t i, size_t j);
+/* Whether two documents, or the two preferences that begin there, are the same but for their names
+ * and weights. */
+bool corpus_same(const struct corpus *c, size_t i, size_t j);
+/* Of all of them, as corpus_same compares them. */
+uint64_t corpus_hash(const struct corpus *c, size_t i);
+/* Of what stands before the completion; where that is a token or less, of the whole. */
+uint64_t corpus_prompt_hash(const struct corpus *c, size_t i);
 const char *corpus_string(const struct corpus *c, size_t offset); /* NULL for 0 */
 
 #endif

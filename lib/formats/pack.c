@@ -12,9 +12,11 @@ enum { STREAM_OF_DOCUMENTS = 1, STREAM_OF_ROWS = 2 }; /* of random numbers */
 
 /* ---- which documents ---- */
 
-double pack_split_position(const struct corpus_document *d)
+double pack_split_position(const struct corpus *c, size_t document)
 {
-    return (double)(d->hash >> 11) * 0x1p-53;
+    uint64_t hash = c->header.kind == STREAM_TOKENS ? corpus_hash(c, document)
+                                                    : corpus_prompt_hash(c, document);
+    return (double)(hash >> 11) * 0x1p-53;
 }
 
 struct repeated_key {
@@ -36,13 +38,13 @@ size_t pack_drop_repeated(const struct corpus *c, uint32_t *from, size_t n)
     bool *repeated = xcalloc(n + 1, sizeof *repeated);
     size_t kept = 0;
     for (size_t i = 0; i < n; i++)
-        keys[i] = (struct repeated_key){c->documents[from[i]].hash, from[i], (uint32_t)i};
+        keys[i] = (struct repeated_key){corpus_hash(c, from[i]), from[i], (uint32_t)i};
     qsort(keys, n, sizeof *keys, compare_keys);
     for (size_t first = 0, i = 1; i < n; i++) {
         if (keys[i].hash != keys[first].hash)
             first = i;
         else /* unequal ids with one hash are kept, though not compared among each other */
-            repeated[keys[i].place] = corpus_same_ids(c, keys[first].document, keys[i].document);
+            repeated[keys[i].place] = corpus_same(c, keys[first].document, keys[i].document);
     }
     for (size_t i = 0; i < n; i++)
         if (!repeated[i])
@@ -114,18 +116,58 @@ static int cut_overlong(struct cutter *k, struct pack_piece piece, struct err *e
     return 0;
 }
 
+static int add_document(struct cutter *k, uint32_t document, struct err *err)
+{
+    struct pack_piece whole = {document, 0, 0, k->c->documents[document].n};
+    if (whole.n > k->options->length)
+        return cut_overlong(k, whole, err);
+    add_piece(k, whole);
+    return 0;
+}
+
+/* A preference, or a completion with its label: all of it, or nothing. */
+static int add_group(struct cutter *k, uint32_t document, struct err *err)
+{
+    size_t first = k->n, group = stream_kind_group(k->c->header.kind);
+    struct pack_counts before = *k->counts;
+    for (uint32_t i = 0; i < group; i++)
+        if (add_document(k, document + i, err))
+            return -1;
+    if (k->n - first < group && k->n > first) { /* the other is left out for this one's sake */
+        const struct corpus_document *d = &k->c->documents[k->pieces[first].document];
+        k->counts->overlong_tokens += d->n;
+        k->counts->lost += k->pieces[first].n;
+        k->counts->lost_trained += d->n_trained;
+        k->counts->parts = before.parts;
+        k->n = first;
+    }
+    return 0;
+}
+
+static bool is_too_long(const struct corpus *c, uint32_t document, uint32_t length)
+{
+    bool longer = false;
+    for (size_t i = 0; i < stream_kind_group(c->header.kind); i++)
+        longer |= c->documents[document + i].n > length;
+    return longer;
+}
+
 int pack_cut(const struct corpus *c, const uint32_t *documents, size_t n,
              const struct pack_options *options, struct pack_piece **pieces, size_t *n_pieces,
              struct pack_counts *counts, struct err *err)
 {
     struct cutter k = {.c = c, .options = options, .counts = counts};
+    bool whole = c->header.kind != STREAM_TOKENS;
     int status = 0;
     for (size_t i = 0; i < n && !status; i++) {
-        struct pack_piece whole = {documents[i], 0, 0, c->documents[documents[i]].n};
-        if (whole.n > options->length)
-            status = cut_overlong(&k, whole, err);
+        if (whole && options->overlong == OVERLONG_SPLIT &&
+            is_too_long(c, documents[i], options->length))
+            status = err_set(err,
+                             "document %" PRIu32 " is longer than %" PRIu32
+                             " tokens, and a completion that is compared can't be split",
+                             documents[i], options->length);
         else
-            add_piece(&k, whole);
+            status = whole ? add_group(&k, documents[i], err) : add_document(&k, documents[i], err);
     }
     if (k.n > UINT32_MAX)
         status = err_set(err, "too many documents");
@@ -251,10 +293,28 @@ struct rows {
     size_t n;
 };
 
+static uint32_t *identity(size_t n)
+{
+    uint32_t *order = xreallocarray(NULL, n + 1, sizeof *order);
+    for (size_t i = 0; i < n; i++)
+        order[i] = (uint32_t)i;
+    return order;
+}
+
 static void rows_release(struct rows *rows)
 {
     free(rows->items);
     free(rows->start);
+}
+
+/* Preferences, or labelled completions: nothing is packed beside another. */
+static void make_groups(struct rows *rows, size_t n, size_t group)
+{
+    rows->n = n / group;
+    rows->start = xcalloc(rows->n + 2, sizeof *rows->start);
+    rows->items = identity(n);
+    for (size_t r = 0; r <= rows->n; r++)
+        rows->start[r] = r * group;
 }
 
 /* Within a row the pieces keep the order that they have in `order`. */
@@ -295,16 +355,18 @@ static void add_to_row(struct stream_record *row, const struct corpus *c,
 {
     const struct corpus_document *from = &c->documents[p->document];
     struct stream_document d;
+    uint32_t group = (uint32_t)stream_kind_group(c->header.kind);
     char number[24];
-    snprintf(number, sizeof number, "%" PRIu32, p->document);
+    snprintf(number, sizeof number, "%" PRIu32, p->document / group);
     const char *id = corpus_string(c, from->id), *source = corpus_string(c, from->source);
     stream_document_init(&d);
     d.text_bytes = bytes_behind(from, (uint64_t)p->start + p->n - 1) - bytes_behind(from, p->start);
     d.id = (char *)(uintptr_t)(id ? id : number); /* record_add copies */
     d.source = (char *)(uintptr_t)source;
     d.weight = from->weight;
+    d.label = from->label;
     d.part = p->part;
-    d.index = p->document;
+    d.index = p->document / group;
     corpus_tokens(c, p->document, p->start, p->n, ids, trained);
     stream_record_add(row, ids, trained, p->n, &d);
 }
@@ -329,14 +391,6 @@ static int write_rows(const struct corpus *c, const struct pack_piece *pieces,
     free(ids);
     free(trained);
     return status;
-}
-
-static uint32_t *identity(size_t n)
-{
-    uint32_t *order = xreallocarray(NULL, n + 1, sizeof *order);
-    for (size_t i = 0; i < n; i++)
-        order[i] = (uint32_t)i;
-    return order;
 }
 
 struct row_key {
@@ -374,7 +428,10 @@ int pack_write(const struct corpus *c, const struct pack_piece *pieces, size_t n
     struct rows rows;
     if (options->shuffle)
         pack_shuffle(order, n, options->seed, STREAM_OF_DOCUMENTS);
-    make_rows(&rows, pieces, order, n, options);
+    if (c->header.kind == STREAM_TOKENS)
+        make_rows(&rows, pieces, order, n, options);
+    else
+        make_groups(&rows, n, stream_kind_group(c->header.kind));
     uint32_t *row_order = order_rows(&rows, options);
     int status = write_rows(c, pieces, &rows, row_order, options->length, w, err);
     free(row_order);

@@ -50,8 +50,14 @@ struct pack_counts {
     uint64_t lost, lost_trained;        /* tokens of them that were left out */
 };
 
-/* Documents as pieces of at most options->length tokens into *pieces, which the caller frees. Parts
- * without a trained token are left out. Fails only with OVERLONG_ERROR, naming the document. */
+/*
+ * Documents as pieces of at most options->length tokens into *pieces, which the caller frees. Parts
+ * without a trained token are left out. Fails only with OVERLONG_ERROR, naming the document.
+ *
+ * Of preferences `documents` are the chosen ones; both of a preference become pieces, one behind
+ * the other, or neither does. They and labelled completions can't be split: OVERLONG_SPLIT is an
+ * error if one is too long.
+ */
 int pack_cut(const struct corpus *c, const uint32_t *documents, size_t n,
              const struct pack_options *options, struct pack_piece **pieces, size_t *n_pieces,
              struct pack_counts *counts, struct err *err);
@@ -67,11 +73,12 @@ size_t pack_best_fit(const uint32_t *lengths, size_t n, uint32_t capacity, uint3
 int pack_write(const struct corpus *c, const struct pack_piece *pieces, size_t n,
                const struct pack_options *options, struct stream_writer *w, struct err *err);
 
-/* The documents of `from` (n of them) whose ids were not among those before: exact, the first
+/* The documents of `from` (n of them) that are not the same as one before: exact, the first
  * stays. Returns their number; from is filtered in place and keeps its order. */
 size_t pack_drop_repeated(const struct corpus *c, uint32_t *from, size_t n);
 
-/* [0, 1), from the ids alone: equal documents are on the same side of any split, in any order. */
-double pack_split_position(const struct corpus_document *d);
+/* [0, 1), from the ids alone: equal documents are on the same side of any split, in any order, and
+ * so are preferences and labelled completions with the same prompt. */
+double pack_split_position(const struct corpus *c, size_t document);
 
 #endif

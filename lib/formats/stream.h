@@ -29,6 +29,10 @@ enum {
 enum stream_kind {
     STREAM_TOKENS, /* one document a record, of any length */
     STREAM_SHARD,  /* packed rows: one or more whole documents a record, at most `length` tokens */
+    /* What preferences are learnt from. A document is a prompt, none of whose tokens is trained,
+     * and a completion, which begins with the first trained one. */
+    STREAM_PREFERENCE, /* two documents a record: the chosen, then the rejected */
+    STREAM_LABEL,      /* one document a record, with its label */
 };
 
 struct stream_header {
@@ -37,7 +41,8 @@ struct stream_header {
     char template_hash[HASH_HEX]; /* hash of the chat template; "" when none was used */
     uint32_t vocab_size;          /* every id is below it */
     int64_t bos, eos;             /* -1: none */
-    uint32_t length;              /* shard: the longest a row may be; tokens: 0 */
+    uint32_t length;              /* shard: the longest a row may be; preference, label: the longest
+                                     a document may be, 0 before ft-pack; tokens: 0 */
     char **provenance;            /* one line for each program that made it, oldest first */
     size_t n_provenance;
 };
@@ -48,13 +53,20 @@ struct stream_document {
     uint64_t text_bytes; /* bytes of text behind the tokens, for bits per byte; 0 unknown */
     char *id;            /* NULL: none */
     char *source;        /* NULL: none */
-    double weight;       /* 1 unless given */
+    double weight;       /* what its loss is multiplied by; 1 unless given */
+    bool label;          /* STREAM_LABEL: the completion is as it should be */
     uint64_t part;       /* which part of an over-long document that was split, from 0; a later part
                             begins with the last token of the one before it, as context */
     uint64_t index;      /* the document's place in the input, from 0; its parts share it. Ids need
                             not be unique, but (index, part) is: the reader numbers where the stream
-                            doesn't, and counts on from segment to segment. Written in shards only */
+                            doesn't, and counts on from segment to segment. Both documents of a
+                            preference have the same. Written where `length` isn't 0 */
 };
+
+extern const char *const stream_kind_names[]; /* by enum stream_kind, NULL-terminated */
+
+/* Documents that belong together: 2 of a preference, else 1. */
+size_t stream_kind_group(enum stream_kind kind);
 
 /* A record owns its arrays; record_clear keeps them for reuse. */
 struct stream_record {
@@ -80,6 +92,10 @@ void stream_document_init(struct stream_document *d);
  * trained[0] counts as 0. id and source are copied; document->n_tokens is not looked at. */
 void stream_record_add(struct stream_record *r, const uint32_t *ids, const uint8_t *trained,
                        size_t n, const struct stream_document *document);
+
+/* Tokens before the first trained one of n: of a document of STREAM_PREFERENCE or STREAM_LABEL, its
+ * prompt. n if there is none. */
+size_t stream_prompt_tokens(const uint8_t *trained, size_t n);
 
 /* Whether the record keeps every promise of this header and of the record's own arrays. */
 int stream_record_check(const struct stream_record *r, const struct stream_header *h,

@@ -11,7 +11,6 @@
 
 enum { STREAM_FORMAT_VERSION = 1 };
 #define STREAM_FORMAT_NAME "ft-stream"
-extern const char *const stream_kind_names[]; /* by enum stream_kind, NULL-terminated */
 
 /* Typed arrays: the ext type is the width of an element in bytes, little-endian. */
 enum { STREAM_EXT_U16 = 2, STREAM_EXT_U32 = 4 };
@@ -21,14 +20,15 @@ enum { STREAM_MAX_HEADER = 1 << 24, STREAM_MAX_RECORD = 1 << 30 };
 /* Objects inside one object: every column full. msgpack-c takes 24 bytes for each. */
 enum { STREAM_MAX_ELEMENTS = 8 * STREAM_MAX_DOCUMENTS };
 
-/* Per-document columns of a record. One that says nothing (all zero, all nil, all 1) is left out.
- */
+/* Per-document columns of a record. One that says nothing (all zero, all nil, all 1) is left out;
+ * labels are there in streams of them, and only there. */
 enum stream_column {
     COLUMN_LENGTHS,
     COLUMN_INDEX,
     COLUMN_PART,
     COLUMN_BYTES,
     COLUMN_WEIGHT,
+    COLUMN_LABEL,
     COLUMN_ID,
     COLUMN_SOURCE,
     N_COLUMNS,

@@ -17,14 +17,14 @@ static void list_special(struct buf *out, const char *name, int64_t id)
 
 void stream_list_header(struct buf *out, const struct stream_header *h)
 {
-    buf_addf(out, "%-16s%s\n", "kind", h->kind == STREAM_SHARD ? "shard" : "tokens");
+    buf_addf(out, "%-16s%s\n", "kind", stream_kind_names[h->kind]);
     buf_addf(out, "%-16s%s\n", "tokenizer", *h->tokenizer ? h->tokenizer : "none");
     buf_addf(out, "%-16s%s\n", "template", *h->template_hash ? h->template_hash : "none");
     buf_addf(out, "%-16s%" PRIu32, "vocabulary", h->vocab_size);
     list_special(out, "bos", h->bos);
     list_special(out, "eos", h->eos);
     buf_addch(out, '\n');
-    if (h->kind == STREAM_SHARD)
+    if (h->length)
         buf_addf(out, "%-16s%" PRIu32 "\n", "length", h->length);
     for (size_t i = 0; i < h->n_provenance; i++)
         buf_addf(out, "%-16s%s\n", i ? "" : "made by", h->provenance[i]);
@@ -39,17 +39,23 @@ static void add_key_string(struct buf *out, const char *key, const char *s)
         buf_addstr(out, "null");
 }
 
-void stream_list_document(struct buf *out, const struct stream_record *r, size_t i, size_t at,
-                          uint64_t row, const char *text, size_t text_len)
+static void add_place(struct buf *out, const struct stream_document *d, uint64_t row,
+                      bool with_part)
 {
-    const struct stream_document *d = &r->documents[i];
-    buf_addf(out, "{\"row\":%" PRIu64 ",\"index\":%" PRIu64 ",\"part\":%" PRIu64, row, d->index,
-             d->part);
+    buf_addf(out, "{\"row\":%" PRIu64 ",\"index\":%" PRIu64, row, d->index);
+    if (with_part)
+        buf_addf(out, ",\"part\":%" PRIu64, d->part);
     add_key_string(out, "id", d->id);
     add_key_string(out, "source", d->source);
     buf_addstr(out, ",\"weight\":");
     json_add_real(out, d->weight);
-    buf_addf(out, ",\"bytes\":%" PRIu64 ",\"ids\":[", d->text_bytes);
+}
+
+/* The document's tokens begin at `at`. */
+static void add_tokens(struct buf *out, const struct stream_record *r,
+                       const struct stream_document *d, size_t at, const struct buf *text)
+{
+    buf_addf(out, "\"bytes\":%" PRIu64 ",\"ids\":[", d->text_bytes);
     for (size_t t = at; t < at + d->n_tokens; t++) {
         if (t > at)
             buf_addch(out, ',');
@@ -64,9 +70,26 @@ void stream_list_document(struct buf *out, const struct stream_record *r, size_t
     buf_addch(out, ']');
     if (text) {
         buf_addstr(out, ",\"text\":");
-        json_add_string(out, text, text_len);
+        json_add_string(out, text->p, text->len);
     }
-    buf_addstr(out, "}\n");
+    buf_addch(out, '}');
+}
+
+void stream_list_record(struct buf *out, const struct stream_record *r, enum stream_kind kind,
+                        uint64_t row, const struct buf *texts)
+{
+    for (size_t i = 0, at = 0; i < r->n_documents; at += r->documents[i++].n_tokens) {
+        const struct stream_document *d = &r->documents[i];
+        bool pair = kind == STREAM_PREFERENCE;
+        if (!pair || !i)
+            add_place(out, d, row, !pair);
+        if (kind == STREAM_LABEL)
+            buf_addf(out, ",\"label\":%s", d->label ? "true" : "false");
+        buf_addstr(out, !pair ? "," : i ? ",\"rejected\":{" : ",\"chosen\":{");
+        add_tokens(out, r, d, at, texts ? &texts[i] : NULL);
+        if (!pair || i)
+            buf_addstr(out, pair ? "}\n" : "\n");
+    }
 }
 
 void stream_stats_init(struct stream_stats *s)

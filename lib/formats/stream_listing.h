@@ -15,12 +15,14 @@
 void stream_list_header(struct buf *out, const struct stream_header *h);
 
 /*
- * {"row","index","part","id","source","weight","bytes","ids","trained"} and a newline: document i
- * of a record, whose tokens begin at `at` and which is record number `row`. ft-pack reads such
- * lines. `text`, of text_len bytes, goes in as "text" unless it is NULL.
+ * Record number `row` of a stream of that kind as JSON Lines, which ft-pack reads:
+ * {"row","index","part","id","source","weight","bytes","ids","trained"} for each document, of
+ * STREAM_LABEL with "label"; and of a preference {"row","index","id","source","weight",
+ * "chosen":{"bytes","ids","trained"},"rejected":{...}}. texts [documents] go in as "text" beside
+ * the ids, unless NULL.
  */
-void stream_list_document(struct buf *out, const struct stream_record *r, size_t i, size_t at,
-                          uint64_t row, const char *text, size_t text_len);
+void stream_list_record(struct buf *out, const struct stream_record *r, enum stream_kind kind,
+                        uint64_t row, const struct buf *texts);
 
 struct stream_stats {
     struct stream_totals totals;

@@ -191,7 +191,7 @@ static int parse_kind(const struct field *f, enum stream_kind *out, struct err *
             *out = (enum stream_kind)i;
             return 0;
         }
-    return err_set(err, "\"kind\" is neither tokens nor shard");
+    return err_set(err, "\"kind\" is not tokens, shard, preference or label");
 }
 
 static int parse_provenance(const struct field *f, struct stream_header *h, struct err *err)
@@ -285,8 +285,12 @@ static int parse_cell(const msgpack_object *o, enum stream_column c, struct stre
         d->weight = o->via.f64;
         return 0;
     }
+    if (c == COLUMN_LABEL && o->type == MSGPACK_OBJECT_BOOLEAN) {
+        d->label = o->via.boolean;
+        return 0;
+    }
     /* 2^48 bytes or documents are no one's; sums and segments' bases stay far from overflow. */
-    if (o->type != MSGPACK_OBJECT_POSITIVE_INTEGER || o->via.u64 >> 48)
+    if (c == COLUMN_LABEL || o->type != MSGPACK_OBJECT_POSITIVE_INTEGER || o->via.u64 >> 48)
         return err_set(err, "no number of the right kind");
     uint64_t v = o->via.u64;
     switch (c) {
@@ -354,7 +358,13 @@ int stream_parse_record(const msgpack_object *o, const struct stream_header *h,
         get_typed(&f[TRAINED], &runs, err) || parse_tokens(&ids, &runs, out, err) ||
         parse_documents(f, out, err))
         return -1;
+    if ((h->kind == STREAM_LABEL) != (f[COLUMN_LABEL].value != NULL))
+        return err_set(err, "\"label\" is %s in a stream of kind %s",
+                       f[COLUMN_LABEL].value ? "there" : "missing", stream_kind_names[h->kind]);
     *has_index = f[COLUMN_INDEX].value != NULL;
+    if (h->kind == STREAM_PREFERENCE && out->n_documents == 2 &&
+        out->documents[0].index != out->documents[1].index)
+        return err_set(err, "\"index\" of the chosen is another than of the rejected");
     return stream_record_check(out, h, err);
 }
 

@@ -160,9 +160,11 @@ static int read_header(struct stream_reader *r, size_t len, struct err *err)
 /* Numbers the documents over all segments; a stream that doesn't number them has them in order. */
 static void set_indices(struct stream_reader *r, struct stream_record *out, bool has_index)
 {
+    uint64_t first = r->index_next;
+    size_t group = stream_kind_group(r->header.kind);
     for (size_t i = 0; i < out->n_documents; i++) {
         struct stream_document *d = &out->documents[i];
-        d->index = has_index ? r->index_base + d->index : r->index_next;
+        d->index = has_index ? r->index_base + d->index : first + i / group;
         if (d->index >= r->index_next)
             r->index_next = d->index + 1;
     }

@@ -8,9 +8,14 @@
 
 #include "base/mem.h"
 
-const char *const stream_kind_names[] = {"tokens", "shard", NULL};
-const char *const stream_column_names[N_COLUMNS] = {"lengths", "index", "part",  "bytes",
-                                                    "weight",  "id",    "source"};
+const char *const stream_kind_names[] = {"tokens", "shard", "preference", "label", NULL};
+const char *const stream_column_names[N_COLUMNS] = {"lengths", "index", "part", "bytes",
+                                                    "weight",  "label", "id",   "source"};
+
+size_t stream_kind_group(enum stream_kind kind)
+{
+    return kind == STREAM_PREFERENCE ? 2 : 1;
+}
 
 void stream_header_init(struct stream_header *h)
 {
@@ -98,13 +103,28 @@ void stream_record_add(struct stream_record *r, const uint32_t *ids, const uint8
     d->source = document->source ? xstrdup(document->source) : NULL;
 }
 
+size_t stream_prompt_tokens(const uint8_t *trained, size_t n)
+{
+    const uint8_t *first = n ? memchr(trained, 1, n) : NULL;
+    return first ? (size_t)(first - trained) : n;
+}
+
+static bool has_completions(const struct stream_header *h)
+{
+    return h->kind == STREAM_PREFERENCE || h->kind == STREAM_LABEL;
+}
+
 static int check_document(const struct stream_document *d, size_t at, const struct stream_record *r,
-                          struct err *err)
+                          const struct stream_header *h, struct err *err)
 {
     if (!d->n_tokens || d->n_tokens > r->n - at)
         return err_set(err, "%zu tokens, %zu are left in the record", d->n_tokens, r->n - at);
     if (r->trained[at])
         return err_set(err, "its first token is marked as trained, but nothing predicts it");
+    if (has_completions(h) && stream_prompt_tokens(r->trained + at, d->n_tokens) == d->n_tokens)
+        return err_set(err, "none of its tokens is trained, so it has no completion");
+    if (has_completions(h) && h->length && d->n_tokens > h->length)
+        return err_set(err, "%zu tokens, the header says at most %" PRIu32, d->n_tokens, h->length);
     if (!isfinite(d->weight) || d->weight < 0)
         return err_set(err, "weight is %g", d->weight);
     if ((d->id && strlen(d->id) > STREAM_MAX_STRING) ||
@@ -121,8 +141,9 @@ static int check_sizes(const struct stream_record *r, const struct stream_header
     if (!r->n_documents || r->n_documents > STREAM_MAX_DOCUMENTS)
         return err_set(err, "%zu documents, a record holds 1 to %d", r->n_documents,
                        STREAM_MAX_DOCUMENTS);
-    if (h->kind == STREAM_TOKENS && r->n_documents != 1)
-        return err_set(err, "%zu documents, a record of a token stream is one", r->n_documents);
+    if (h->kind != STREAM_SHARD && r->n_documents != stream_kind_group(h->kind))
+        return err_set(err, "%zu documents, a record of a stream of kind %s has %zu",
+                       r->n_documents, stream_kind_names[h->kind], stream_kind_group(h->kind));
     if (h->kind == STREAM_SHARD && r->n > h->length)
         return err_set(err, "%zu tokens, the header says rows of at most %" PRIu32, r->n,
                        h->length);
@@ -136,7 +157,7 @@ int stream_record_check(const struct stream_record *r, const struct stream_heade
         return -1;
     size_t at = 0;
     for (size_t i = 0; i < r->n_documents; i++) {
-        if (check_document(&r->documents[i], at, r, err))
+        if (check_document(&r->documents[i], at, r, h, err))
             return err_prefix(err, "document %zu", i);
         at += r->documents[i].n_tokens;
     }
@@ -177,7 +198,8 @@ int stream_header_check(const struct stream_header *h, struct err *err)
         return err_set(err,
                        "bos %" PRId64 " or eos %" PRId64 " is outside the vocabulary of %" PRIu32,
                        h->bos, h->eos, h->vocab_size);
-    if ((h->kind == STREAM_SHARD) != (h->length > 0) || h->length > STREAM_MAX_TOKENS)
+    if ((h->kind == STREAM_SHARD && !h->length) || (h->kind == STREAM_TOKENS && h->length) ||
+        h->length > STREAM_MAX_TOKENS)
         return err_set(err, "length %" PRIu32 " doesn't fit a stream of kind %s", h->length,
                        stream_kind_names[h->kind]);
     for (size_t i = 0; i < h->n_provenance; i++)

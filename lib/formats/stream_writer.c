@@ -131,10 +131,12 @@ static uint64_t document_number(const struct stream_document *d, enum stream_col
 static bool column_needed(const struct stream_header *h, const struct stream_record *r,
                           enum stream_column c)
 {
-    if (c == COLUMN_LENGTHS || (c == COLUMN_INDEX && h->kind == STREAM_SHARD))
+    if (c == COLUMN_LENGTHS)
         return true;
     if (c == COLUMN_INDEX)
-        return false;
+        return h->length > 0;
+    if (c == COLUMN_LABEL)
+        return h->kind == STREAM_LABEL;
     for (size_t i = 0; i < r->n_documents; i++) {
         const struct stream_document *d = &r->documents[i];
         if (c == COLUMN_WEIGHT   ? d->weight != 1
@@ -154,6 +156,10 @@ static void pack_column(msgpack_packer *pack, const struct stream_record *r, enu
         const struct stream_document *d = &r->documents[i];
         if (c == COLUMN_WEIGHT)
             msgpack_pack_double(pack, d->weight);
+        else if (c == COLUMN_LABEL && d->label)
+            msgpack_pack_true(pack);
+        else if (c == COLUMN_LABEL)
+            msgpack_pack_false(pack);
         else if (c == COLUMN_ID || c == COLUMN_SOURCE)
             pack_string(pack, c == COLUMN_ID ? d->id : d->source);
         else

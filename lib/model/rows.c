@@ -219,6 +219,9 @@ static int check_header(struct rows *r, const struct vocabulary *v, const struct
 {
     if (vocabulary_check(v, h, err))
         return -1;
+    if (h->kind == STREAM_PREFERENCE || h->kind == STREAM_LABEL)
+        return err_set(err, "is of kind %s: a rejected completion must not be learnt as a document",
+                       stream_kind_names[h->kind]);
     if (r->tokenizer[0] && h->tokenizer[0] && strcmp(r->tokenizer, h->tokenizer) != 0)
         return err_set(err,
                        "made with another tokenizer (hash %.8s...) than the rows before (%.8s...)",

@@ -43,13 +43,17 @@ static void add_name(struct buf *out, const char *what, const char *name)
 }
 
 int stream_text_add(struct buf *out, const struct tokenizer *t, const struct stream_record *r,
-                    size_t i, size_t at, uint64_t row, struct err *err)
+                    enum stream_kind kind, size_t i, size_t at, uint64_t row, struct err *err)
 {
     const struct stream_document *d = &r->documents[i];
     size_t n_trained = 0;
     for (size_t k = at; k < at + d->n_tokens; k++)
         n_trained += r->trained[k];
     buf_addf(out, "---- row %" PRIu64 ", document %" PRIu64, row, d->index);
+    if (kind == STREAM_PREFERENCE)
+        buf_addstr(out, i ? ", rejected" : ", chosen");
+    if (kind == STREAM_LABEL)
+        buf_addstr(out, d->label ? ", labelled true" : ", labelled false");
     if (d->part)
         buf_addf(out, ", part %" PRIu64, d->part);
     add_name(out, ", id ", d->id);

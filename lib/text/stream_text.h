@@ -12,9 +12,9 @@
 #include "formats/stream.h"
 #include "text/tokenizer.h"
 
-/* A title line and the text of document i of a record, whose tokens begin at `at` and which is
- * record number `row`. */
+/* A title line and the text of document i of a record of a stream of that kind, whose tokens begin
+ * at `at` and which is record number `row`. */
 int stream_text_add(struct buf *out, const struct tokenizer *t, const struct stream_record *r,
-                    size_t i, size_t at, uint64_t row, struct err *err);
+                    enum stream_kind kind, size_t i, size_t at, uint64_t row, struct err *err);
 
 #endif

@@ -372,7 +372,7 @@ static void test_split_position(void)
     expect_vocab(&c, 50000);
     add_random(&c, &r, N, 6);
     for (size_t i = 0; i < N; i++) {
-        double at = pack_split_position(&c.documents[i]);
+        double at = pack_split_position(&c, i);
         held += at < 0.05;
         test += at >= 0.05 && at < 0.15;
         tenths[(int)(at * 10)]++;
@@ -393,11 +393,10 @@ static void test_split_position(void)
     corpus_add(&two, ids, NULL, 3, &d, &err);
     d.weight = 2;
     corpus_add(&c, ids, (const uint8_t[]){0, 1, 0}, 3, &d, &err);
-    tap_ok(pack_split_position(&c.documents[N]) == pack_split_position(&two.documents[0]),
-           "split: by the ids alone");
+    tap_ok(pack_split_position(&c, N) == pack_split_position(&two, 0), "split: by the ids alone");
     /* A promise: a document stays on its side in every version. */
-    tap_ok(fabs(pack_split_position(&two.documents[0]) - 0.6103373487877386) < 1e-15,
-           "split: 3 4 5 is at %.17g", pack_split_position(&two.documents[0]));
+    tap_ok(fabs(pack_split_position(&two, 0) - 0.6103373487877386) < 1e-15,
+           "split: 3 4 5 is at %.17g", pack_split_position(&two, 0));
     corpus_release(&two);
     corpus_release(&c);
 }

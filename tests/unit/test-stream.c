@@ -262,6 +262,11 @@ static void pack_json(msgpack_packer *pk, const json_t *v)
         msgpack_pack_int64(pk, json_integer_value(v));
     } else if (json_is_real(v)) {
         msgpack_pack_double(pk, json_real_value(v));
+    } else if (json_is_boolean(v)) {
+        if (json_is_true(v))
+            msgpack_pack_true(pk);
+        else
+            msgpack_pack_false(pk);
     } else {
         msgpack_pack_nil(pk);
     }
@@ -400,6 +405,59 @@ static void test_contents(void)
         for (int j = 0; j < 3; j++)
             buf_release(&part[j]);
     }
+}
+
+/* What preferences are learnt from: header and record of their own. */
+static void test_completions(void)
+{
+    static const char header[] = "{'format':'ft-stream','version':1,'kind':'%s','tokenizer':'',"
+                                 "'template':'','vocab_size':10,'bos':null,'eos':null,"
+                                 "'length':%d,'provenance':[]}";
+    static const char pair[] = "{'ids':{'u16':[1,2,3,1,2,4,5]},'trained':{'u16':[2,1,2,2]},";
+    static const char one[] = "{'ids':{'u16':[1,2,3]},'trained':{'u16':[2,1]},'lengths':[3],";
+    static const struct {
+        const char *name, *kind;
+        int length;
+        const char *record, *rest, *want; /* want "": no error */
+    } cases[] = {
+        {"a preference", "preference", 0, pair, "'lengths':[3,4]}", ""},
+        {"packed", "preference", 4, pair, "'lengths':[3,4],'index':[5,5]}", ""},
+        {"one side too long", "preference", 3, pair, "'lengths':[3,4]}", "document 1: 4 tokens"},
+        {"two places", "preference", 4, pair, "'lengths':[3,4],'index':[5,6]}", "\"index\""},
+        {"one side", "preference", 0, pair, "'lengths':[7]}", "1 documents"},
+        {"three sides", "preference", 0, pair, "'lengths':[3,2,2]}", "3 documents"},
+        {"one without a completion", "preference", 0,
+         "{'ids':{'u16':[1,2,3,4]},'trained':{'u16':[1,1,2]},", "'lengths':[2,2]}",
+         "document 1: none of its tokens is trained"},
+        {"with labels", "preference", 0, pair, "'lengths':[3,4],'label':[true,true]}",
+         "\"label\" is there"},
+        {"a label", "label", 0, one, "'label':[true]}", ""},
+        {"no label", "label", 0, one, "'id':['x']}", "\"label\" is missing"},
+        {"a label that is none", "label", 0, one, "'label':[1]}", "\"label\"[0]"},
+        {"two of a label", "label", 0, pair, "'lengths':[3,4],'label':[true,false]}",
+         "2 documents"},
+        {"a token stream with labels", "tokens", 0, one, "'label':[true]}", "\"label\" is there"},
+        {"a token stream with a length", "tokens", 4, one, "'id':['x']}", "length 4"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct buf h = BUF_INIT, r = BUF_INIT, t = BUF_INIT;
+        struct err err = {""};
+        bool two = cases[i].record == pair;
+        buf_addf(&h, header, cases[i].kind, cases[i].length);
+        buf_addf(&r, "%s%s", cases[i].record, cases[i].rest);
+        buf_addf(&t, "'records':1,'documents':%d,'tokens':%d,'trained':%d,'bytes':0", two ? 2 : 1,
+                 two ? 7 : 3, two ? 3 : 1);
+        int status = read_segment(h.p, r.p, t.p, &err);
+        tap_ok(*cases[i].want ? status < 0 && strstr(err.msg, cases[i].want) : !status,
+               "completions: %s%s%s", cases[i].name, *err.msg ? ": " : "", err.msg);
+        buf_release(&h);
+        buf_release(&r);
+        buf_release(&t);
+    }
+    const uint8_t trained[] = {0, 0, 1, 0, 1};
+    tap_ok(stream_prompt_tokens(trained, 5) == 2 && stream_prompt_tokens(trained, 2) == 2 &&
+               stream_prompt_tokens(trained, 0) == 0,
+           "completions: where they begin");
 }
 
 static void test_absurd(void)
@@ -635,7 +693,7 @@ static void test_writer_refuses(void)
     stream_record_add(&r, ids, NULL, 1, &d);
     stream_record_add(&r, ids, NULL, 1, &d);
     stream_writer_open(&w, path, &h, &err);
-    refuse("two documents in a record of tokens", w, &r, "is one");
+    refuse("two documents in a record of tokens", w, &r, "kind tokens has 1");
     stream_writer_abandon(w);
     stream_record_release(&r);
     stream_header_release(&h);
@@ -651,6 +709,7 @@ int main(void)
     test_every_cut();
     test_every_flip();
     test_contents();
+    test_completions();
     test_absurd();
     test_other_bytes();
     test_concatenation();
