@@ -1,4 +1,5 @@
-/* NF4 beside bitsandbytes: codes, scales, values; matrices of any width on any number of threads. */
+/* NF4 beside bitsandbytes: codes, scales, values; matrices of any width on any number of threads.
+ */
 #include "base/pool.h"
 #include "compute/quantise.h"
 #include "fixture.h"

@@ -31,11 +31,12 @@ static void test_options(void)
     tap_is_str("nothing is set", arguments(&o), "");
     o.rank = 8;
     train_options_complete(&o, true);
-    tap_is_str("the defaults", arguments(&o),
-               " --rank=8 --alpha=16.0 --targets=all-linear --dropout=0.0 --seed=1 --steps=0"
-               " --epochs=1.0 --batch=4 --micro-batch=0 --backend=fp32 --base-type=stored --lr=0.0005"
-               " --schedule=cosine --warmup=0 --decay=20% --weight-decay=0.0 --clip=1.0"
-               " --beta1=0.9 --beta2=0.999 --eps=1e-08 --eval-every=0 --patience=0 --keep=best");
+    tap_is_str(
+        "the defaults", arguments(&o),
+        " --rank=8 --alpha=16.0 --targets=all-linear --dropout=0.0 --seed=1 --steps=0"
+        " --epochs=1.0 --batch=4 --micro-batch=0 --backend=fp32 --base-type=stored --lr=0.0005"
+        " --schedule=cosine --warmup=0 --decay=20% --weight-decay=0.0 --clip=1.0"
+        " --beta1=0.9 --beta2=0.999 --eps=1e-08 --eval-every=0 --patience=0 --keep=best");
     o.rslora = true;
     o.seed = UINT64_MAX - 1; /* more than a JSON integer holds */
     o.lr = 0.1 + 0.2;
