@@ -54,17 +54,17 @@ void matrix_floats(const struct matrix *m, size_t row, size_t n, size_t col, siz
                    float *out, size_t ld)
 {
     const struct dtype_info *type = &dtypes[m->dtype];
-    if (m->transposed) {
-        turned_floats(m, row, n, col, n_cols, out, ld);
-        return;
-    }
     size_t skip = col / type->block * type->block_bytes;
-    for (size_t i = 0; i < n && m->nf4; i++)
-        nf4_to_float(m->nf4, (row + i) * m->cols + col, n_cols, out + i * ld);
-    for (size_t i = 0; i < n && !m->nf4; i++) {
-        size_t stored = matrix_stored_row(row + i, m->head_dim);
-        type->to_float(m->data + stored * m->row_bytes + skip, out + i * ld, n_cols);
-    }
+    if (m->transposed)
+        turned_floats(m, row, n, col, n_cols, out, ld);
+    else if (m->nf4)
+        for (size_t i = 0; i < n; i++)
+            nf4_to_float(m->nf4, (row + i) * m->cols + col, n_cols, out + i * ld);
+    else
+        for (size_t i = 0; i < n; i++) {
+            size_t stored = matrix_stored_row(row + i, m->head_dim);
+            type->to_float(m->data + stored * m->row_bytes + skip, out + i * ld, n_cols);
+        }
 }
 
 const float *matrix_direct(const struct matrix *m)

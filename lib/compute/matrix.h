@@ -18,7 +18,8 @@ struct matrix {
     size_t row_bytes;    /* of a stored row */
     bool transposed;     /* stored as [in, out], as gpt2 has it; only types without blocks */
     size_t head_dim; /* not 0: rows are reordered within heads of that many rows, as GGUF does */
-    const struct nf4 *nf4; /* not NULL: the numbers are these, [rows, cols]; data isn't read */
+    const struct nf4 *nf4; /* not NULL: the numbers are these, [rows, cols] in order, and the fields
+                              of what is stored say nothing */
 };
 
 /* A view of float32 values [rows, cols]. */

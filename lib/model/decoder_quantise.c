@@ -15,7 +15,7 @@ static int hold_matrix(struct decoder *d, size_t layer, enum slot slot, bool dou
     if (matrix_to_nf4(m, doubled, d->pool, q, err))
         return err_prefix(err, "%s: tensor %s", checkpoint_path(d->checkpoint),
                           checkpoint_gguf(d->checkpoint) ? name.gguf : name.hf);
-    m->nf4 = q;
+    *m = (struct matrix){.rows = m->rows, .cols = m->cols, .nf4 = q};
     tensor_done(decoder_stored_tensor(d, &name));
     return 0;
 }
