@@ -237,7 +237,7 @@ BF16_TARGET static void pack_rows(const struct matrix *w, size_t n0, size_t colu
     }
     for (; c < columns; c++) {
         if (w->dtype == DTYPE_BF16 && !w->nf4) {
-            size_t stored = matrix_stored_row(n0 + c, w->head_dim);
+            size_t stored = matrix_stored_row(n0 + c, w->order);
             memcpy(halves + c * ld, w->data + stored * w->row_bytes, k * sizeof *halves);
         } else {
             matrix_floats(w, n0 + c, 1, 0, k, floats, k);

@@ -62,14 +62,14 @@ void matrix_floats(const struct matrix *m, size_t row, size_t n, size_t col, siz
             nf4_to_float(m->nf4, (row + i) * m->cols + col, n_cols, out + i * ld);
     else
         for (size_t i = 0; i < n; i++) {
-            size_t stored = matrix_stored_row(row + i, m->head_dim);
+            size_t stored = matrix_stored_row(row + i, m->order);
             type->to_float(m->data + stored * m->row_bytes + skip, out + i * ld, n_cols);
         }
 }
 
 const float *matrix_direct(const struct matrix *m)
 {
-    if (m->nf4 || m->dtype != DTYPE_F32 || m->head_dim || (uintptr_t)m->data % sizeof(float))
+    if (m->nf4 || m->dtype != DTYPE_F32 || m->order.a || (uintptr_t)m->data % sizeof(float))
         return NULL;
     return (const float *)(const void *)m->data;
 }

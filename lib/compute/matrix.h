@@ -11,13 +11,23 @@
 #include "formats/dtype.h"
 #include "formats/dtype_nf4.h"
 
+/*
+ * Rows come in blocks of a*b*c rows; row (i, j, k) of a block seen as [a, b, c] is stored where
+ * [b, a, c] has it. All 0: rows are where they belong. GGUF's llama keeps a head's two halves pair
+ * by pair, {2, D/2, 1}; its gptneox has queries, keys and values of all heads apart, {n_heads, 3,
+ * D}.
+ */
+struct row_order {
+    size_t a, b, c;
+};
+
 struct matrix {
     enum dtype dtype;
-    const uint8_t *data; /* a view; rows follow each other without gaps */
-    size_t rows, cols;   /* [out, in] of a linear layer */
-    size_t row_bytes;    /* of a stored row */
-    bool transposed;     /* stored as [in, out], as gpt2 has it; only types without blocks */
-    size_t head_dim; /* not 0: rows are reordered within heads of that many rows, as GGUF does */
+    const uint8_t *data;    /* a view; rows follow each other without gaps */
+    size_t rows, cols;      /* [out, in] of a linear layer */
+    size_t row_bytes;       /* of a stored row */
+    bool transposed;        /* stored as [in, out], as gpt2 has it; only types without blocks */
+    struct row_order order; /* where its rows are */
     const struct nf4 *nf4; /* not NULL: the numbers are these, [rows, cols] in order, and the fields
                               of what is stored say nothing */
 };
@@ -25,13 +35,19 @@ struct matrix {
 /* A view of float32 values [rows, cols]. */
 struct matrix matrix_of_floats(const float *p, size_t rows, size_t cols);
 
-/* Where GGUF's llama keeps row h*d + j*d/2 + i of a query or key matrix: at h*d + 2*i + j. */
-static inline size_t matrix_stored_row(size_t row, size_t d)
+/* Where a row is stored, and which row is stored at a place. */
+static inline size_t matrix_stored_row(size_t row, struct row_order o)
 {
-    if (!d)
+    if (!o.a)
         return row;
-    size_t at = row % d, half = d / 2;
-    return row - at + 2 * (at % half) + at / half;
+    size_t block = o.a * o.b * o.c, at = row % block;
+    size_t i = at / (o.b * o.c), j = at / o.c % o.b;
+    return row - at + (j * o.a + i) * o.c + at % o.c;
+}
+
+static inline size_t matrix_row_stored_at(size_t stored, struct row_order o)
+{
+    return matrix_stored_row(stored, (struct row_order){o.b, o.a, o.c});
 }
 
 /*

@@ -27,8 +27,8 @@ static json_t *target_list(const struct lora_options *options, const struct mode
             continue;
         }
         for (enum slot slot = 0; slot < SLOT_COUNT; slot++)
-            if (names_linear(slot) && names_has(config, slot))
-                names[n++] = names_linear(slot);
+            if (slot_is_linear(slot) && names_has(config, slot, 0))
+                names[n++] = names_linear(config, slot);
         break; /* everything is among them */
     }
     qsort(names, n, sizeof *names, compare_text);

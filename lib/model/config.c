@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "formats/gguf.h"
+#include "model/names.h"
 
 /* Keys of config.json that never change what a trained decoder computes. */
 static const char *const harmless_keys[] = {
@@ -221,7 +222,7 @@ static int load_llama_json(struct model_config *c, struct config_reader *r)
     c->vocab = read_size(r, "vocab_size", -1);
     c->max_positions = read_size(r, "max_position_embeddings", 2048);
     c->norm_eps = read_number(r, "rms_norm_eps", 1e-6);
-    c->attention_bias = read_bool(r, "attention_bias", false);
+    c->qkv_bias = c->o_bias = read_bool(r, "attention_bias", false);
     c->mlp_bias = read_bool(r, "mlp_bias", false);
     c->tied = read_bool(r, "tie_word_embeddings", false);
     c->rope.theta = read_number(r, "rope_theta", 10000);
@@ -346,7 +347,7 @@ static int load_gguf(struct model_config *c, const struct checkpoint *ck, struct
         return err_set(err, "tensor token_embd.weight is missing");
     c->vocab = (size_t)embed->shape[0];
     c->tied = !checkpoint_find(ck, "output.weight");
-    c->attention_bias = checkpoint_find(ck, "blk.0.attn_q.bias") != NULL;
+    c->qkv_bias = c->o_bias = checkpoint_find(ck, "blk.0.attn_q.bias") != NULL;
     c->mlp_bias = checkpoint_find(ck, "blk.0.ffn_up.bias") != NULL;
     c->bos = gguf_token(g, "tokenizer.ggml.bos_token_id");
     c->eos = gguf_token(g, "tokenizer.ggml.eos_token_id");
@@ -362,19 +363,24 @@ static int load_rope_factors(struct model_config *c, const struct checkpoint *ck
         return 0;
     if (t->dtype != DTYPE_F32 || t->n_dims != 1 || t->shape[0] != c->head_dim / 2)
         return err_set(err, "tensor rope_freqs.weight is not F32 of %zu numbers", c->head_dim / 2);
-    c->rope.divisors = t->data;
+    if (c->head_dim / 2 > ROPE_MAX_PAIRS)
+        return 0; /* check_sizes says what is wrong */
+    memcpy(c->rope.divisors[0], t->data, t->bytes);
+    memcpy(c->rope.divisors[1], t->data, t->bytes);
+    c->rope.has_divisors = true;
     return 0;
 }
 
 static int check_sizes(const struct model_config *c, struct err *err)
 {
-    if (c->n_layers > 1000)
+    if (c->n_layers > CONFIG_MAX_LAYERS)
         return err_set(err, "%zu layers are more than any model has", c->n_layers);
     if (c->n_heads % c->n_kv_heads)
         return err_set(err, "%zu query heads are no multiple of %zu key heads", c->n_heads,
                        c->n_kv_heads);
-    if (c->head_dim % 2 || c->head_dim > 1024)
-        return err_set(err, "a head size of %zu is not an even number up to 1024", c->head_dim);
+    if (c->head_dim % 2 || c->head_dim > 2 * ROPE_MAX_PAIRS)
+        return err_set(err, "a head size of %zu is not an even number up to %d", c->head_dim,
+                       2 * ROPE_MAX_PAIRS);
     if (!(c->norm_eps >= 0 && c->norm_eps < 1))
         return err_set(err, "a norm epsilon of %g is not between 0 and 1", c->norm_eps);
     if (!(c->rope.theta > 0) || (c->rope.scaling != ROPE_DEFAULT && !(c->rope.factor > 0)))
@@ -388,9 +394,26 @@ static int check_sizes(const struct model_config *c, struct err *err)
     return 0;
 }
 
+/* What an architecture has unless it says otherwise: llama's ways. */
+static void set_defaults(struct model_config *c)
+{
+    *c = (struct model_config){
+        .names = &names_llama,
+        .pre_norms = true,
+        .gated = true,
+        .embed_scale = 1,
+        .residual_scale = 1,
+        .logit_scale = 1,
+        .bos = -1,
+        .eos = -1,
+        .pad = -1,
+    };
+    c->rope.attention_factor = c->local_rope.attention_factor = 1;
+}
+
 int config_load(struct model_config *config, const struct checkpoint *c, struct err *err)
 {
-    *config = (struct model_config){.bos = -1, .eos = -1, .pad = -1};
+    set_defaults(config);
     const char *path = checkpoint_path(c);
     if (!checkpoint_gguf(c)) {
         if (load_json(config, checkpoint_config(c), path, err))
@@ -400,39 +423,7 @@ int config_load(struct model_config *config, const struct checkpoint *c, struct 
     }
     if (check_sizes(config, err))
         return err_prefix(err, "%s", path);
+    config->rotary_dim = config->head_dim;
+    config->attention_scale = 1 / sqrt((double)config->head_dim);
     return 0;
-}
-
-/* transformers' _compute_llama3_parameters; "wavelength" is in positions. */
-static float llama3_frequency(const struct rope_config *rope, float freq)
-{
-    double low_wavelength = (double)rope->original_positions / rope->low_freq_factor;
-    double high_wavelength = (double)rope->original_positions / rope->high_freq_factor;
-    double wavelength = 2 * 3.14159265358979323846 / (double)freq;
-    if (wavelength < high_wavelength)
-        return freq;
-    if (wavelength > low_wavelength)
-        return (float)((double)freq / rope->factor);
-    double smooth = ((double)rope->original_positions / wavelength - rope->low_freq_factor) /
-                    (rope->high_freq_factor - rope->low_freq_factor);
-    return (float)((1 - smooth) * (double)freq / rope->factor + smooth * (double)freq);
-}
-
-void config_inv_freq(const struct model_config *config, float *inv_freq)
-{
-    const struct rope_config *rope = &config->rope;
-    for (size_t i = 0; i < config->head_dim / 2; i++) {
-        float exponent = (float)(2 * i) / (float)config->head_dim;
-        float freq = 1 / (float)pow(rope->theta, (double)exponent);
-        if (rope->scaling == ROPE_LINEAR)
-            freq = (float)((double)freq / rope->factor);
-        else if (rope->scaling == ROPE_LLAMA3)
-            freq = llama3_frequency(rope, freq);
-        if (rope->divisors) {
-            float divisor;
-            memcpy(&divisor, (const char *)rope->divisors + i * sizeof divisor, sizeof divisor);
-            freq /= divisor;
-        }
-        inv_freq[i] = freq;
-    }
 }

@@ -42,7 +42,7 @@ size_t batch_targets(const struct batch *b)
 
 const struct tensor *decoder_stored_tensor(const struct decoder *d, const struct tensor_name *name)
 {
-    return checkpoint_find(d->checkpoint, checkpoint_gguf(d->checkpoint) ? name->gguf : name->hf);
+    return names_tensor(d->checkpoint, name);
 }
 
 static struct matrix bind_matrix(const struct decoder *d, enum slot slot, size_t layer)
@@ -56,7 +56,7 @@ static struct matrix bind_matrix(const struct decoder *d, enum slot slot, size_t
         .rows = (size_t)t->shape[0],
         .cols = (size_t)t->shape[1],
         .row_bytes = t->bytes / (size_t)t->shape[0],
-        .head_dim = checkpoint_gguf(d->checkpoint) ? name.gguf_head_dim : 0,
+        .order = checkpoint_gguf(d->checkpoint) ? name.gguf_rows : (struct row_order){0},
     };
 }
 
@@ -71,7 +71,7 @@ static float *bind_vector(const struct decoder *d, enum slot slot, size_t layer)
     dtypes[t->dtype].to_float(t->data, stored, n);
     bool gguf = checkpoint_gguf(d->checkpoint) != NULL;
     for (size_t i = 0; i < n; i++)
-        out[i] = stored[gguf ? matrix_stored_row(i, name.gguf_head_dim) : i];
+        out[i] = stored[gguf ? matrix_stored_row(i, name.gguf_rows) : i];
     free(stored);
     return out;
 }
@@ -80,13 +80,6 @@ static struct norm bind_norm(const struct decoder *d, enum slot slot, size_t lay
 {
     return (struct norm){.w = bind_vector(d, slot, layer), .eps = (float)d->config.norm_eps};
 }
-
-/* Which bias goes with which matrix. */
-static const enum slot bias_of[][2] = {
-    {SLOT_Q, SLOT_Q_BIAS},       {SLOT_K, SLOT_K_BIAS},       {SLOT_V, SLOT_V_BIAS},
-    {SLOT_O, SLOT_O_BIAS},       {SLOT_GATE, SLOT_GATE_BIAS}, {SLOT_UP, SLOT_UP_BIAS},
-    {SLOT_DOWN, SLOT_DOWN_BIAS},
-};
 
 /* A vector in a block format would have to be a whole number of blocks. */
 static int check_vectors(const struct decoder *d, struct err *err)
@@ -107,10 +100,12 @@ static void bind_layer(struct decoder *d, size_t i)
     struct layer *l = &d->layers[i];
     l->attn_norm = bind_norm(d, SLOT_ATTN_NORM, i);
     l->mlp_norm = bind_norm(d, SLOT_MLP_NORM, i);
-    for (size_t k = 0; k < ARRAY_SIZE(bias_of); k++) {
-        l->w[bias_of[k][0]] = bind_matrix(d, bias_of[k][0], i);
-        if (names_has(&d->config, bias_of[k][1]))
-            l->bias[bias_of[k][0]] = bind_vector(d, bias_of[k][1], i);
+    for (enum slot s = 0; s < SLOT_WEIGHTS; s++) {
+        if (!slot_is_linear(s) || !names_has(&d->config, s, i))
+            continue;
+        l->w[s] = bind_matrix(d, s, i);
+        if (names_has(&d->config, SLOT_BIAS(s), i))
+            l->bias[s] = bind_vector(d, SLOT_BIAS(s), i);
     }
 }
 
@@ -126,7 +121,7 @@ static int bind_weights(struct decoder *d, struct err *err)
     for (size_t i = 0; i < c->n_layers; i++)
         bind_layer(d, i);
     d->inv_freq = xcalloc(c->head_dim / 2, sizeof *d->inv_freq);
-    config_inv_freq(c, d->inv_freq);
+    rope_inv_freq(&c->rope, c->head_dim, false, d->inv_freq);
     return 0;
 }
 

@@ -35,7 +35,7 @@ static void dropout_rows(void *arg, size_t r0, size_t r1, float *tmp)
 
 static uint64_t dropout_stream(const struct pass *p, const struct linear_group *group)
 {
-    return ((uint64_t)0x64726f70 << 32) + p->layer * SLOT_COUNT + group->slots[0];
+    return ((uint64_t)0x64726f70 << 32) + slot_stream(group->slots[0], p->layer);
 }
 
 /* What the adapters of a group multiply: x itself, or x after dropout. */

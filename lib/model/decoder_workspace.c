@@ -106,8 +106,8 @@ static void allocate_activations(struct allocator *a, const struct decoder *d,
         out->rstd_mid = floats(a, 1);
         out->lse = floats(a, c->n_heads);
     }
-    for (enum slot s = SLOT_Q; s <= SLOT_DOWN && d->ws.rank; s++)
-        if (names_linear(s))
+    for (enum slot s = 0; s < SLOT_WEIGHTS && d->ws.rank; s++)
+        if (slot_is_linear(s) && names_has(c, s, 0))
             out->h[s] = floats(a, d->ws.rank);
 }
 

@@ -94,8 +94,8 @@ bool gguf_rope_divisors(const struct model_config *config, float *divisors)
     size_t n = config->head_dim / 2;
     float *scaled = xcalloc(n, sizeof *scaled);
     plain.rope.scaling = ROPE_DEFAULT;
-    config_inv_freq(config, scaled);
-    config_inv_freq(&plain, divisors);
+    rope_inv_freq(&config->rope, config->head_dim, false, scaled);
+    rope_inv_freq(&plain.rope, config->head_dim, false, divisors);
     for (size_t i = 0; i < n; i++)
         divisors[i] /= scaled[i];
     free(scaled);

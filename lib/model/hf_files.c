@@ -35,12 +35,10 @@ static json_t *llama3_rope(const struct model_config *c, struct err *err)
     float *freq = xcalloc(n, sizeof *freq), *got = xcalloc(n, sizeof *got);
     double factor = 1, *s = xcalloc(n, sizeof *s);
     json_t *rope = NULL;
-    plain.rope.divisors = NULL;
-    config_inv_freq(&plain, freq);
+    plain.rope.has_divisors = false;
+    rope_inv_freq(&plain.rope, c->head_dim, false, freq);
     for (size_t i = 0; i < n; i++) {
-        float d;
-        memcpy(&d, (const char *)c->rope.divisors + i * sizeof d, sizeof d);
-        s[i] = (double)d;
+        s[i] = (double)c->rope.divisors[0][i];
         factor = s[i] > factor ? s[i] : factor;
     }
     for (size_t i = 0; i < n; i++) {
@@ -66,8 +64,8 @@ static json_t *llama3_rope(const struct model_config *c, struct err *err)
         again.rope.original_positions =
             positions >= 1 && positions < 1e9 ? (uint64_t)llround(positions) : 1;
     }
-    config_inv_freq(&again, got);
-    config_inv_freq(c, freq);
+    rope_inv_freq(&again.rope, c->head_dim, false, got);
+    rope_inv_freq(&c->rope, c->head_dim, false, freq);
     bool fits = again.rope.high_freq_factor > 1;
     for (size_t i = 0; i < n; i++)
         fits = fits && fabsf(got[i] - freq[i]) <= 1e-5f * freq[i];
@@ -96,7 +94,7 @@ json_t *hf_config(const struct model_config *c, const struct gguf *g, struct err
 {
     (void)g;
     json_t *rope = json_null();
-    if (c->rope.divisors)
+    if (c->rope.has_divisors)
         rope = llama3_rope(c, err);
     else if (c->rope.scaling == ROPE_LINEAR)
         rope =
@@ -118,7 +116,7 @@ json_t *hf_config(const struct model_config *c, const struct gguf *g, struct err
     json_object_set_new(o, "rms_norm_eps", real_of_float(c->norm_eps));
     json_object_set_new(o, "rope_theta", real_of_float(c->rope.theta));
     json_object_set_new(o, "rope_scaling", rope);
-    json_object_set_new(o, "attention_bias", json_boolean(c->attention_bias));
+    json_object_set_new(o, "attention_bias", json_boolean(c->qkv_bias));
     json_object_set_new(o, "mlp_bias", json_boolean(c->mlp_bias));
     json_object_set_new(o, "attention_dropout", json_real(0));
     json_object_set_new(o, "tie_word_embeddings", json_boolean(c->tied));

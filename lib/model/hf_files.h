@@ -16,8 +16,8 @@
  * decrefs it. */
 json_t *hf_config(const struct model_config *config, const struct gguf *g, struct err *err);
 
-/* tokenizer.json of the vocabulary in the metadata. NULL when it can't be expressed, and with *there
- * false when there is none. The caller decrefs it. */
+/* tokenizer.json of the vocabulary in the metadata. NULL when it can't be expressed, and with
+ * *there false when there is none. The caller decrefs it. */
 json_t *hf_tokenizer(const struct gguf *g, bool *there, struct err *err);
 
 /* Writes one file of the folder, keys sorted and indented. */

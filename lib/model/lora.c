@@ -63,8 +63,8 @@ static int check_targets(const struct model_config *config, const struct lora_op
             continue;
         struct buf known = BUF_INIT;
         for (enum slot s = 0; s < SLOT_COUNT; s++)
-            if (names_linear(s))
-                buf_addf(&known, "%s, ", names_linear(s));
+            if (slot_is_linear(s) && names_has(config, s, 0))
+                buf_addf(&known, "%s, ", names_linear(config, s));
         err_set(err, "target \"%s\" is no linear layer of the model (%sall-linear)", o->targets[i],
                 known.p);
         buf_release(&known);
@@ -106,7 +106,7 @@ int lora_new(struct lora **out, const struct model_config *config, const struct 
     for (size_t i = 0; i < l->n_pairs; i++) {
         struct lora_pair *p = &l->pairs[i];
         struct rng rng;
-        rng_init(&rng, o->seed, init_stream + p->layer * SLOT_COUNT + p->slot);
+        rng_init(&rng, o->seed, init_stream + slot_stream(p->slot, p->layer));
         double bound = 1 / sqrt((double)p->in);
         for (size_t k = 0; k < p->r * p->in; k++)
             p->a[k] = (float)((2 * rng_uniform(&rng) - 1) * bound);

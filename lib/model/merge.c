@@ -52,7 +52,7 @@ struct merge_work {
 
 const struct tensor *merge_base_tensor(const struct merge *m, const struct tensor_name *name)
 {
-    return checkpoint_find(m->base, checkpoint_gguf(m->base) ? name->gguf : name->hf);
+    return names_tensor(m->base, name);
 }
 
 bool merge_changes(const struct merge *m, const struct tensor_name *name)
@@ -124,16 +124,12 @@ bool merge_is_no_op(const struct merge_adapter *a)
 /* Row `at` of the output: which row of the Hugging Face tensor it is. */
 static size_t canonical_row(const struct job *j, size_t at)
 {
-    size_t d = j->name->gguf_head_dim;
-    if (!j->out_gguf || !d)
-        return at;
-    size_t in_head = at % d;
-    return at - in_head + in_head % 2 * (d / 2) + in_head / 2;
+    return j->out_gguf ? matrix_row_stored_at(at, j->name->gguf_rows) : at;
 }
 
 static const uint8_t *base_row(const struct job *j, size_t canonical)
 {
-    size_t at = j->base_gguf ? matrix_stored_row(canonical, j->name->gguf_head_dim) : canonical;
+    size_t at = j->base_gguf ? matrix_stored_row(canonical, j->name->gguf_rows) : canonical;
     return (const uint8_t *)j->base->data + at * j->base_row_bytes;
 }
 
@@ -316,7 +312,7 @@ static int prepare(const struct merge *m, struct job *j, size_t *batch, struct e
 static void drop_pages(const struct job *j, size_t first, size_t n)
 {
     struct tensor part = *j->base;
-    if (j->name->gguf_head_dim) /* rows move within a head, which may reach into the next batch */
+    if (j->name->gguf_rows.a) /* rows move within a head, which may reach into the next batch */
         return;
     part.data = (const uint8_t *)part.data + first * j->base_row_bytes;
     part.bytes = n * j->base_row_bytes;

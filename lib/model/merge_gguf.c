@@ -92,8 +92,8 @@ static float *rope_freqs(const struct merge *m)
 {
     size_t n = m->config.head_dim / 2;
     float *divisors = xcalloc(n, sizeof *divisors);
-    if (m->config.rope.divisors)
-        memcpy(divisors, m->config.rope.divisors, n * sizeof *divisors);
+    if (m->config.rope.has_divisors)
+        memcpy(divisors, m->config.rope.divisors[0], n * sizeof *divisors);
     else if (!gguf_rope_divisors(&m->config, divisors)) {
         free(divisors);
         return NULL;

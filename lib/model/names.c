@@ -4,88 +4,186 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
+#include "base/mem.h"
+
 /* Sizes that shapes are made of. */
-enum extent { NONE, VOCAB, HIDDEN, FFN, QUERY, KEY };
+enum extent { NONE, VOCAB, POSITIONS, HIDDEN, FFN, TWO_FFN, QUERY, KEY, QKV, Q_NORM, K_NORM };
 
-struct slot_rule {
-    const char *hf, *gguf; /* %zu stands for the layer */
+static const struct {
     enum extent rows, cols;
-    const char *linear; /* last part of the module path that LoRA targets */
+    const char *linear; /* what a linear layer is for, whatever the architecture calls it */
+} shapes[SLOT_WEIGHTS] = {
+    [SLOT_EMBED] = {VOCAB, HIDDEN, NULL},
+    [SLOT_POSITIONS] = {POSITIONS, HIDDEN, NULL},
+    [SLOT_NORM] = {HIDDEN, NONE, NULL},
+    [SLOT_HEAD] = {VOCAB, HIDDEN, NULL},
+    [SLOT_ATTN_NORM] = {HIDDEN, NONE, NULL},
+    [SLOT_Q] = {QUERY, HIDDEN, "q"},
+    [SLOT_K] = {KEY, HIDDEN, "k"},
+    [SLOT_V] = {KEY, HIDDEN, "v"},
+    [SLOT_QKV] = {QKV, HIDDEN, "qkv"},
+    [SLOT_Q_NORM] = {Q_NORM, NONE, NULL},
+    [SLOT_K_NORM] = {K_NORM, NONE, NULL},
+    [SLOT_O] = {HIDDEN, QUERY, "o"},
+    [SLOT_ATTN_POST_NORM] = {HIDDEN, NONE, NULL},
+    [SLOT_MLP_NORM] = {HIDDEN, NONE, NULL},
+    [SLOT_GATE] = {FFN, HIDDEN, "gate"},
+    [SLOT_UP] = {FFN, HIDDEN, "up"},
+    [SLOT_GATE_UP] = {TWO_FFN, HIDDEN, "gate_up"},
+    [SLOT_DOWN] = {HIDDEN, FFN, "down"},
+    [SLOT_MLP_POST_NORM] = {HIDDEN, NONE, NULL},
 };
 
-static const struct slot_rule rules[SLOT_COUNT] = {
-    [SLOT_EMBED] = {"model.embed_tokens.weight", "token_embd.weight", VOCAB, HIDDEN, NULL},
-    [SLOT_NORM] = {"model.norm.weight", "output_norm.weight", HIDDEN, NONE, NULL},
-    [SLOT_HEAD] = {"lm_head.weight", "output.weight", VOCAB, HIDDEN, NULL},
-    [SLOT_ATTN_NORM] = {"model.layers.%zu.input_layernorm.weight", "blk.%zu.attn_norm.weight",
-                        HIDDEN, NONE, NULL},
-    [SLOT_Q] = {"model.layers.%zu.self_attn.q_proj.weight", "blk.%zu.attn_q.weight", QUERY, HIDDEN,
-                "q_proj"},
-    [SLOT_K] = {"model.layers.%zu.self_attn.k_proj.weight", "blk.%zu.attn_k.weight", KEY, HIDDEN,
-                "k_proj"},
-    [SLOT_V] = {"model.layers.%zu.self_attn.v_proj.weight", "blk.%zu.attn_v.weight", KEY, HIDDEN,
-                "v_proj"},
-    [SLOT_O] = {"model.layers.%zu.self_attn.o_proj.weight", "blk.%zu.attn_output.weight", HIDDEN,
-                QUERY, "o_proj"},
-    [SLOT_MLP_NORM] = {"model.layers.%zu.post_attention_layernorm.weight",
-                       "blk.%zu.ffn_norm.weight", HIDDEN, NONE, NULL},
-    [SLOT_GATE] = {"model.layers.%zu.mlp.gate_proj.weight", "blk.%zu.ffn_gate.weight", FFN, HIDDEN,
-                   "gate_proj"},
-    [SLOT_UP] = {"model.layers.%zu.mlp.up_proj.weight", "blk.%zu.ffn_up.weight", FFN, HIDDEN,
-                 "up_proj"},
-    [SLOT_DOWN] = {"model.layers.%zu.mlp.down_proj.weight", "blk.%zu.ffn_down.weight", HIDDEN, FFN,
-                   "down_proj"},
-    [SLOT_Q_BIAS] = {"model.layers.%zu.self_attn.q_proj.bias", "blk.%zu.attn_q.bias", QUERY, NONE,
-                     NULL},
-    [SLOT_K_BIAS] = {"model.layers.%zu.self_attn.k_proj.bias", "blk.%zu.attn_k.bias", KEY, NONE,
-                     NULL},
-    [SLOT_V_BIAS] = {"model.layers.%zu.self_attn.v_proj.bias", "blk.%zu.attn_v.bias", KEY, NONE,
-                     NULL},
-    [SLOT_O_BIAS] = {"model.layers.%zu.self_attn.o_proj.bias", "blk.%zu.attn_output.bias", HIDDEN,
-                     NONE, NULL},
-    [SLOT_GATE_BIAS] = {"model.layers.%zu.mlp.gate_proj.bias", "blk.%zu.ffn_gate.bias", FFN, NONE,
-                        NULL},
-    [SLOT_UP_BIAS] = {"model.layers.%zu.mlp.up_proj.bias", "blk.%zu.ffn_up.bias", FFN, NONE, NULL},
-    [SLOT_DOWN_BIAS] = {"model.layers.%zu.mlp.down_proj.bias", "blk.%zu.ffn_down.bias", HIDDEN,
-                        NONE, NULL},
+const struct name_map names_llama = {
+    .slots =
+        {
+            [SLOT_EMBED] = {"model.embed_tokens", "token_embd"},
+            [SLOT_NORM] = {"model.norm", "output_norm"},
+            [SLOT_HEAD] = {"lm_head", "output"},
+            [SLOT_ATTN_NORM] = {"model.layers.%zu.input_layernorm", "blk.%zu.attn_norm"},
+            [SLOT_Q] = {"model.layers.%zu.self_attn.q_proj", "blk.%zu.attn_q"},
+            [SLOT_K] = {"model.layers.%zu.self_attn.k_proj", "blk.%zu.attn_k"},
+            [SLOT_V] = {"model.layers.%zu.self_attn.v_proj", "blk.%zu.attn_v"},
+            [SLOT_Q_NORM] = {"model.layers.%zu.self_attn.q_norm", "blk.%zu.attn_q_norm"},
+            [SLOT_K_NORM] = {"model.layers.%zu.self_attn.k_norm", "blk.%zu.attn_k_norm"},
+            [SLOT_O] = {"model.layers.%zu.self_attn.o_proj", "blk.%zu.attn_output"},
+            [SLOT_MLP_NORM] = {"model.layers.%zu.post_attention_layernorm", "blk.%zu.ffn_norm"},
+            [SLOT_GATE] = {"model.layers.%zu.mlp.gate_proj", "blk.%zu.ffn_gate"},
+            [SLOT_UP] = {"model.layers.%zu.mlp.up_proj", "blk.%zu.ffn_up"},
+            [SLOT_DOWN] = {"model.layers.%zu.mlp.down_proj", "blk.%zu.ffn_down"},
+        },
 };
+
+uint64_t slot_stream(enum slot slot, size_t layer)
+{
+    const char *name = slot_name(slot);
+    return hash64(name, strlen(name), layer);
+}
+
+static const struct slot_name *name_of(const struct model_config *c, enum slot slot)
+{
+    const struct name_map *map = c->names;
+    slot = slot_owner(slot);
+    while (!map->slots[slot].hf && map->rest)
+        map = map->rest;
+    return &map->slots[slot];
+}
 
 static uint64_t extent_of(const struct model_config *c, enum extent e)
 {
+    size_t query = c->n_heads * c->head_dim, key = c->n_kv_heads * c->head_dim;
+    bool whole = c->qk_norm == QK_NORM_WHOLE;
     switch (e) {
     case VOCAB:
         return c->vocab;
+    case POSITIONS:
+        return c->max_positions;
     case HIDDEN:
         return c->hidden;
     case FFN:
         return c->ffn;
+    case TWO_FFN:
+        return 2 * c->ffn;
     case QUERY:
-        return c->n_heads * c->head_dim;
+        return query;
     case KEY:
-        return c->n_kv_heads * c->head_dim;
+        return key;
+    case QKV:
+        return query + 2 * key;
+    case Q_NORM:
+        return whole ? query : c->head_dim;
+    case K_NORM:
+        return whole ? key : c->head_dim;
     case NONE:
         break;
     }
     return 0;
 }
 
-bool names_has(const struct model_config *config, enum slot slot)
+static bool has_weight(const struct model_config *c, enum slot slot)
 {
     switch (slot) {
     case SLOT_HEAD:
-        return !config->tied;
-    case SLOT_Q_BIAS:
-    case SLOT_K_BIAS:
-    case SLOT_V_BIAS:
-    case SLOT_O_BIAS:
-        return config->attention_bias;
-    case SLOT_GATE_BIAS:
-    case SLOT_UP_BIAS:
-    case SLOT_DOWN_BIAS:
-        return config->mlp_bias;
+        return !c->tied;
+    case SLOT_POSITIONS:
+        return c->learned_positions;
+    case SLOT_ATTN_NORM:
+        return c->pre_norms;
+    case SLOT_MLP_NORM:
+        return c->pre_norms && c->residual != RESIDUAL_SHARED_NORM;
+    case SLOT_ATTN_POST_NORM:
+    case SLOT_MLP_POST_NORM:
+        return c->post_norms;
+    case SLOT_Q_NORM:
+    case SLOT_K_NORM:
+        return c->qk_norm != QK_NORM_NONE;
+    case SLOT_Q:
+    case SLOT_K:
+    case SLOT_V:
+        return c->qkv == QKV_SEPARATE;
+    case SLOT_QKV:
+        return c->qkv != QKV_SEPARATE;
+    case SLOT_GATE:
+        return c->gated && !c->fused_gate_up;
+    case SLOT_UP:
+        return !c->fused_gate_up;
+    case SLOT_GATE_UP:
+        return c->fused_gate_up;
     default:
-        return true;
+        return slot < SLOT_WEIGHTS;
     }
+}
+
+static bool has_bias(const struct model_config *c, enum slot owner)
+{
+    switch (owner) {
+    case SLOT_NORM:
+    case SLOT_ATTN_NORM:
+    case SLOT_MLP_NORM:
+        return c->norm_bias;
+    case SLOT_Q:
+    case SLOT_K:
+    case SLOT_V:
+    case SLOT_QKV:
+        return c->qkv_bias;
+    case SLOT_O:
+        return c->o_bias;
+    case SLOT_GATE:
+    case SLOT_UP:
+    case SLOT_GATE_UP:
+    case SLOT_DOWN:
+        return c->mlp_bias;
+    default:
+        return false;
+    }
+}
+
+bool names_has(const struct model_config *config, enum slot slot, size_t layer)
+{
+    (void)layer; /* all layers have the same */
+    return has_weight(config, slot_owner(slot)) &&
+           (!slot_is_bias(slot) || has_bias(config, slot_owner(slot)));
+}
+
+bool slot_is_linear(enum slot slot)
+{
+    return slot_name(slot) != NULL;
+}
+
+const char *slot_name(enum slot slot)
+{
+    return slot < SLOT_WEIGHTS ? shapes[slot].linear : NULL;
+}
+
+bool slot_by_name(const char *name, enum slot *slot)
+{
+    for (enum slot s = 0; s < SLOT_WEIGHTS; s++)
+        if (shapes[s].linear && !strcmp(shapes[s].linear, name)) {
+            *slot = s;
+            return true;
+        }
+    return false;
 }
 
 bool names_ends_in(const char *module, const char *ending)
@@ -94,93 +192,121 @@ bool names_ends_in(const char *module, const char *ending)
     return n >= k && !strcmp(module + n - k, ending) && (n == k || module[n - k - 1] == '.');
 }
 
-const char *names_linear(enum slot slot)
+const char *names_linear(const struct model_config *config, enum slot slot)
 {
-    return rules[slot].linear;
+    return strrchr(name_of(config, slot)->hf, '.') + 1;
 }
 
 /* Replaces the one "%zu" of a pattern, if it has one. */
-static void fill_layer(char out[NAME_SIZE], const char *pattern, size_t layer)
+static void fill_layer(char out[NAME_SIZE], const char *pattern, size_t layer, const char *ending)
 {
     const char *hole = strstr(pattern, "%zu");
     if (!hole)
-        snprintf(out, NAME_SIZE, "%s", pattern);
+        snprintf(out, NAME_SIZE, "%s%s", pattern, ending);
     else
-        snprintf(out, NAME_SIZE, "%.*s%zu%s", (int)(hole - pattern), pattern, layer, hole + 3);
+        snprintf(out, NAME_SIZE, "%.*s%zu%s%s", (int)(hole - pattern), pattern, layer, hole + 3,
+                 ending);
 }
 
-static bool is_query_or_key(enum slot slot)
+/* Architectures that llama.cpp rotates pair by pair have their rows in that order. */
+static struct row_order gguf_order(const struct model_config *c, enum slot owner)
 {
-    return slot == SLOT_Q || slot == SLOT_K || slot == SLOT_Q_BIAS || slot == SLOT_K_BIAS;
+    if ((owner == SLOT_Q || owner == SLOT_K) && !strcmp(c->architecture, "llama"))
+        return (struct row_order){2, c->head_dim / 2, 1};
+    if (owner == SLOT_QKV && c->qkv == QKV_PER_HEAD)
+        return (struct row_order){c->n_heads, 3, c->head_dim};
+    return (struct row_order){0};
 }
 
 void names_describe(const struct model_config *config, enum slot slot, size_t layer,
                     struct tensor_name *out)
 {
-    const struct slot_rule *rule = &rules[slot];
-    *out = (struct tensor_name){.slot = slot, .layer = slot < SLOT_LAYER_FIRST ? 0 : layer};
-    fill_layer(out->hf, rule->hf, layer);
-    fill_layer(out->gguf, rule->gguf, layer);
-    snprintf(out->module, NAME_SIZE, "%s", out->hf);
-    *strrchr(out->module, '.') = 0;
-    out->rows = extent_of(config, rule->rows);
-    out->cols = extent_of(config, rule->cols);
+    enum slot owner = slot_owner(slot);
+    const struct slot_name *name = name_of(config, owner);
+    const char *ending = slot_is_bias(slot) ? ".bias" : ".weight";
+    *out = (struct tensor_name){.slot = slot, .layer = slot_in_layer(slot) ? layer : 0};
+    fill_layer(out->hf, name->hf, layer, ending);
+    fill_layer(out->gguf, name->gguf, layer, ending);
+    fill_layer(out->module, name->hf, layer, "");
+    out->rows = extent_of(config, shapes[owner].rows);
+    out->cols = slot_is_bias(slot) ? 0 : extent_of(config, shapes[owner].cols);
     out->n_dims = out->cols ? 2 : 1;
-    out->linear = rule->linear != NULL;
-    if (is_query_or_key(slot) && !strcmp(config->architecture, "llama"))
-        out->gguf_head_dim = config->head_dim;
+    out->linear = slot_is_linear(slot);
+    out->transposed = out->linear && config->transposed;
+    out->gguf_rows = gguf_order(config, owner);
 }
 
-static size_t slots_in_layer(const struct model_config *config)
+/* The i-th tensor of those that have a place in that layer (or outside of layers), and how many
+ * there are. */
+static size_t count_in_layer(const struct model_config *config, size_t layer, size_t i,
+                             enum slot *found)
 {
     size_t n = 0;
-    for (enum slot s = SLOT_LAYER_FIRST; s < SLOT_COUNT; s++)
-        n += names_has(config, s);
+    for (enum slot s = 0; s < SLOT_COUNT; s++)
+        if (slot_in_layer(s) && names_has(config, s, layer) && n++ == i)
+            *found = s;
+    return n;
+}
+
+static const enum slot before_layers[] = {SLOT_EMBED, SLOT_BIAS(SLOT_EMBED), SLOT_POSITIONS};
+static const enum slot after_layers[] = {SLOT_NORM, SLOT_BIAS(SLOT_NORM), SLOT_HEAD,
+                                         SLOT_BIAS(SLOT_HEAD)};
+
+static size_t count_of(const struct model_config *config, const enum slot *slots, size_t n_slots,
+                       size_t i, enum slot *found)
+{
+    size_t n = 0;
+    for (size_t k = 0; k < n_slots; k++)
+        if (names_has(config, slots[k], 0) && n++ == i)
+            *found = slots[k];
+    return n;
+}
+
+/* Finds the i-th tensor, if found is not NULL; returns how many there are. */
+static size_t visit(const struct model_config *c, size_t i, struct tensor_name *out)
+{
+    enum slot slot = SLOT_COUNT;
+    size_t layer = 0;
+    size_t n = count_of(c, before_layers, ARRAY_SIZE(before_layers), i, &slot);
+    for (size_t k = 0; k < c->n_layers && slot == SLOT_COUNT; k++) {
+        n += count_in_layer(c, k, i - n, &slot);
+        layer = k;
+    }
+    if (slot == SLOT_COUNT)
+        n += count_of(c, after_layers, ARRAY_SIZE(after_layers), i - n, &slot);
+    if (out && slot != SLOT_COUNT)
+        names_describe(c, slot, layer, out);
     return n;
 }
 
 size_t names_count(const struct model_config *config)
 {
-    return 2 + !config->tied + config->n_layers * slots_in_layer(config);
+    return visit(config, SIZE_MAX, NULL);
 }
 
 void names_at(const struct model_config *config, size_t i, struct tensor_name *out)
 {
-    size_t per_layer = slots_in_layer(config), in_layers = config->n_layers * per_layer;
-    if (i == 0) {
-        names_describe(config, SLOT_EMBED, 0, out);
-        return;
-    }
-    i--;
-    if (i >= in_layers) {
-        names_describe(config, i == in_layers ? SLOT_NORM : SLOT_HEAD, 0, out);
-        return;
-    }
-    size_t layer = i / per_layer, k = i % per_layer;
-    for (enum slot s = SLOT_LAYER_FIRST; s < SLOT_COUNT; s++)
-        if (names_has(config, s) && k-- == 0) {
-            names_describe(config, s, layer, out);
-            return;
-        }
+    visit(config, i, out);
 }
 
-/* Matches name against a pattern whose "%zu" stands for a layer in canonical decimal. */
-static bool matches(const char *pattern, const char *name, size_t n_layers, size_t *layer)
+/* Matches name against a pattern whose "%zu" stands for a layer in canonical decimal, and the end
+ * of a weight or bias. */
+static bool matches(const char *pattern, const char *ending, const char *name, size_t n_layers,
+                    size_t *layer)
 {
-    const char *hole = strstr(pattern, "%zu");
+    const char *hole = strstr(pattern, "%zu"), *p = name;
+    size_t before = hole ? (size_t)(hole - pattern) : 0, digits = 0;
     *layer = 0;
-    if (!hole)
-        return !strcmp(pattern, name);
-    size_t before = (size_t)(hole - pattern), v = 0, digits = 0;
-    if (strncmp(pattern, name, before))
+    if (strncmp(pattern, p, before))
         return false;
-    const char *p = name + before;
-    for (; *p >= '0' && *p <= '9' && digits < 9; p++, digits++)
-        v = v * 10 + (size_t)(*p - '0');
-    if (!digits || (digits > 1 && name[before] == '0') || v >= n_layers)
+    p += before;
+    for (; hole && *p >= '0' && *p <= '9' && digits < 9; p++, digits++)
+        *layer = *layer * 10 + (size_t)(*p - '0');
+    if (hole && (!digits || (digits > 1 && name[before] == '0') || *layer >= n_layers))
         return false;
-    *layer = v;
-    return !strcmp(p, hole + 3);
+    const char *after = hole ? hole + 3 : pattern;
+    size_t n = strlen(after);
+    return !strncmp(p, after, n) && !strcmp(p + n, ending);
 }
 
 static bool find(const struct model_config *config, const char *name, bool gguf,
@@ -188,8 +314,11 @@ static bool find(const struct model_config *config, const char *name, bool gguf,
 {
     for (enum slot s = 0; s < SLOT_COUNT; s++) {
         size_t layer;
-        const char *pattern = gguf ? rules[s].gguf : rules[s].hf;
-        if (names_has(config, s) && matches(pattern, name, config->n_layers, &layer)) {
+        const struct slot_name *names = name_of(config, s);
+        const char *pattern = gguf ? names->gguf : names->hf;
+        const char *ending = slot_is_bias(s) ? ".bias" : ".weight";
+        if (pattern && matches(pattern, ending, name, config->n_layers, &layer) &&
+            names_has(config, s, layer)) {
             names_describe(config, s, layer, out);
             return true;
         }
@@ -207,20 +336,35 @@ bool names_find_gguf(const struct model_config *config, const char *name, struct
     return find(config, name, true, out);
 }
 
-static int check_shape(const struct tensor_name *name, const struct tensor *t, struct err *err)
+const struct tensor *names_tensor(const struct checkpoint *c, const struct tensor_name *name)
 {
-    bool fits = t->n_dims == name->n_dims && t->shape[0] == name->rows &&
-                (name->n_dims == 1 || t->shape[1] == name->cols);
+    if (checkpoint_gguf(c))
+        return checkpoint_find(c, name->gguf);
+    const struct tensor *t = checkpoint_find(c, name->hf);
+    const char *dot = strchr(name->hf, '.');
+    return t || !dot ? t : checkpoint_find(c, dot + 1);
+}
+
+static void add_shape(char *text, size_t size, const uint64_t *shape, size_t n_dims)
+{
+    *text = 0;
+    for (size_t i = 0; i < n_dims; i++)
+        snprintf(text + strlen(text), size - strlen(text), "%s%" PRIu64, i ? ", " : "", shape[i]);
+}
+
+static int check_shape(const struct tensor_name *name, const struct tensor *t, bool gguf,
+                       struct err *err)
+{
+    bool turned = name->transposed && !gguf;
+    const uint64_t shape[] = {turned ? name->cols : name->rows, turned ? name->rows : name->cols};
+    bool fits = t->n_dims == name->n_dims;
+    for (size_t i = 0; i < name->n_dims && fits; i++)
+        fits = t->shape[i] == shape[i];
     if (fits)
         return 0;
-    char found[96] = "", wanted[48];
-    for (size_t i = 0; i < t->n_dims; i++)
-        snprintf(found + strlen(found), sizeof found - strlen(found), "%s%" PRIu64, i ? ", " : "",
-                 t->shape[i]);
-    if (name->n_dims == 1)
-        snprintf(wanted, sizeof wanted, "%" PRIu64, name->rows);
-    else
-        snprintf(wanted, sizeof wanted, "%" PRIu64 ", %" PRIu64, name->rows, name->cols);
+    char found[96], wanted[48];
+    add_shape(found, sizeof found, t->shape, t->n_dims);
+    add_shape(wanted, sizeof wanted, shape, name->n_dims);
     return err_set(err, "%s: tensor %s: shape [%s], the model's configuration says [%s]", t->file,
                    t->name, found, wanted);
 }
@@ -236,11 +380,28 @@ static bool is_derived(const char *name)
 static bool is_copy_of_embedding(const struct model_config *config, const struct checkpoint *c,
                                  const struct tensor *t)
 {
-    const char *head = checkpoint_gguf(c) ? rules[SLOT_HEAD].gguf : rules[SLOT_HEAD].hf;
-    const char *embed = checkpoint_gguf(c) ? rules[SLOT_EMBED].gguf : rules[SLOT_EMBED].hf;
-    const struct tensor *e = checkpoint_find(c, embed);
-    return config->tied && !strcmp(t->name, head) && e && e->bytes == t->bytes &&
+    struct tensor_name embed, head;
+    names_describe(config, SLOT_EMBED, 0, &embed);
+    names_describe(config, SLOT_HEAD, 0, &head);
+    const struct tensor *e = names_tensor(c, &embed);
+    return config->tied && t == names_tensor(c, &head) && e && e->bytes == t->bytes &&
            !memcmp(e->data, t->data, t->bytes);
+}
+
+/* Whether the tensor is one of the model's, under its name or under the name without its first
+ * part. */
+static bool is_known(const struct model_config *config, const struct checkpoint *c,
+                     const struct tensor *t)
+{
+    struct tensor_name name;
+    if (find(config, t->name, checkpoint_gguf(c) != NULL, &name))
+        return true;
+    char longer[2 * NAME_SIZE];
+    const char *first = name_of(config, SLOT_NORM)->hf;
+    if (checkpoint_gguf(c))
+        return false;
+    snprintf(longer, sizeof longer, "%.*s.%s", (int)strcspn(first, "."), first, t->name);
+    return find(config, longer, false, &name) && names_tensor(c, &name) == t;
 }
 
 int names_check(const struct model_config *config, const struct checkpoint *c, struct err *err)
@@ -249,17 +410,16 @@ int names_check(const struct model_config *config, const struct checkpoint *c, s
     struct tensor_name name;
     for (size_t i = 0; i < names_count(config); i++) {
         names_at(config, i, &name);
-        const char *stored = gguf ? name.gguf : name.hf;
-        const struct tensor *t = checkpoint_find(c, stored);
+        const struct tensor *t = names_tensor(c, &name);
         if (!t)
-            return err_set(err, "%s: tensor %s is missing", checkpoint_path(c), stored);
-        if (check_shape(&name, t, err))
+            return err_set(err, "%s: tensor %s is missing", checkpoint_path(c),
+                           gguf ? name.gguf : name.hf);
+        if (check_shape(&name, t, gguf, err))
             return -1;
     }
     for (size_t i = 0; i < checkpoint_count(c); i++) {
         const struct tensor *t = checkpoint_at(c, i);
-        if (!find(config, t->name, gguf, &name) && !is_derived(t->name) &&
-            !is_copy_of_embedding(config, c, t))
+        if (!is_known(config, c, t) && !is_derived(t->name) && !is_copy_of_embedding(config, c, t))
             return err_set(err, "%s: tensor %s has no place in a %s model with %zu layers", t->file,
                            t->name, config->architecture, config->n_layers);
     }

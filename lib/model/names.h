@@ -1,9 +1,9 @@
 /*
  * names: what each tensor of a decoder is called, in Hugging Face folders and in GGUF files.
  *
- * Hugging Face names and row order are the canonical ones. In GGUF files of the llama architecture
- * the rows of attn_q and attn_k are reordered within each head of D rows: canonical row
- * h*D + j*D/2 + i is stored as row h*D + 2*i + j (j = 0, 1).
+ * Hugging Face names and row order are the canonical ones, and shapes are those of the linear layer
+ * [out, in] even where a file keeps the matrix transposed (config.h). In GGUF files some
+ * architectures have rows in another order (struct row_order).
  */
 #ifndef MODEL_NAMES_H
 #define MODEL_NAMES_H
@@ -13,31 +13,75 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "compute/matrix.h"
 #include "model/config.h"
 
+/* A part of the model with a weight, and perhaps a bias: SLOT_BIAS of the same. */
 enum slot {
-    SLOT_EMBED, /* [V, H] */
-    SLOT_NORM,  /* [H]: the last norm */
-    SLOT_HEAD,  /* [V, H]: the output matrix; absent when tied */
+    SLOT_EMBED,     /* [V, H] */
+    SLOT_POSITIONS, /* [max_positions, H]: learned positions */
+    SLOT_NORM,      /* [H]: the last norm */
+    SLOT_HEAD,      /* [V, H]: the output matrix; absent when tied */
     SLOT_LAYER_FIRST,
-    SLOT_ATTN_NORM = SLOT_LAYER_FIRST, /* [H] */
+    SLOT_ATTN_NORM = SLOT_LAYER_FIRST, /* [H]: before attention */
     SLOT_Q,                            /* [n_heads * D, H] */
     SLOT_K,                            /* [n_kv_heads * D, H] */
     SLOT_V,
-    SLOT_O, /* [H, n_heads * D] */
-    SLOT_MLP_NORM,
-    SLOT_GATE, /* [F, H] */
-    SLOT_UP,   /* [F, H] */
-    SLOT_DOWN, /* [H, F] */
-    SLOT_Q_BIAS,
-    SLOT_K_BIAS,
-    SLOT_V_BIAS,
-    SLOT_O_BIAS,
-    SLOT_GATE_BIAS,
-    SLOT_UP_BIAS,
-    SLOT_DOWN_BIAS,
-    SLOT_COUNT,
+    SLOT_QKV,    /* [(n_heads + 2 n_kv_heads) * D, H]: instead of the three, by qkv_layout */
+    SLOT_Q_NORM, /* [D] or [n_heads * D] */
+    SLOT_K_NORM, /* [D] or [n_kv_heads * D] */
+    SLOT_O,      /* [H, n_heads * D] */
+    SLOT_ATTN_POST_NORM, /* [H]: of attention's output, before it is added */
+    SLOT_MLP_NORM,       /* [H]: before the MLP */
+    SLOT_GATE,           /* [F, H] */
+    SLOT_UP,             /* [F, H]; the first matrix of an MLP without gate */
+    SLOT_GATE_UP,        /* [2 F, H]: instead of the two */
+    SLOT_DOWN,           /* [H, F] */
+    SLOT_MLP_POST_NORM,  /* [H]: of the MLP's output, before it is added */
+    SLOT_WEIGHTS,
+    SLOT_COUNT = 2 * SLOT_WEIGHTS,
 };
+
+#define SLOT_BIAS(owner) ((enum slot)((owner) + SLOT_WEIGHTS))
+
+static inline bool slot_is_bias(enum slot slot)
+{
+    return slot >= SLOT_WEIGHTS;
+}
+
+/* Whose bias it is; the slot itself where it is none. */
+static inline enum slot slot_owner(enum slot slot)
+{
+    return slot_is_bias(slot) ? (enum slot)(slot - SLOT_WEIGHTS) : slot;
+}
+
+static inline bool slot_in_layer(enum slot slot)
+{
+    return slot_owner(slot) >= SLOT_LAYER_FIRST;
+}
+
+/* The matrix of a linear layer that LoRA can target ("all-linear": not the head). */
+bool slot_is_linear(enum slot slot);
+
+/* What a linear layer is for, whatever the architecture calls it: "q", "gate_up"; NULL for other
+ * slots. And back; false if there is none. */
+const char *slot_name(enum slot slot);
+bool slot_by_name(const char *name, enum slot *slot);
+
+/* A number for what is random about that layer's matrix: by slot_name, so that it stays the same
+ * when slots are added. */
+uint64_t slot_stream(enum slot slot, size_t layer);
+
+/* What an architecture calls them: paths of modules, without ".weight" and ".bias"; %zu stands for
+ * the layer. */
+struct name_map {
+    const struct name_map *rest; /* has the slots that are NULL here */
+    struct slot_name {
+        const char *hf, *gguf;
+    } slots[SLOT_WEIGHTS];
+};
+
+extern const struct name_map names_llama;
 
 enum { NAME_SIZE = 160 };
 
@@ -47,20 +91,25 @@ struct tensor_name {
     char hf[NAME_SIZE];     /* "model.layers.3.self_attn.q_proj.weight" */
     char gguf[NAME_SIZE];   /* "blk.3.attn_q.weight" */
     char module[NAME_SIZE]; /* hf without ".weight" / ".bias": what LoRA targets and PEFT name */
-    uint64_t rows, cols;    /* a vector has cols = 0 */
+    uint64_t rows, cols;    /* of the linear layer: [out, in]. A vector has cols = 0 */
     size_t n_dims;          /* 1 or 2 */
-    bool linear; /* a linear layer's matrix that LoRA can target ("all-linear": not the head) */
-    size_t gguf_head_dim; /* not 0: GGUF stores rows reordered within heads of that many rows */
+    bool linear;            /* slot_is_linear */
+    bool transposed;        /* a Hugging Face folder has it as [cols, rows] */
+    struct row_order gguf_rows; /* where GGUF files have the rows */
 };
 
-/* Whether the model has that tensor (biases, an untied head). */
-bool names_has(const struct model_config *config, enum slot slot);
+/* Whether that layer of the model has that tensor. layer: 0 for slots outside of layers. */
+bool names_has(const struct model_config *config, enum slot slot, size_t layer);
 void names_describe(const struct model_config *config, enum slot slot, size_t layer,
                     struct tensor_name *out);
 
-/* All tensors of the model, in the order embed, layers, norm, head. */
+/* All tensors of the model, in the order embed, positions, layers, norm, head. */
 size_t names_count(const struct model_config *config);
 void names_at(const struct model_config *config, size_t i, struct tensor_name *out);
+
+/* The model's tensor in the file; NULL if it lacks it. Some Hugging Face folders are without the
+ * first part of names ("transformer.", "model."). */
+const struct tensor *names_tensor(const struct checkpoint *c, const struct tensor_name *name);
 
 /* Finds by Hugging Face name or by GGUF name; false if the model has no such tensor. */
 bool names_find_hf(const struct model_config *config, const char *name, struct tensor_name *out);
@@ -69,8 +118,8 @@ bool names_find_gguf(const struct model_config *config, const char *name, struct
 /* Whether the module's path is the ending or ends in it at a dot: how PEFT's lists name modules. */
 bool names_ends_in(const char *module, const char *ending);
 
-/* Last part of a module path, "q_proj", or NULL for a slot that is no linear layer. */
-const char *names_linear(enum slot slot);
+/* Last part of the module path of a linear layer, "q_proj". Two may have the same ("c_proj"). */
+const char *names_linear(const struct model_config *config, enum slot slot);
 
 /* Checks that the checkpoint holds exactly the model's tensors with their shapes: a missing one or
  * one left over is named. */

@@ -62,14 +62,14 @@ static json_t *hashes_to_json(const struct train_hashes *h)
     return json;
 }
 
-/* ["q_proj", layer, r, scale] for each pair, in the order of their parameters. */
+/* ["q", layer, r, scale] for each pair, in the order of their parameters. */
 static json_t *pairs_to_json(const struct lora *l)
 {
     json_t *json = json_array();
     for (size_t i = 0; i < l->n_pairs; i++) {
         const struct lora_pair *p = &l->pairs[i];
         json_t *pair = json_array();
-        json_array_append_new(pair, json_string(names_linear(p->slot)));
+        json_array_append_new(pair, json_string(slot_name(p->slot)));
         json_array_append_new(pair, json_integer((json_int_t)p->layer));
         json_array_append_new(pair, json_integer((json_int_t)p->r));
         json_array_append_new(pair, json_real((double)p->scale));
@@ -250,18 +250,6 @@ int train_state_load(struct train_state *s, const char *path, struct err *err)
     return err_prefix(err, "%s", path);
 }
 
-static bool slot_by_name(const char *name, enum slot *slot)
-{
-    for (int i = SLOT_LAYER_FIRST; i < SLOT_COUNT; i++) {
-        const char *linear = names_linear((enum slot)i);
-        if (linear && name && !strcmp(linear, name)) {
-            *slot = (enum slot)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 int train_state_bind(struct train_state *s, const struct model_config *config, struct err *err)
 {
     const json_t *list = json_object_get(s->json, "pairs");
@@ -272,12 +260,13 @@ int train_state_bind(struct train_state *s, const struct model_config *config, s
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *item = json_array_get(list, i);
         struct lora_pair *p = &s->pairs[s->n_pairs++];
+        const char *linear = json_string_value(json_array_get(item, 0));
         struct tensor_name name;
         p->layer = (size_t)json_integer_value(json_array_get(item, 1));
         p->r = (size_t)json_integer_value(json_array_get(item, 2));
         p->scale = (float)json_number_value(json_array_get(item, 3));
-        if (!slot_by_name(json_string_value(json_array_get(item, 0)), &p->slot) ||
-            p->layer >= config->n_layers || p->r < 1 || !isfinite(p->scale))
+        if (!linear || !slot_by_name(linear, &p->slot) || p->layer >= config->n_layers ||
+            !names_has(config, p->slot, p->layer) || p->r < 1 || !isfinite(p->scale))
             return err_set(err, "the model has no matrix for pair %zu of the adapter", i);
         names_describe(config, p->slot, p->layer, &name);
         p->in = name.cols;

@@ -49,7 +49,7 @@ static struct matrix stored(enum dtype type, size_t n, size_t k, size_t head_dim
                        .rows = n,
                        .cols = k,
                        .row_bytes = size / n,
-                       .head_dim = head_dim};
+                       .order = {head_dim ? 2 : 0, head_dim / 2, 1}};
     if (turned && dtypes[type].block == 1 && !head_dim) {
         m.transposed = true;
         m.row_bytes = size / k;

@@ -114,6 +114,9 @@ static void test_adopt(void)
 /* ---- the state ---- */
 
 static const struct model_config config = {.architecture = "llama",
+                                           .names = &names_llama,
+                                           .pre_norms = true,
+                                           .gated = true,
                                            .n_layers = 2,
                                            .hidden = 8,
                                            .ffn = 12,
