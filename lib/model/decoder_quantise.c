@@ -27,7 +27,7 @@ int decoder_quantise(struct decoder *d, enum base_type type, struct err *err)
     d->quantised = xcalloc(d->config.n_layers * SLOT_COUNT, sizeof *d->quantised);
     for (size_t i = 0; i < d->config.n_layers; i++)
         for (enum slot s = SLOT_LAYER_FIRST; s < SLOT_COUNT; s++)
-            if (names_linear(s) && names_has(&d->config, s) &&
+            if (slot_is_linear(s) && names_has(&d->config, s, i) &&
                 hold_matrix(d, i, s, type == BASE_NF4_DOUBLE, err))
                 return -1;
     return 0;
