@@ -1,8 +1,6 @@
 /* ft-merge: adapters into their base, or a model from one format and type into another. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -13,6 +11,7 @@
 #include "base/progress.h"
 #include "formats/checkpoint.h"
 #include "formats/dtype.h"
+#include "model/adapter_mix.h"
 #include "model/merge.h"
 
 static struct {
@@ -31,7 +30,7 @@ static const struct option_spec options[] = {
     {OPT_STRING, 'o', "output", &opt.output, "OUT", "NAME.gguf, or a folder; - is GGUF on stdout",
      NULL, 0, 0},
     {OPT_STRING, 0, "type", &opt.type, "TYPE",
-     "f32 f16 bf16, for GGUF also q8_0 q5_0 q5_1 q4_0 q4_1 [as the base]", NULL, 0, 0},
+     "f32 f16 bf16; for GGUF also q8_0 q4_k_m and so on [as the base]", NULL, 0, 0},
     {OPT_SIZE, 0, "shard-size", &opt.shard_size, "SIZE", "largest file of weights in a folder [5G]",
      NULL, 1, 0x1p60},
     {OPT_STRING, 0, "pre", &opt.pre, "NAME",
@@ -61,31 +60,13 @@ static bool ends_with(const char *text, const char *ending)
     return n >= k && !strcmp(text + n - k, ending);
 }
 
-/* ADAPTER[:WEIGHT]: what follows the last colon is a weight if it is a number and all of it isn't a
- * folder's name. */
-static char *parse_adapter(const char *text, double *weight)
-{
-    struct stat st;
-    const char *colon = strrchr(text, ':');
-    char *end;
-    *weight = 1;
-    if (!colon || stat(text, &st) == 0)
-        return xstrdup(text);
-    double v = strtod(colon + 1, &end);
-    if (end == colon + 1 || *end)
-        return xstrdup(text);
-    if (!isfinite(v))
-        usage_error("--adapter: the weight in '%s' is not a number", text);
-    *weight = v;
-    return xmemdup0(text, (size_t)(colon - text));
-}
-
 static struct merge_adapter *open_adapters(void)
 {
     struct err err;
     struct merge_adapter *list = xcalloc(opt.adapters.n, sizeof *list);
     for (size_t i = 0; i < opt.adapters.n; i++) {
-        char *path = parse_adapter(opt.adapters.items[i], &list[i].weight);
+        char *path;
+        adapter_spec_parse(opt.adapters.items[i], &path, &list[i].weight);
         if (adapter_load(&list[i].adapter, path, &err))
             die("%s", err.msg);
         if (merge_is_no_op(&list[i]))
@@ -96,24 +77,25 @@ static struct merge_adapter *open_adapters(void)
     return list;
 }
 
-static int parse_type(bool gguf)
+static const struct quant_mix *parse_type(bool gguf)
 {
+    const struct quant_mix *mix = opt.type ? quant_mix_by_name(opt.type) : NULL;
     enum dtype type;
     if (!opt.type)
-        return MERGE_AS_BASE;
-    if (!dtype_by_name(opt.type, &type))
+        return NULL;
+    if (!mix && dtype_by_name(opt.type, &type))
+        usage_error("--type: %s is read, but not written", opt.type);
+    if (!mix)
         usage_error("--type: '%s' is no type", opt.type);
-    if (!gguf && !dtypes[type].safetensors)
+    if (!gguf && !dtypes[mix->type].safetensors)
         usage_error("--type: a folder's weights are f32, f16 or bf16; %s needs -o NAME.gguf",
                     opt.type);
-    if (!dtypes[type].from_float)
-        usage_error("--type: %s is read, but not written", opt.type);
-    return (int)type;
+    return mix;
 }
 
 /* Programs, arguments that matter and hashes of what they read, a line each, after those that made
  * the base and the adapters; no paths, which differ from machine to machine. */
-static char *provenance(const struct merge *m, bool gguf, int type)
+static char *provenance(const struct merge *m, bool gguf, const struct quant_mix *mix)
 {
     struct buf b = BUF_INIT;
     size_t len;
@@ -128,8 +110,8 @@ static char *provenance(const struct merge *m, bool gguf, int type)
         if (adapter_provenance(m->adapters[i].adapter))
             buf_addf(&b, "%s\n", adapter_provenance(m->adapters[i].adapter));
     buf_addf(&b, "ft-merge %s", TUNEUTILS_VERSION);
-    if (type != MERGE_AS_BASE)
-        buf_addf(&b, " --type=%s", dtypes[type].name);
+    if (mix)
+        buf_addf(&b, " --type=%s", mix->name);
     if (gguf && m->pre)
         buf_addf(&b, " --pre=%s", m->pre);
     buf_addf(&b, " base=%s", hex);
@@ -146,21 +128,21 @@ static void show_progress(void *arg, const char *tensor, size_t done, size_t tot
 }
 
 /* A base in 4 or 5 bits that is changed goes to 8 bits, unless told: rounding it again to its own
- * type would lose what the adapter added. */
-static int choose_type(const struct merge *m, bool gguf)
+ * type would lose what the adapter added. NULL: as the base is. */
+static const struct quant_mix *choose_type(const struct merge *m, bool gguf)
 {
-    int type = parse_type(gguf);
+    const struct quant_mix *mix = parse_type(gguf);
     enum dtype base = merge_base_type(m);
-    if (type != MERGE_AS_BASE || dtypes[base].block == 1)
-        return type;
+    if (mix || dtypes[base].block == 1)
+        return mix;
     if (!gguf) {
         warn("the base is %s; the folder gets f32 (--type chooses)", dtypes[base].name);
-        return DTYPE_F32;
+        return quant_mix_of(DTYPE_F32);
     }
-    if (!m->n_adapters || base == DTYPE_Q8_0)
-        return type;
+    if (!merge_changes_any(m) || base == DTYPE_Q8_0)
+        return NULL;
     warn("the base is %s; merged weights become q8_0 (--type chooses)", dtypes[base].name);
-    return DTYPE_Q8_0;
+    return quant_mix_of(DTYPE_Q8_0);
 }
 
 static void merge(struct merge *m)
@@ -168,14 +150,15 @@ static void merge(struct merge *m)
     struct err err;
     struct progress progress;
     bool gguf = !strcmp(opt.output, "-") || ends_with(opt.output, ".gguf");
-    int type = choose_type(m, gguf);
-    char *line = provenance(m, gguf, type);
+    const struct quant_mix *mix = choose_type(m, gguf);
+    char *line = provenance(m, gguf, mix);
     m->provenance = line;
     progress_init(&progress, (enum progress_when)opt.progress);
     m->progress = show_progress;
     m->progress_arg = &progress;
-    int status = gguf ? merge_write_gguf(m, opt.output, type, &err)
-                      : merge_write_folder(m, opt.output, type, opt.shard_size, opt.force, &err);
+    int status = gguf ? merge_write_gguf(m, opt.output, mix, &err)
+                      : merge_write_folder(m, opt.output, mix ? (int)mix->type : MERGE_AS_BASE,
+                                           opt.shard_size, opt.force, &err);
     progress_clear(&progress);
     free(line);
     if (status)
@@ -183,7 +166,8 @@ static void merge(struct merge *m)
     if (gguf && !m->has_vocabulary)
         warn("warning: %s has no tokenizer.json: the file has no vocabulary", opt.model);
     if (m->n_fallback)
-        warn("%zu matrices became f16: their rows are no whole number of blocks", m->n_fallback);
+        warn("%zu matrices got another type: their rows are no whole number of blocks",
+             m->n_fallback);
 }
 
 int main(int argc, char **argv)

@@ -129,11 +129,12 @@ const struct dtype_info dtypes[DTYPE_COUNT] = {
     [DTYPE_Q4_1] = {"q4_1", NULL, 3, QK, Q4_1_BYTES, q4_1_to_float, q4_1_from_float},
     [DTYPE_Q5_0] = {"q5_0", NULL, 6, QK, Q5_0_BYTES, q5_0_to_float, q5_0_from_float},
     [DTYPE_Q5_1] = {"q5_1", NULL, 7, QK, Q5_1_BYTES, q5_1_to_float, q5_1_from_float},
-    [DTYPE_Q2_K] = {"q2_k", NULL, 10, QK_K, Q2_K_BYTES, q2_k_to_float, NULL},
-    [DTYPE_Q3_K] = {"q3_k", NULL, 11, QK_K, Q3_K_BYTES, q3_k_to_float, NULL},
-    [DTYPE_Q4_K] = {"q4_k", NULL, 12, QK_K, Q4_K_BYTES, q4_k_to_float, NULL},
-    [DTYPE_Q5_K] = {"q5_k", NULL, 13, QK_K, Q5_K_BYTES, q5_k_to_float, NULL},
-    [DTYPE_Q6_K] = {"q6_k", NULL, 14, QK_K, Q6_K_BYTES, q6_k_to_float, NULL},
+    [DTYPE_Q2_K] = {"q2_k", NULL, 10, QK_K, Q2_K_BYTES, q2_k_to_float, q2_k_from_float},
+    [DTYPE_Q3_K] = {"q3_k", NULL, 11, QK_K, Q3_K_BYTES, q3_k_to_float, q3_k_from_float},
+    [DTYPE_Q4_K] = {"q4_k", NULL, 12, QK_K, Q4_K_BYTES, q4_k_to_float, q4_k_from_float},
+    [DTYPE_Q5_K] = {"q5_k", NULL, 13, QK_K, Q5_K_BYTES, q5_k_to_float, q5_k_from_float},
+    [DTYPE_Q6_K] = {"q6_k", NULL, 14, QK_K, Q6_K_BYTES, q6_k_to_float, q6_k_from_float},
+    [DTYPE_IQ4_NL] = {"iq4_nl", NULL, 20, QK, IQ4_NL_BYTES, iq4_nl_to_float, NULL},
 };
 
 bool dtype_by_name(const char *name, enum dtype *out)

@@ -24,6 +24,7 @@ enum dtype {
     DTYPE_Q4_K,
     DTYPE_Q5_K,
     DTYPE_Q6_K,
+    DTYPE_IQ4_NL,
     DTYPE_COUNT,
 };
 

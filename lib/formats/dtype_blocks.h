@@ -23,6 +23,7 @@ enum {
     Q4_K_BYTES = 4 + 12 + QK_K / 2,
     Q5_K_BYTES = 4 + 12 + QK_K / 8 + QK_K / 2,
     Q6_K_BYTES = QK_K / 2 + QK_K / 4 + QK_K / 16 + 2,
+    IQ4_NL_BYTES = 2 + QK / 2,
 };
 
 void q8_0_to_float(const void *in, float *out, size_t n);
@@ -35,11 +36,17 @@ void q3_k_to_float(const void *in, float *out, size_t n);
 void q4_k_to_float(const void *in, float *out, size_t n);
 void q5_k_to_float(const void *in, float *out, size_t n);
 void q6_k_to_float(const void *in, float *out, size_t n);
+void iq4_nl_to_float(const void *in, float *out, size_t n);
 
 void q8_0_from_float(const float *in, void *out, size_t n);
 void q4_0_from_float(const float *in, void *out, size_t n);
 void q4_1_from_float(const float *in, void *out, size_t n);
 void q5_0_from_float(const float *in, void *out, size_t n);
 void q5_1_from_float(const float *in, void *out, size_t n);
+void q2_k_from_float(const float *in, void *out, size_t n);
+void q3_k_from_float(const float *in, void *out, size_t n);
+void q4_k_from_float(const float *in, void *out, size_t n);
+void q5_k_from_float(const float *in, void *out, size_t n);
+void q6_k_from_float(const float *in, void *out, size_t n);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/simd.h"
 #include "formats/dtype.h"
 
 static float get_f16(const uint8_t *p)
@@ -13,23 +14,39 @@ static float get_f16(const uint8_t *p)
     return f16_to_float(h);
 }
 
+/* Levels of 2 bits: each half of 128 numbers has 32 bytes, numbers 32 k + j in bits 2 k of byte j.
+ */
+static inline void get_twos(const uint8_t *p, uint8_t q[QK_K])
+{
+    for (int half = 0; half < 2; half++)
+        for (int k = 0; k < 4; k++)
+            for (int j = 0; j < 32; j++)
+                q[128 * half + 32 * k + j] = p[32 * half + j] >> 2 * k & 3;
+}
+
+/* out [16] = scale * (q - zero) - low */
+static inline void spread_16(float *out, float scale, float low, const uint8_t *q, int zero)
+{
+    float x[16];
+    for (int j = 0; j < 16; j++)
+        x[j] = scale * (float)(q[j] - zero) - low;
+    memcpy(out, x, sizeof x);
+}
+
 /*
  * Q2_K: 16 bytes of (4-bit scale, 4-bit minimum) for groups of 16, 64 bytes of 2-bit levels, f16 d,
- * f16 dmin; x = d * scale * q - dmin * minimum. Each half of 128 numbers has its levels in 32
- * bytes, numbers 32 k + j in bits 2 k of byte j.
+ * f16 dmin; x = d * scale * q - dmin * minimum.
  */
-void q2_k_to_float(const void *in, float *out, size_t n)
+SIMD_CLONES void q2_k_to_float(const void *in, float *out, size_t n)
 {
     const uint8_t *p = in;
+    uint8_t q[QK_K];
     for (size_t i = 0; i < n; i += QK_K, p += Q2_K_BYTES) {
-        const uint8_t *scales = p, *levels = p + QK_K / 16;
         float d = get_f16(p + Q2_K_BYTES - 4), dmin = get_f16(p + Q2_K_BYTES - 2);
-        for (int j = 0; j < QK_K; j++) {
-            int half = j / 128, shift = j % 128 / 32 * 2, group = j / 16;
-            int q = levels[32 * half + j % 32] >> shift & 3;
-            float scale = d * (float)(scales[group] & 15), low = dmin * (float)(scales[group] >> 4);
-            out[i + (size_t)j] = scale * (float)q - low;
-        }
+        get_twos(p + QK_K / 16, q);
+        for (int g = 0; g < QK_K / 16; g++)
+            spread_16(out + i + 16 * g, d * (float)(p[g] & 15), dmin * (float)(p[g] >> 4),
+                      q + 16 * g, 0);
     }
 }
 
@@ -45,18 +62,19 @@ static int q3_k_scale(const uint8_t *p, int group)
  * Q3_K: 32 bytes of third bits (number 32 k + j in bit k of byte j), 2-bit levels as Q2_K, 12 bytes
  * of scales, f16 d; x = d * scale * (q - 4), q's third bit set meaning 4.
  */
-void q3_k_to_float(const void *in, float *out, size_t n)
+SIMD_CLONES void q3_k_to_float(const void *in, float *out, size_t n)
 {
     const uint8_t *p = in;
+    uint8_t q[QK_K];
     for (size_t i = 0; i < n; i += QK_K, p += Q3_K_BYTES) {
-        const uint8_t *third = p, *levels = p + QK_K / 8, *scales = levels + QK_K / 4;
+        const uint8_t *scales = p + QK_K / 8 + QK_K / 4;
         float d = get_f16(p + Q3_K_BYTES - 2);
-        for (int j = 0; j < QK_K; j++) {
-            int half = j / 128, shift = j % 128 / 32 * 2;
-            int q = levels[32 * half + j % 32] >> shift & 3;
-            q |= (third[j % 32] >> j / 32 & 1) << 2;
-            out[i + (size_t)j] = d * (float)q3_k_scale(scales, j / 16) * (float)(q - 4);
-        }
+        get_twos(p + QK_K / 8, q);
+        for (int k = 0; k < 8; k++)
+            for (int j = 0; j < 32; j++)
+                q[32 * k + j] = (uint8_t)(q[32 * k + j] | (p[j] >> k & 1) << 2);
+        for (int g = 0; g < QK_K / 16; g++)
+            spread_16(out + i + 16 * g, d * (float)q3_k_scale(scales, g), 0, q + 16 * g, 4);
     }
 }
 
@@ -76,7 +94,7 @@ static void q4_k_scale(const uint8_t *p, int group, int *scale, int *low)
 
 /* Q4_K: f16 d, f16 dmin, 12 bytes of scales, nibbles: groups 2 k and 2 k + 1 are the low and the
  * high ones of 32 bytes; x = d * scale * q - dmin * minimum. */
-void q4_k_to_float(const void *in, float *out, size_t n)
+SIMD_CLONES void q4_k_to_float(const void *in, float *out, size_t n)
 {
     const uint8_t *p = in;
     for (size_t i = 0; i < n; i += QK_K, p += Q4_K_BYTES) {
@@ -94,7 +112,7 @@ void q4_k_to_float(const void *in, float *out, size_t n)
 }
 
 /* Q5_K: as Q4_K with 32 bytes of fifth bits (group g in bit g of byte j) before the nibbles. */
-void q5_k_to_float(const void *in, float *out, size_t n)
+SIMD_CLONES void q5_k_to_float(const void *in, float *out, size_t n)
 {
     const uint8_t *p = in;
     for (size_t i = 0; i < n; i += QK_K, p += Q5_K_BYTES) {
@@ -114,22 +132,25 @@ void q5_k_to_float(const void *in, float *out, size_t n)
 }
 
 /*
- * Q6_K: 128 bytes of low nibbles, 64 of upper two bits, 16 signed scales for groups of 16, f16 d;
- * x = d * scale * (q - 32). In each half of 128 numbers, number 32 k + j has its nibble in byte
- * 32 (k % 2) + j of the half's 64, high for k >= 2, and its upper bits in bits 2 k of byte j.
+ * Q6_K: 128 bytes of low nibbles, 64 of upper two bits as Q2_K's levels, 16 signed scales for
+ * groups of 16, f16 d; x = d * scale * (q - 32). In each half of 128 numbers, numbers j and 64 + j
+ * have their nibbles in byte j of the half's 64, the low and the high one.
  */
-void q6_k_to_float(const void *in, float *out, size_t n)
+SIMD_CLONES void q6_k_to_float(const void *in, float *out, size_t n)
 {
     const uint8_t *p = in;
+    uint8_t q[QK_K];
     for (size_t i = 0; i < n; i += QK_K, p += Q6_K_BYTES) {
         const uint8_t *scales = p + QK_K / 2 + QK_K / 4;
         float d = get_f16(p + Q6_K_BYTES - 2);
-        for (int j = 0; j < QK_K; j++) {
-            int half = j / 128, k = j % 128 / 32, at = j % 32;
-            int low = p[64 * half + 32 * (k % 2) + at] >> 4 * (k / 2) & 15;
-            int high = p[QK_K / 2 + 32 * half + at] >> 2 * k & 3;
-            float scale = d * (float)(int8_t)scales[j / 16];
-            out[i + (size_t)j] = scale * (float)((low | high << 4) - 32);
-        }
+        get_twos(p + QK_K / 2, q);
+        for (int half = 0; half < 2; half++)
+            for (int k = 0; k < 2; k++)
+                for (int j = 0; j < 64; j++) {
+                    uint8_t *to = &q[128 * half + 64 * k + j];
+                    *to = (uint8_t)(*to << 4 | (p[64 * half + j] >> 4 * k & 15));
+                }
+        for (int g = 0; g < QK_K / 16; g++)
+            spread_16(out + i + 16 * g, d * (float)(int8_t)scales[g], 0, q + 16 * g, 32);
     }
 }

@@ -8,40 +8,6 @@
 
 enum { QUANTIZATION_VERSION = 2 }; /* of ggml's block formats as they are today */
 
-unsigned gguf_file_type(enum dtype type)
-{
-    switch (type) {
-    case DTYPE_F16:
-        return 1;
-    case DTYPE_Q4_0:
-        return 2;
-    case DTYPE_Q4_1:
-        return 3;
-    case DTYPE_Q8_0:
-        return 7;
-    case DTYPE_Q5_0:
-        return 8;
-    case DTYPE_Q5_1:
-        return 9;
-    case DTYPE_Q2_K:
-        return 10;
-    case DTYPE_Q3_K:
-        return 12;
-    case DTYPE_Q4_K:
-        return 15;
-    case DTYPE_Q5_K:
-        return 17;
-    case DTYPE_Q6_K:
-        return 18;
-    case DTYPE_BF16:
-        return 32;
-    case DTYPE_F32:
-    case DTYPE_COUNT:
-        break;
-    }
-    return 0;
-}
-
 /* "llama.block_count" and its like. */
 static void add_u32(struct gguf_writer *w, const char *architecture, const char *key, size_t v)
 {

@@ -24,9 +24,6 @@ int gguf_add_tokenizer(struct gguf_writer *w, const struct checkpoint *c,
                        const struct model_config *config, const char *pre, bool *found,
                        struct err *err);
 
-/* llama.cpp's number for "most matrices have this type" (general.file_type). */
-unsigned gguf_file_type(enum dtype type);
-
 /* rope_freqs.weight: what each pair's frequency is divided by, divisors [head_dim / 2]. false: the
  * model's rope scaling needs none. */
 bool gguf_rope_divisors(const struct model_config *config, float *divisors);

@@ -64,6 +64,11 @@ bool merge_changes(const struct merge *m, const struct tensor_name *name)
     return false;
 }
 
+bool merge_changes_any(const struct merge *m)
+{
+    return m->n_adapters > 0;
+}
+
 int merge_check(struct merge *m, struct err *err)
 {
     if (config_load(&m->config, m->base, err) || names_check(&m->config, m->base, err))

@@ -20,6 +20,7 @@
 #include "model/adapter.h"
 #include "model/config.h"
 #include "model/names.h"
+#include "model/quant_mix.h"
 
 struct merge_adapter {
     struct adapter *adapter;
@@ -37,7 +38,7 @@ struct merge {
 
     /* Set while writing, for messages. */
     size_t n_changed;    /* tensors that an adapter changed */
-    size_t n_fallback;   /* tensors whose rows are no whole number of blocks: written as F16 */
+    size_t n_fallback;   /* tensors whose rows are no whole number of the type's blocks */
     bool has_vocabulary; /* GGUF: a vocabulary was written too */
     void (*progress)(void *arg, const char *tensor, size_t done,
                      size_t total); /* bytes; may be NULL */
@@ -69,10 +70,11 @@ int merge_write_folder(struct merge *m, const char *path, int type, size_t shard
                        bool replace, struct err *err);
 
 /*
- * Writes a GGUF file: matrices in type (MERGE_AS_BASE: each as it is in the base), vectors in F32,
+ * Writes a GGUF file: matrices by a mix of types (NULL: each as it is in the base), vectors in F32,
  * metadata from a GGUF base or made from a folder's config.json and tokenizer files.
  */
-int merge_write_gguf(struct merge *m, const char *path, int type, struct err *err);
+int merge_write_gguf(struct merge *m, const char *path, const struct quant_mix *mix,
+                     struct err *err);
 
 /*
  * For the two above: tensors as they are written, handed to `write` from front to back, which runs
@@ -87,7 +89,8 @@ int merge_end(struct merge *m, struct err *err);
 
 /* The base's tensor of that name; NULL: none. */
 const struct tensor *merge_base_tensor(const struct merge *m, const struct tensor_name *name);
-/* Whether any adapter changes it. */
+/* Whether any adapter changes it, or anything at all. */
+bool merge_changes_any(const struct merge *m);
 bool merge_changes(const struct merge *m, const struct tensor_name *name);
 
 #endif

@@ -9,38 +9,38 @@
 #include "base/mem.h"
 #include "formats/gguf.h"
 #include "model/gguf_meta.h"
+#include "model/quant_mix.h"
 
+#define FILE_TYPE "general.file_type"
 #define PROVENANCE "tuneutils.provenance"
 #define ROPE_FREQS "rope_freqs.weight"
 
-/*
- * The type that a matrix gets. The one that makes the logits keeps 8 bits where the rest gets 4 or
- * 5, as llama.cpp's own mixes do; rows that are no whole number of blocks become F16.
- */
-static enum dtype output_type(struct merge *m, const struct tensor_name *name, int wanted)
+/* As the base has it where nothing changes; what is changed and can't be written so gets 8 bits. */
+static enum dtype own_type(const struct merge *m, const struct tensor_name *name)
 {
-    const struct tensor *base = merge_base_tensor(m, name);
-    bool output = name->slot == SLOT_HEAD || (name->slot == SLOT_EMBED && m->config.tied);
+    enum dtype type = merge_base_tensor(m, name)->dtype;
     if (name->n_dims == 1)
         return DTYPE_F32;
-    enum dtype type = wanted == MERGE_AS_BASE ? base->dtype : (enum dtype)wanted;
-    if (wanted == MERGE_AS_BASE && !merge_changes(m, name))
+    if (!merge_changes(m, name))
         return type;
-    if (!dtypes[type].from_float)
-        type = DTYPE_Q8_0;
-    if (output && dtypes[type].block > 1 && wanted != MERGE_AS_BASE)
-        type = DTYPE_Q8_0;
-    if (name->cols % dtypes[type].block) {
-        m->n_fallback++;
-        type = DTYPE_F16;
-    }
+    return quant_mix_fit(dtypes[type].from_float ? type : DTYPE_Q8_0, name->cols);
+}
+
+static enum dtype output_type(struct merge *m, const struct tensor_name *name,
+                              const struct quant_mix *mix)
+{
+    bool fallback;
+    if (!mix)
+        return own_type(m, name);
+    enum dtype type = quant_mix_type(mix, &m->config, name, &fallback);
+    m->n_fallback += fallback;
     return type;
 }
 
 /* Keys that speak of the file rather than of the model. */
 static bool is_own_key(const struct gguf_string *key)
 {
-    static const char *const own[] = {"general.alignment", "general.file_type",
+    static const char *const own[] = {"general.alignment", FILE_TYPE,
                                       "general.quantization_version", PROVENANCE};
     for (size_t i = 0; i < ARRAY_SIZE(own); i++)
         if (strlen(own[i]) == key->len && !memcmp(own[i], key->p, key->len))
@@ -56,12 +56,42 @@ static void copy_metadata(struct gguf_writer *w, const struct gguf *g)
     gguf_writer_u32(w, "general.quantization_version", 2);
 }
 
-static int add_metadata(struct merge *m, struct gguf_writer *w, const enum dtype *types,
-                        struct err *err)
+/* The type that most numbers of linear layers have. */
+static enum dtype most_common(const struct merge *m, const enum dtype *types)
+{
+    size_t numbers[DTYPE_COUNT] = {0};
+    enum dtype most = DTYPE_F32;
+    for (size_t i = 0; i < names_count(&m->config); i++) {
+        struct tensor_name name;
+        names_at(&m->config, i, &name);
+        if (name.linear)
+            numbers[types[i]] += (size_t)(name.rows * name.cols);
+    }
+    for (int i = 0; i < DTYPE_COUNT; i++)
+        if (numbers[i] > numbers[most])
+            most = (enum dtype)i;
+    return most;
+}
+
+/* general.file_type: the mix's, or what the base says of itself, or what most matrices are. */
+static void add_file_type(const struct merge *m, struct gguf_writer *w, const struct quant_mix *mix,
+                          const enum dtype *types)
 {
     const struct gguf *g = checkpoint_gguf(m->base);
-    size_t bytes[DTYPE_COUNT] = {0};
-    enum dtype most = DTYPE_F32;
+    uint64_t own;
+    if (!mix && !merge_changes_any(m) && g && gguf_get_u64(g, FILE_TYPE, &own)) {
+        gguf_writer_u32(w, FILE_TYPE, (uint32_t)own);
+        return;
+    }
+    mix = mix ? mix : quant_mix_of(most_common(m, types));
+    if (mix)
+        gguf_writer_u32(w, FILE_TYPE, mix->file_type);
+}
+
+static int add_metadata(struct merge *m, struct gguf_writer *w, const struct quant_mix *mix,
+                        const enum dtype *types, struct err *err)
+{
+    const struct gguf *g = checkpoint_gguf(m->base);
     if (g) {
         copy_metadata(w, g);
         m->has_vocabulary = gguf_find(g, "tokenizer.ggml.tokens") != NULL;
@@ -72,16 +102,7 @@ static int add_metadata(struct merge *m, struct gguf_writer *w, const enum dtype
         if (gguf_add_tokenizer(w, m->base, &m->config, m->pre, &m->has_vocabulary, err))
             return -1;
     }
-    for (size_t i = 0; i < names_count(&m->config); i++) {
-        struct tensor_name name;
-        names_at(&m->config, i, &name);
-        if (name.linear)
-            bytes[types[i]] += (size_t)(name.rows * name.cols);
-    }
-    for (int i = 0; i < DTYPE_COUNT; i++)
-        if (bytes[i] > bytes[most])
-            most = (enum dtype)i;
-    gguf_writer_u32(w, "general.file_type", gguf_file_type(most));
+    add_file_type(m, w, mix, types);
     if (m->provenance)
         gguf_writer_string(w, PROVENANCE, m->provenance, strlen(m->provenance));
     return 0;
@@ -121,11 +142,12 @@ static int write_tensors(struct merge *m, struct gguf_writer *w, const enum dtyp
 }
 
 static int write_file(struct merge *m, struct gguf_writer *w, const char *path,
-                      const enum dtype *types, const float *divisors, struct err *err)
+                      const struct quant_mix *mix, const enum dtype *types, const float *divisors,
+                      struct err *err)
 {
     const uint64_t n_divisors = m->config.head_dim / 2;
     struct tensor_name name;
-    if (add_metadata(m, w, types, err))
+    if (add_metadata(m, w, mix, types, err))
         return -1;
     if (divisors)
         gguf_writer_declare(w, ROPE_FREQS, DTYPE_F32, 1, &n_divisors);
@@ -141,7 +163,8 @@ static int write_file(struct merge *m, struct gguf_writer *w, const char *path,
     return write_tensors(m, w, types, err);
 }
 
-int merge_write_gguf(struct merge *m, const char *path, int type, struct err *err)
+int merge_write_gguf(struct merge *m, const char *path, const struct quant_mix *mix,
+                     struct err *err)
 {
     size_t n = names_count(&m->config);
     enum dtype *types = xcalloc(n, sizeof *types);
@@ -150,9 +173,9 @@ int merge_write_gguf(struct merge *m, const char *path, int type, struct err *er
     for (size_t i = 0; i < n; i++) {
         struct tensor_name name;
         names_at(&m->config, i, &name);
-        types[i] = output_type(m, &name, type);
+        types[i] = output_type(m, &name, mix);
     }
-    int status = write_file(m, w, path, types, divisors, err);
+    int status = write_file(m, w, path, mix, types, divisors, err);
     if (status)
         gguf_writer_abandon(w);
     else

@@ -66,7 +66,7 @@ grep -aq 'tuneutils.provenance.*ft-merge' f16/model.safetensors && ! grep -aq "$
 result $? 'provenance, without paths'
 
 # An adapter in every type; the same bytes for any number of threads.
-for t in f32 f16 bf16 q8_0 q5_0 q5_1 q4_0 q4_1; do
+for t in f32 f16 bf16 q8_0 q6_k q5_k_m q4_k_s q3_k_m q2_k q5_0 q5_1 q4_0 q4_1; do
     ft-merge -m "$llama" -a "$adapter" -o one.gguf --type $t --threads 1 2>/dev/null &&
         ft-merge -m "$llama" -a "$adapter" -o two.gguf --type $t --threads 3 2>/dev/null && cmp -s one.gguf two.gguf
     result $? "$t: the same bytes with 1 and 3 threads"
@@ -82,13 +82,33 @@ result $? 'weights, also negative ones'
 ft-merge -m "$llama" -a "$adapter" -o shards --shard-size 100K && [ "$(ls shards/*.safetensors | wc -l)" -eq 4 ] &&
     ft-merge -m shards -o joined && [ "$(ls joined/*.safetensors | wc -l)" -eq 1 ]
 result $? 'split into files of a size, and joined'
+"$SRCDIR/tests/make-model" wide hidden=256 ffn=512 layers=9 heads=4 kv=1 vocab=64 tied=0 || exit 1
+mixes() { # TYPE TENSOR=TYPE...
+    name=$1 missing=0; shift
+    ft-merge -m wide -o wide.gguf --type "$name" 2>/dev/null
+    ft-dump wide.gguf | awk '{ sub(/\.weight$/, "", $1); print $1 "=" $2 }' >types
+    for part; do grep -qx -- "$part" types || { missing=1; echo "# no $part"; }; done
+    result $missing "$name: which tensor gets which type"
+}
+mixes q4_k_m blk.0.attn_v=q6_k blk.1.attn_v=q4_k blk.3.ffn_down=q6_k blk.2.ffn_down=q4_k blk.0.attn_q=q4_k \
+    output=q6_k token_embd=q4_k blk.0.attn_norm=f32
+mixes q4_k_s blk.3.attn_v=q5_k blk.4.attn_v=q4_k blk.0.ffn_down=q5_k blk.1.ffn_down=q4_k output=q6_k
+mixes q5_k_m blk.0.attn_v=q6_k blk.1.attn_v=q5_k output=q6_k
+mixes q3_k_m blk.1.attn_v=q5_k blk.2.attn_v=q4_k blk.0.ffn_down=q4_k blk.0.attn_output=q4_k blk.0.attn_k=q3_k
+mixes q2_k blk.0.attn_v=q4_k blk.0.ffn_down=q3_k blk.0.attn_output=q3_k blk.0.ffn_up=q2_k token_embd=q2_k
+mixes q8_0 output=q8_0 token_embd=q8_0 blk.0.attn_v=q8_0
+mixes q4_0 output=q6_k token_embd=q4_0 blk.0.attn_v=q4_0
+ft-merge -m base -o narrow.gguf --type q4_k_m 2>stderr
+grep -q 'got another type: their rows are no whole number of blocks' stderr && ft-dump narrow.gguf |
+    grep -q 'blk.0.attn_q.weight *q5_0'
+result $? 'rows too short for the K types get smaller blocks, which is said'
 mkdir small # an adapter for `base`, whose rows are whole blocks
 echo '{"peft_type":"LORA","r":2,"lora_alpha":2,"target_modules":["q_proj"]}' >small/adapter_config.json
 perl -e '$p = "base_model.model.model.layers.0.self_attn.q_proj.lora_";
     $h = qq({"${p}A.weight":{"dtype":"F32","shape":[2,32],"data_offsets":[0,256]},) .
         qq("${p}B.weight":{"dtype":"F32","shape":[32,2],"data_offsets":[256,512]}});
     print pack("Q<", length $h), $h, pack("f<*", map { $_ / 999 } 1 .. 128)' >small/adapter_model.safetensors
-ft-merge -m base -o q.gguf --type q4_0
+ft-merge -m base -o q.gguf --type q4_0 2>/dev/null
 ft-merge -m q.gguf -a small -o q8.gguf 2>stderr; grep -q 'the base is q4_0; merged weights become q8_0' stderr
 result $? 'a 4-bit base becomes q8_0, which is said'
 ft-merge -m q.gguf -o q32 2>stderr; grep -q 'the folder gets f32' stderr
@@ -120,7 +140,7 @@ usage 'no base' 'no base model given' ft-merge -o x
 usage 'no output' 'no output given' ft-merge -m base
 usage 'an unknown type' "'q9' is no type" ft-merge -m base -o x.gguf --type q9
 usage 'a type that folders lack' 'q8_0 needs -o NAME.gguf' ft-merge -m base -o x --type q8_0
-usage 'a type that is only read' 'q4_k is read, but not written' ft-merge -m base -o x.gguf --type q4_k
+usage 'a type that is only read' 'iq4_nl is read, but not written' ft-merge -m base -o x.gguf --type iq4_nl
 usage 'an operand' 'operand too many' ft-merge -m base -o x y
 fails 'an adapter for another base' 'the adapter is for a matrix' ft-merge -m base -a "$adapter" -o x
 fails 'a folder that is no adapter' 'adapter_config.json: No such file' ft-merge -m base -a base -o x

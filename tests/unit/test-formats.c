@@ -78,7 +78,7 @@ static void test_types(void)
                "%s: shape, slowest first", t->name);
         type->to_float(t->data, got, n);
         tap_ok(!memcmp(got, want->data, n * 4), "%s: to float", t->name);
-        if (!type->from_float)
+        if (!type->from_float || type->block > 32) /* the K types have other numbers */
             continue;
         memcpy(x, input->data, n * 4);
         if (type->block > 1)
@@ -91,20 +91,63 @@ static void test_types(void)
     safetensors_close(s);
 }
 
+/* The K types against llama.cpp's quantisers, value by value (a group whose scale is 0 may have any
+ * levels), and IQ4_NL against gguf-py's values. */
+static void test_quantisers(void)
+{
+    struct gguf *g;
+    if (!tap_ok(!gguf_open(&g, data_file("formats/quants.gguf"), &err), "gguf: opens %s", err.msg))
+        return;
+    const float *input = NULL, *values = NULL;
+    for (size_t i = 0; i < gguf_tensor_count(g); i++) {
+        const struct tensor *t = gguf_tensor(g, i);
+        if (!strcmp(t->name, "input"))
+            input = t->data;
+        else if (!strcmp(t->name, "IQ4_NL.values"))
+            values = t->data;
+    }
+    for (size_t i = 0; i < gguf_tensor_count(g); i++) {
+        const struct tensor *t = gguf_tensor(g, i);
+        const struct dtype_info *type = &dtypes[t->dtype];
+        size_t n = (size_t)(t->shape[0] * t->shape[1]), same = 0;
+        float got[7 * 256], theirs[7 * 256];
+        uint8_t bytes[7 * 256];
+        if (t->dtype == DTYPE_F32)
+            continue;
+        if (t->dtype == DTYPE_IQ4_NL) {
+            type->to_float(t->data, got, n);
+            tap_ok(!memcmp(got, values, n * 4), "IQ4_NL: to float");
+            continue;
+        }
+        type->from_float(input, bytes, n);
+        type->to_float(bytes, got, n);
+        type->to_float(t->data, theirs, n);
+        for (size_t k = 0; k < n; k++)
+            same += got[k] == theirs[k];
+        tap_ok(same == n, "%s: %zu of %zu values are llama.cpp's", t->name, same, n);
+        type->from_float(input, bytes, 256); /* an odd number of blocks */
+        tap_ok(!memcmp(bytes, t->data, type->block_bytes), "%s: a block alone is the same", t->name);
+    }
+    gguf_close(g);
+}
+
 /* What would be undefined in C: infinities and NaN, and scales whose inverse overflows. */
 static void test_odd_numbers(void)
 {
-    float x[32] = {INFINITY, -INFINITY, NAN}, back[32];
-    uint8_t bytes[64];
-    for (int i = DTYPE_Q8_0; i < DTYPE_Q2_K; i++)
-        dtypes[i].from_float(x, bytes, 32);
-    for (int i = 0; i < 32; i++)
-        x[i] = 1e-41f * (float)(i - 16);
-    for (int i = DTYPE_Q8_0; i < DTYPE_Q2_K; i++) {
+    float x[256] = {INFINITY, -INFINITY, NAN}, back[256];
+    uint8_t bytes[512];
+    for (int i = DTYPE_Q8_0; i < DTYPE_COUNT; i++)
+        if (dtypes[i].from_float)
+            dtypes[i].from_float(x, bytes, 256);
+    for (int i = 0; i < 256; i++)
+        x[i] = 1e-41f * (float)(i % 32 - 16);
+    for (int i = DTYPE_Q8_0; i < DTYPE_COUNT; i++) {
         bool zero = true;
-        dtypes[i].from_float(x, bytes, 32);
-        dtypes[i].to_float(bytes, back, 32);
-        for (int j = 0; j < 32; j++)
+        if (!dtypes[i].from_float)
+            continue;
+        dtypes[i].from_float(x, bytes, 256);
+        dtypes[i].to_float(bytes, back, 256);
+        for (int j = 0; j < 256; j++)
             zero &= back[j] == 0;
         tap_ok(zero, "%s: numbers too small for its scale become 0", dtypes[i].name);
     }
@@ -460,6 +503,7 @@ int main(void)
         return 1;
     test_f16();
     test_types();
+    test_quantisers();
     test_odd_numbers();
     test_gguf_values();
     test_gguf_writer();

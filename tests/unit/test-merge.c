@@ -102,7 +102,7 @@ static void test_fixture(const char *name)
         return;
     }
     tap_ok(!merge_write_folder(&in.m, scratch("folder"), DTYPE_F32, (size_t)1 << 40, true, &err) &&
-               !merge_write_gguf(&in.m, scratch("model.gguf"), DTYPE_F32, &err),
+               !merge_write_gguf(&in.m, scratch("model.gguf"), quant_mix_of(DTYPE_F32), &err),
            "%s: written", name);
     close_inputs(&in);
     snprintf(what, sizeof what, "%s: merged folder", name);
@@ -125,10 +125,10 @@ static void test_fixture(const char *name)
 
     /* An adapter on a GGUF base, whose query and key rows are in another order. */
     open_inputs(&in, model, NULL, 0, NULL);
-    merge_write_gguf(&in.m, scratch("base.gguf"), DTYPE_F32, &err);
+    merge_write_gguf(&in.m, scratch("base.gguf"), quant_mix_of(DTYPE_F32), &err);
     close_inputs(&in);
     open_inputs(&in, scratch("base.gguf"), adapter, 1, &one);
-    merge_write_gguf(&in.m, scratch("tuned.gguf"), MERGE_AS_BASE, &err);
+    merge_write_gguf(&in.m, scratch("tuned.gguf"), NULL, &err);
     close_inputs(&in);
     snprintf(what, sizeof what, "%s: adapter on a GGUF base", name);
     is_merged(what, scratch("tuned.gguf"), model);
