@@ -9,16 +9,34 @@
 
 #include "base/mapfile.h"
 #include "base/mem.h"
+#include "formats/json_strings.h"
 
 /* A line grows only as its bytes arrive; this bounds what a file without newlines can take. */
 #define LINE_LIMIT ((size_t)1 << 30)
 
+static json_t *load(const char *p, size_t len, json_error_t *what)
+{
+    return json_loadb(p, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, what);
+}
+
+static json_t *load_fast(const char *p, size_t len)
+{
+    struct json_strings strings;
+    json_error_t ignored;
+    json_t *value = NULL;
+    json_strings_init(&strings);
+    if (json_strings_take(&strings, p, len) &&
+        (value = load(strings.text.p, strings.text.len, &ignored)))
+        json_strings_give(&strings, value);
+    json_strings_release(&strings);
+    return value;
+}
+
 json_t *json_parse(const char *p, size_t len, struct err *err)
 {
     json_error_t what;
-    json_t *value =
-        json_loadb(p, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &what);
-    if (value)
+    json_t *value = load_fast(p, len);
+    if (value || (value = load(p, len, &what)))
         return value;
     if (what.line > 1)
         err_set(err, "line %d, column %d: %s", what.line, what.column, what.text);

@@ -123,6 +123,87 @@ static void test_pretty(void)
     buf_release(&b);
 }
 
+/* What Jansson alone makes of it. */
+static json_t *plain_parse(const char *p, size_t len)
+{
+    json_error_t ignored;
+    return json_loadb(p, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &ignored);
+}
+
+static void add_random_string(struct buf *b, struct rng *r)
+{
+    static const char *const parts[] = {"word ", "\\n",     "\\\\",           "\\\"",
+                                        "\\/",   "\\u00e9", "\\ud83d\\ude00", "\xc3\xa9",
+                                        "\\t",   "\\u0041", "\xe2\x82\xac"};
+    static const char *const rare[] = {"\\u0000", "\\ud800",      "\\x",  "\n",
+                                       "\xff",    "\xed\xa0\x80", "\\u12"};
+    buf_addch(b, '"');
+    for (uint64_t n = rng_below(r, 40); n; n--)
+        buf_addstr(b, rng_below(r, 300) ? parts[rng_below(r, ARRAY_SIZE(parts))]
+                                        : rare[rng_below(r, ARRAY_SIZE(rare))]);
+    buf_addch(b, '"');
+}
+
+static void add_random_value(struct buf *b, struct rng *r, unsigned depth)
+{
+    uint64_t kind = rng_below(r, depth < 3 ? 5 : 3), n = rng_below(r, 4);
+    if (kind == 0) {
+        buf_addstr(b, " 12");
+    } else if (kind < 3) {
+        add_random_string(b, r);
+    } else {
+        buf_addch(b, kind == 3 ? '[' : '{');
+        for (uint64_t i = 0; i < n; i++) {
+            buf_addstr(b, i ? ", " : " ");
+            if (kind == 4) {
+                add_random_string(b, r);
+                buf_addstr(b, rng_below(r, 2) ? ":" : " \n: ");
+            }
+            add_random_value(b, r, depth + 1);
+        }
+        buf_addch(b, kind == 3 ? ']' : '}');
+    }
+}
+
+/* Long strings go around Jansson, but to nobody's notice. */
+static void test_long_strings(void)
+{
+    struct rng r;
+    struct buf b = BUF_INIT;
+    size_t differ = 0, good = 0;
+    rng_init(&r, 2, 0);
+    for (int i = 0; i < 5000; i++) {
+        struct err err = {.msg = ""};
+        buf_clear(&b);
+        add_random_value(&b, &r, 0);
+        for (uint64_t n = rng_below(&r, 2); n && b.len; n--)
+            b.p[rng_below(&r, b.len)] = "\"\\:,u0{ "[rng_below(&r, 8)];
+        json_t *got = json_parse(b.p, b.len, &err), *want = plain_parse(b.p, b.len);
+        differ += !got != !want || (want && !json_equal(got, want)) || (!got && !*err.msg);
+        good += want != NULL;
+        json_decref(got);
+        json_decref(want);
+    }
+    tap_ok(!differ, "long strings: %zu values of 5000 differ from Jansson's", differ);
+    tap_ok(good > 1000 && good < 4500, "long strings: %zu are valid", good);
+    buf_release(&b);
+}
+
+static void test_long_string_cases(void)
+{
+#define FORTY "0123456789012345678901234567890123456789"
+    struct err err = {.msg = ""};
+    static const char mark[] = "[\"\\u00001\",\"" FORTY FORTY "\",\"\\u0000" FORTY FORTY "\"]";
+    json_t *value = json_parse(mark, sizeof mark - 1, &err);
+    tap_ok(json_string_length(json_array_get(value, 0)) == 2 &&
+               json_string_length(json_array_get(value, 1)) == 80 &&
+               json_string_length(json_array_get(value, 2)) == 81,
+           "long strings: U+0000 at the front of others is text");
+    json_decref(value);
+    static const char twice[] = "{\"" FORTY FORTY "\":1,\"" FORTY FORTY "\":\"" FORTY FORTY "\"}";
+    tap_ok(!json_parse(twice, sizeof twice - 1, &err), "long strings: keys stay, %s", err.msg);
+}
+
 static void test_lines(void)
 {
     struct err err = {.msg = ""};
@@ -155,6 +236,8 @@ int main(void)
     test_reals();
     test_strings();
     test_pretty();
+    test_long_strings();
+    test_long_string_cases();
     test_lines();
     return tap_done();
 }
