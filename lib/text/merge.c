@@ -10,19 +10,21 @@ enum { FEW_BITS = 6, FEW = 1 << FEW_BITS };
 
 int merge_table_init(struct merge_table *t, size_t most, struct err *err)
 {
-    *t = (struct merge_table){.n_buckets = 2, .shift = 63, .most = most};
+    *t = (struct merge_table){.n_buckets = 2, .shift = 63, .in_order = true, .most = most};
     if (most >= MERGE_LIMIT)
         return err_set(err, "%zu merges are more than %u", most, MERGE_LIMIT - 1);
     for (; t->n_buckets * MERGE_BUCKET < 2 * most; t->n_buckets *= 2)
         t->shift--;
     t->slots = mem_array(t->n_buckets, MERGE_BUCKET * sizeof *t->slots, "merges", err);
+    t->hints = mem_array(t->n_buckets, sizeof *t->hints, "merges", err);
     t->ids = mem_array(most + 1, sizeof *t->ids, "merges", err);
-    return t->slots && t->ids ? 0 : -1;
+    return t->slots && t->hints && t->ids ? 0 : -1;
 }
 
 void merge_table_release(struct merge_table *t)
 {
     free(t->slots);
+    free(t->hints);
     free(t->ids);
     memset(t, 0, sizeof *t);
 }
@@ -41,7 +43,11 @@ int merge_table_add(struct merge_table *t, uint32_t left, uint32_t right, uint32
     uint64_t pair = merge_pair(left, right);
     if (t->n == t->most)
         return -1;
+    t->hints[merge_bucket(t, pair)] |= merge_hint(t, pair);
     *find_slot(t, pair, merge_bucket(t, pair)) = pair << MERGE_BITS | t->n;
+    if (!t->n)
+        t->first_id = id;
+    t->in_order &= id == t->first_id + t->n;
     t->ids[t->n++] = id;
     return 0;
 }
@@ -151,7 +157,7 @@ static void merge_few(const struct merge_table *t, struct symbols *y)
     few_start(&f, y);
     while ((key = few_least(&f)) != UINT32_MAX) {
         size_t at = key & (FEW - 1), right = f.next[at], after = f.next[right], before = f.prev[at];
-        uint32_t id = t->ids[key >> FEW_BITS];
+        uint32_t id = merge_made(t, key >> FEW_BITS);
         y->ids[at] = id;
         y->spans[at] += y->spans[right];
         f.next[at] = (uint8_t)after;
@@ -240,7 +246,7 @@ static void merge_many(const struct merge_table *t, struct merge_scratch *s, str
         if (!y->spans[at] || y->ranks[at] != top >> 32)
             continue;
         size_t right = s->next[at], after = s->next[right];
-        y->ids[at] = t->ids[y->ranks[at]];
+        y->ids[at] = merge_made(t, y->ranks[at]);
         y->spans[at] += y->spans[right];
         y->spans[right] = 0;
         y->ranks[at] = NO_MERGE;

@@ -22,15 +22,19 @@
  * Pairs and the ranks of their merges: a hash table of buckets, each a line of the processor's
  * cache, which is compared at once, so that nothing has to be guessed on the way to an answer. A
  * slot holds the pair plus 1 and below it the rank, or 0; a bucket fills from its front, and a full
- * one goes on in the next.
+ * one goes on in the next. Most pairs that are looked for have no merge, which a bit in a much
+ * smaller table nearly always tells.
  */
-enum { MERGE_BUCKET = 8 };
+enum { MERGE_BUCKET = 8, MERGE_HINT_BITS = 5 };
 
 struct merge_table {
     uint64_t *slots;
     size_t n_buckets; /* a power of two */
     unsigned shift;   /* of a 64-bit product, to a bucket */
+    uint32_t *hints;  /* [n_buckets] a bit by further bits of the product: clear means no merge */
     uint32_t *ids;    /* [n] by rank: the symbol that a merge makes */
+    bool in_order;    /* which in most files is first_id + rank */
+    uint32_t first_id;
     size_t n, most;
 };
 
@@ -53,18 +57,31 @@ static inline size_t merge_bucket(const struct merge_table *t, uint64_t pair)
     return (size_t)(pair * 0x9e3779b97f4a7c15u >> t->shift);
 }
 
+static inline uint32_t merge_hint(const struct merge_table *t, uint64_t pair)
+{
+    return (uint32_t)1 << (pair * 0x9e3779b97f4a7c15u >> (t->shift - MERGE_HINT_BITS) & 31);
+}
+
 /* The rank of the pair's merge, or NO_MERGE. */
 static inline uint32_t merge_rank(const struct merge_table *t, uint32_t left, uint32_t right)
 {
     uint64_t pair = merge_pair(left, right), found = 0;
     size_t bucket = merge_bucket(t, pair);
     const uint64_t *slots = t->slots + MERGE_BUCKET * bucket;
+    if (!(t->hints[bucket] & merge_hint(t, pair)))
+        return NO_MERGE;
 #pragma GCC unroll 8
     for (size_t i = 0; i < MERGE_BUCKET; i++)
         found |= slots[i] >> MERGE_BITS == pair ? slots[i] : 0;
     if (__builtin_expect(!found && slots[MERGE_BUCKET - 1], 0))
         return merge_rank_further(t, pair, bucket);
     return found ? (uint32_t)found & (MERGE_LIMIT - 1) : NO_MERGE;
+}
+
+/* The symbol that the merge of that rank makes. */
+static inline uint32_t merge_made(const struct merge_table *t, uint32_t rank)
+{
+    return t->in_order ? t->first_id + rank : t->ids[rank];
 }
 
 /* Symbols that are to be merged, and how many first symbols each is made of. */

@@ -565,34 +565,13 @@ static uint32_t replaced_origin(const struct text *in, size_t end)
     return end ? text_origin(in, character_before(in->p, end)) : 0;
 }
 
-/* The pattern is one byte: nearly always the space, in every word of the text. */
-static void replace_byte(const struct step *step, const struct text *in, struct text_builder *out)
-{
-    size_t n = 0, to = 0, more = step->content_len;
-    for (size_t i = 0; i < in->len; i++)
-        n += in->p[i] == *step->string;
-    char *p = text_builder_extend(out, in->len - n + n * more);
-    uint32_t *map = out->map + out->text.len - (in->len - n + n * more);
-    for (size_t i = 0; i < in->len; i++) {
-        if (in->p[i] != *step->string) {
-            map[to] = text_origin(in, i);
-            p[to++] = in->p[i];
-            continue;
-        }
-        for (size_t j = 0; j < more; j++) {
-            map[to] = text_origin(in, i);
-            p[to++] = step->content[j];
-        }
-    }
-}
-
 static int step_replace(const struct step *step, const struct text *in, struct text_builder *out)
 {
     const char *p = in->p, *end = in->p + in->len, *found;
     if (!step->string_len || !memmem(p, in->len, step->string, step->string_len))
         return 0;
     if (step->string_len == 1) {
-        replace_byte(step, in, out);
+        text_builder_replace(out, in, 0, in->len, *step->string, step->content, step->content_len);
         return 1;
     }
     while ((found = memmem(p, (size_t)(end - p), step->string, step->string_len))) {

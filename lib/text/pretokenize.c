@@ -441,15 +441,24 @@ static int split_regex(const struct step *step, struct pretokenizer_scratch *s, 
     return rc;
 }
 
+/* Where the literal is in text[from, end), `end` if it isn't. It's never far: a call of memmem for
+ * each word would take longer. */
+static size_t find_string(const struct step *step, const char *text, size_t from, size_t end)
+{
+    for (size_t at = from; end - at >= step->string_len; at++)
+        if (text[at] == *step->string && !memcmp(text + at, step->string, step->string_len))
+            return at;
+    return end;
+}
+
 static void split_string(const struct step *step, const char *text, struct piece piece,
                          struct splitter *x)
 {
     size_t done = piece.start;
     while (step->string_len && done < piece.end) {
-        const char *at = memmem(text + done, piece.end - done, step->string, step->string_len);
-        if (!at)
+        size_t start = find_string(step, text, done, piece.end);
+        if (start == piece.end)
             break;
-        size_t start = (size_t)(at - text);
         if (start > done)
             split_part(x, done, start, false);
         done = start + step->string_len;
@@ -599,6 +608,18 @@ static bool begins_with(const char *p, size_t len, const char *prefix, size_t pr
     return len >= prefix_len && !memcmp(p, prefix, prefix_len);
 }
 
+/* All bytes of a character come from where it begins, as `tokenizers` has it. */
+static void spell_bytes(const struct text *t, struct piece piece, struct text_builder *b)
+{
+    uint32_t origin = text_origin(t, piece.start);
+    for (size_t i = piece.start; i < piece.end; i++) {
+        char spelled[4];
+        if (((unsigned char)t->p[i] & 0xc0) != 0x80)
+            origin = text_origin(t, i);
+        text_builder_add(b, spelled, utf8_put(byte_level_char((uint8_t)t->p[i]), spelled), origin);
+    }
+}
+
 static void write_piece(const struct step *step, const struct text *t, struct piece piece,
                         struct text_builder *b)
 {
@@ -613,17 +634,12 @@ static void write_piece(const struct step *step, const struct text *t, struct pi
                                                      (step->prepend == PREPEND_FIRST && !origin)));
     if (prepend && !spaced)
         text_builder_add(b, space, space_len, origin);
-    for (size_t i = 0; i < len; i++) {
-        char spelled[4];
-        if (step->kind != STEP_BYTES || ((unsigned char)p[i] & 0xc0) != 0x80)
-            origin = text_origin(t, piece.start + i);
-        if (step->kind == STEP_METASPACE && p[i] == ' ')
-            text_builder_add(b, step->string, step->string_len, origin);
-        else if (step->kind == STEP_BYTES)
-            text_builder_add(b, spelled, utf8_put(byte_level_char((uint8_t)p[i]), spelled), origin);
-        else
-            text_builder_add(b, p + i, 1, origin);
-    }
+    if (step->kind == STEP_METASPACE)
+        text_builder_replace(b, t, piece.start, piece.end, ' ', step->string, step->string_len);
+    else if (step->kind == STEP_PREFIX)
+        text_builder_copy(b, t, piece.start, piece.end);
+    else
+        spell_bytes(t, piece, b);
 }
 
 static int rewrite(const struct step *step, struct text_builder *b, struct text *t,

@@ -1,6 +1,8 @@
 #include "text/text.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -53,14 +55,51 @@ void text_builder_copy(struct text_builder *b, const struct text *t, size_t star
     buf_add(&b->text, t->p + start, end - start);
 }
 
-char *text_builder_extend(struct text_builder *b, size_t len)
+/*
+ * One character may come for each byte, and its four bytes are written whatever it is: nearly every
+ * word of a text has a space before it, so there is nothing to guess.
+ */
+static size_t replace_short(char *p, uint32_t *map, const struct text *t, size_t start, size_t end,
+                            char byte, const char *with, size_t with_len)
 {
-    map_room(b, len);
-    buf_reserve(&b->text, len);
-    char *p = b->text.p + b->text.len;
-    b->text.len += len;
-    b->text.p[b->text.len] = 0;
-    return p;
+    uint32_t four = 0;
+    size_t to = 0;
+    memcpy(&four, with, with_len);
+    for (size_t i = start; i < end; i++) {
+        uint32_t one = (unsigned char)t->p[i];
+        uint32_t origin = text_origin(t, i);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        one <<= 24;
+#endif
+        one = t->p[i] == byte ? four : one;
+        memcpy(p + to, &one, sizeof one);
+        for (size_t j = 0; j < sizeof one; j++)
+            map[to + j] = origin;
+        to += t->p[i] == byte ? with_len : 1;
+    }
+    return to;
+}
+
+void text_builder_replace(struct text_builder *b, const struct text *t, size_t start, size_t end,
+                          char byte, const char *with, size_t with_len)
+{
+    enum { SHORT = 4, CHUNK = 4096 };
+    for (size_t stop; with_len <= SHORT && start < end; start = stop) {
+        stop = end - start < CHUNK ? end : start + CHUNK;
+        uint32_t *map = map_room(b, SHORT * CHUNK + SHORT);
+        buf_reserve(&b->text, SHORT * CHUNK + SHORT);
+        b->text.len +=
+            replace_short(b->text.p + b->text.len, map, t, start, stop, byte, with, with_len);
+        b->text.p[b->text.len] = 0;
+    }
+    for (size_t i = start, done = start; i <= end && with_len > SHORT; i++) {
+        if (i < end && t->p[i] != byte)
+            continue;
+        text_builder_copy(b, t, done, i);
+        if (i < end)
+            text_builder_add(b, with, with_len, text_origin(t, i));
+        done = i + 1;
+    }
 }
 
 struct text text_builder_text(const struct text_builder *b)

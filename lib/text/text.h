@@ -43,9 +43,9 @@ void text_builder_clear(struct text_builder *b);
 /* Bytes that all came from one place. */
 void text_builder_add(struct text_builder *b, const char *p, size_t len, uint32_t origin);
 void text_builder_copy(struct text_builder *b, const struct text *t, size_t start, size_t end);
-/* Room for len bytes, which are then the text's last, and for their origins; both are to be
- * written. */
-char *text_builder_extend(struct text_builder *b, size_t len);
+/* Copies t[start, end) with `with` for each byte that is `byte`, which comes from where that was. */
+void text_builder_replace(struct text_builder *b, const struct text *t, size_t start, size_t end,
+                          char byte, const char *with, size_t with_len);
 /* What was written, valid until more is. */
 struct text text_builder_text(const struct text_builder *b);
 

@@ -45,6 +45,7 @@ void tokenizer_free(struct tokenizer *t)
     free(t->before.v);
     free(t->after.v);
     free(t->end_ids.v);
+    free(t->special);
     for (size_t i = 0; i < t->n_templates; i++) {
         free(t->templates[i].name);
         free(t->templates[i].text);
@@ -112,6 +113,11 @@ int tokenizer_finish(struct tokenizer *t, struct err *err)
         t->size = t->added.tokens[t->added.n - 1].id + 1;
     if (!t->size)
         return err_set(err, "the vocabulary is empty");
+    t->special = xcalloc(t->size / 8 + 1, 1);
+    for (size_t i = 0; i < t->added.n; i++) {
+        const struct added_token *token = &t->added.tokens[i];
+        t->special[token->id / 8] |= (uint8_t)(token->special << token->id % 8);
+    }
     tokenizer_find_end_ids(t);
     return 0;
 }
@@ -313,8 +319,7 @@ int64_t tokenizer_id(const struct tokenizer *t, const char *token, size_t len)
 
 bool tokenizer_is_special(const struct tokenizer *t, uint32_t id)
 {
-    const struct added_token *added = added_by_id(&t->added, id);
-    return added && added->special;
+    return id < t->size && t->special[id / 8] >> id % 8 & 1;
 }
 
 int64_t tokenizer_bos(const struct tokenizer *t)

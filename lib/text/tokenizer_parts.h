@@ -43,7 +43,8 @@ struct tokenizer {
     struct id_list before, after; /* what the post-processor puts around a text */
     struct id_list end_ids;
     int64_t bos, eos;
-    size_t size; /* highest id + 1 */
+    size_t size;      /* highest id + 1 */
+    uint8_t *special; /* [size / 8 + 1] a bit for each id */
     struct chat_template *templates;
     size_t n_templates, templates_cap;
 };

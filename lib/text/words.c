@@ -13,13 +13,15 @@ enum {
     KEY_LARGE = 48,
     IDS_LARGE = 19,
     SETS_LARGE = 1 << 13,
+    MANY = 15 << 4, /* a short word of more tokens: they are in the large cache */
     WAYS = 2,
+    AHEAD = 32, /* words that are looked for together */
 };
 
 /* One line of the processor's cache holds two of them. */
 struct small_word {
     char key[KEY_SMALL];
-    uint8_t size; /* length of the key, and number of ids << 4; 0 for an empty slot */
+    uint8_t size; /* length of the key, and number of ids << 4 or MANY; 0 for an empty slot */
     uint32_t ids[IDS_SMALL];
 };
 
@@ -115,30 +117,29 @@ static int encode_uncached(const struct word_model *m, struct word_cache *c, voi
     return 0;
 }
 
-static int encode_large(const struct word_model *m, struct word_cache *c, void *scratch,
-                        const struct text *t, struct piece piece, struct token_list *out,
-                        struct err *err)
+static inline size_t large_hash(const char *word, size_t len)
 {
-    size_t len = piece.end - piece.start;
-    const char *word = t->p + piece.start;
-    struct large_word *set = c->large[hash64(word, len, 0) & (SETS_LARGE - 1)];
-    for (size_t i = 0; i < WAYS; i++) {
-        if (set[i].len == len && !memcmp(set[i].key, word, len)) {
-            put_cached(m, set[i].ids, set[i].n, t, piece.start, out);
-            return 0;
-        }
-    }
-    if (encode_uncached(m, c, scratch, t, piece, out, err))
-        return -1;
-    const struct word_tokens *w = &c->tokens;
-    if (w->n > IDS_LARGE || !lengths_are_plain(m, w->ids, w->n, len))
-        return 0;
+    return hash64(word, len, 0) & (SETS_LARGE - 1);
+}
+
+/* The word in its set, NULL if it isn't there. */
+static const struct large_word *find_large(const struct large_word set[WAYS], const char *word,
+                                           size_t len)
+{
+    for (size_t i = 0; i < WAYS; i++)
+        if (set[i].len == len && !memcmp(set[i].key, word, len))
+            return &set[i];
+    return NULL;
+}
+
+static void keep_large(struct large_word set[WAYS], const char *word, size_t len,
+                       const struct word_tokens *w)
+{
     set[1] = set[0];
     memcpy(set[0].key, word, len);
     set[0].len = (uint16_t)len;
     set[0].n = (uint16_t)w->n;
     memcpy(set[0].ids, w->ids, w->n * sizeof *w->ids);
-    return 0;
 }
 
 /*
@@ -185,21 +186,93 @@ static inline bool small_is(const struct small_word *w, struct small_key key, si
     return other.low == key.low && other.high == key.high && (w->size & 15) == len;
 }
 
-/* A short word of few tokens lives in the small cache, one of many in the large. */
-static int encode_small(const struct word_model *m, struct word_cache *c, void *scratch,
-                        const struct text *t, struct piece piece, struct small_key key,
-                        struct small_word *set, struct token_list *out, struct err *err)
+static void keep_small(struct small_word set[WAYS], struct small_key key, size_t len,
+                       const struct word_tokens *w)
 {
-    size_t len = piece.end - piece.start, before = out->n;
-    if (encode_large(m, c, scratch, t, piece, out, err))
-        return -1;
-    size_t n = out->n - before;
-    if (n > IDS_SMALL || !lengths_are_plain(m, out->ids + before, n, len))
-        return 0;
+    size_t n = w->n <= IDS_SMALL ? w->n : 0;
     set[1] = set[0];
     memcpy(&set[0], &key, sizeof key);
-    set[0].size = (uint8_t)(len | n << 4);
-    memcpy(set[0].ids, out->ids + before, n * sizeof *out->ids);
+    set[0].size = (uint8_t)(len | (n ? n << 4 : MANY));
+    memcpy(set[0].ids, w->ids, n * sizeof *w->ids);
+}
+
+/*
+ * Where a word is looked for, worked out for several words before the first is: so that the memory
+ * of all of them is on its way at once.
+ */
+struct place {
+    struct small_key key; /* of a short word */
+    size_t set;
+};
+
+static inline struct place place_of(const struct word_cache *c, const struct text *t,
+                                    struct piece piece)
+{
+    struct place at = {{0, 0}, 0};
+    size_t len = piece.end - piece.start;
+    if (len <= KEY_SMALL) {
+        at.key = small_key(t, piece.start, len);
+        at.set = small_hash(at.key, len);
+        __builtin_prefetch(c->small[at.set]);
+    } else if (len <= KEY_LARGE) {
+        at.set = large_hash(t->p + piece.start, len);
+        __builtin_prefetch(&c->large[at.set][0]);
+        __builtin_prefetch(&c->large[at.set][0].len);
+    }
+    return at;
+}
+
+/* A word that no cache has. */
+static int encode_new(const struct word_model *m, struct word_cache *c, void *scratch,
+                      const struct text *t, struct piece piece, const struct place *at,
+                      struct token_list *out, struct err *err)
+{
+    const char *word = t->p + piece.start;
+    size_t len = piece.end - piece.start;
+    const struct word_tokens *w = &c->tokens;
+    if (encode_uncached(m, c, scratch, t, piece, out, err))
+        return -1;
+    if (w->n > IDS_LARGE || !lengths_are_plain(m, w->ids, w->n, len))
+        return 0;
+    if (len <= KEY_SMALL)
+        keep_small(c->small[at->set], at->key, len, w);
+    if (len > KEY_SMALL || w->n > IDS_SMALL)
+        keep_large(c->large[len > KEY_SMALL ? at->set : large_hash(word, len)], word, len, w);
+    return 0;
+}
+
+static int encode_large(const struct word_model *m, struct word_cache *c, void *scratch,
+                        const struct text *t, struct piece piece, const struct place *at,
+                        struct token_list *out, struct err *err)
+{
+    const char *word = t->p + piece.start;
+    size_t len = piece.end - piece.start;
+    size_t set = len > KEY_SMALL ? at->set : large_hash(word, len);
+    const struct large_word *found = find_large(c->large[set], word, len);
+    if (!found)
+        return encode_new(m, c, scratch, t, piece, at, out, err);
+    put_cached(m, found->ids, found->n, t, piece.start, out);
+    return 0;
+}
+
+static inline int encode_at(const struct word_model *m, struct word_cache *c, void *scratch,
+                            const struct text *t, struct piece piece, const struct place *at,
+                            struct token_list *out, struct err *err)
+{
+    size_t len = piece.end - piece.start;
+    if (len > KEY_LARGE)
+        return encode_uncached(m, c, scratch, t, piece, out, err);
+    if (len > KEY_SMALL)
+        return encode_large(m, c, scratch, t, piece, at, out, err);
+    /* Which of the two it is, if any, can't be guessed. */
+    const struct small_word *set = c->small[at->set];
+    bool first = small_is(&set[0], at->key, len), second = small_is(&set[1], at->key, len);
+    const struct small_word *found = &set[second];
+    if (__builtin_expect(!(first | second), 0))
+        return encode_new(m, c, scratch, t, piece, at, out, err);
+    if (__builtin_expect(found->size >= MANY, 0))
+        return encode_large(m, c, scratch, t, piece, at, out, err);
+    put_cached(m, found->ids, found->size >> 4, t, piece.start, out);
     return 0;
 }
 
@@ -207,25 +280,14 @@ int words_encode(const struct word_model *m, struct word_cache *c, void *scratch
                  const struct text *t, const struct piece *pieces, size_t n, struct token_list *out,
                  struct err *err)
 {
-    int rc = 0;
-    for (size_t i = 0; i < n && !rc; i++) {
-        size_t start = pieces[i].start, len = pieces[i].end - start;
-        if (len > KEY_LARGE) {
-            rc = encode_uncached(m, c, scratch, t, pieces[i], out, err);
-            continue;
-        }
-        if (len > KEY_SMALL) {
-            rc = encode_large(m, c, scratch, t, pieces[i], out, err);
-            continue;
-        }
-        struct small_key key = small_key(t, start, len);
-        struct small_word *set = c->small[small_hash(key, len)];
-        if (small_is(&set[0], key, len))
-            put_cached(m, set[0].ids, set[0].size >> 4, t, start, out);
-        else if (small_is(&set[1], key, len))
-            put_cached(m, set[1].ids, set[1].size >> 4, t, start, out);
-        else
-            rc = encode_small(m, c, scratch, t, pieces[i], key, set, out, err);
+    struct place places[AHEAD];
+    for (size_t i = 0; i < n; i += AHEAD) {
+        size_t some = n - i < AHEAD ? n - i : AHEAD;
+        for (size_t j = 0; j < some; j++)
+            places[j] = place_of(c, t, pieces[i + j]);
+        for (size_t j = 0; j < some; j++)
+            if (encode_at(m, c, scratch, t, pieces[i + j], &places[j], out, err))
+                return -1;
     }
-    return rc;
+    return 0;
 }
