@@ -38,7 +38,12 @@ SIMD_CLONES void softcap_forward(float *x, size_t n, float scale, float cap)
 
 SIMD_CLONES void softcap_backward(float *dx, const float *y, size_t n, float scale, float cap)
 {
-    float inverse = cap == 0 ? 0 : 1 / cap;
+    if (cap == 0) {
+        for (size_t i = 0; i < n; i++)
+            dx[i] *= scale;
+        return;
+    }
+    float inverse = 1 / cap;
     for (size_t i = 0; i < n; i++) {
         float t = y[i] * inverse;
         dx[i] *= scale * (1 - t * t);

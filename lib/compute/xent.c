@@ -2,8 +2,10 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
+#include "compute/ops.h"
 #include "compute/rows.h"
 
 /* A chunk of logits is at most this large; more rows a chunk mean fewer passes over the matrix. */
@@ -15,25 +17,32 @@ struct xent {
     size_t rows;             /* in a chunk */
     float *logits;           /* [rows, V]; then their gradient */
     struct operand d_logits; /* the same in bf16 where the backend wants that */
+    float scale, cap;        /* of the logits */
+    float *capped;           /* [threads, V]: a row's logits, which its gradient needs; or NULL */
 };
 
-int xent_new(struct xent **out, struct gemm *g, const struct matrix *head, struct err *err)
+int xent_new(struct xent **out, struct gemm *g, const struct matrix *head, float scale, float cap,
+             struct err *err)
 {
     struct xent *x = xcalloc(1, sizeof *x);
+    x->scale = scale;
+    x->cap = cap;
     x->g = g;
     x->head = head;
     x->rows = CHUNK_BYTES / sizeof(float) / head->rows;
     x->rows = x->rows > MAX_ROWS ? MAX_ROWS : x->rows < MIN_ROWS ? MIN_ROWS : x->rows;
     x->logits = mem_array(x->rows * head->rows, sizeof(float), "logits", err);
     x->d_logits = (struct operand){x->logits, head->rows, false};
-    if (x->logits && gemm_wants_bf16(g) &&
-        operand_new(&x->d_logits, x->rows, head->rows, true, "gradient of logits", err)) {
-        x->d_logits.p = NULL;
-        xent_free(x);
-        return -1;
+    bool failed = !x->logits;
+    if (!failed && gemm_wants_bf16(g))
+        failed = operand_new(&x->d_logits, x->rows, head->rows, true, "gradient of logits", err);
+    if (!failed && cap != 0) {
+        x->capped =
+            mem_array(pool_threads(gemm_pool(g)) * head->rows, sizeof(float), "logits", err);
+        failed = !x->capped;
     }
-    if (!x->logits) {
-        free(x);
+    if (failed) {
+        xent_free(x);
         return -1;
     }
     *out = x;
@@ -47,6 +56,7 @@ void xent_free(struct xent *x)
     if (x->d_logits.p != x->logits)
         free(x->d_logits.p);
     free(x->logits);
+    free(x->capped);
     free(x);
 }
 
@@ -75,8 +85,15 @@ struct chunk {
     size_t start; /* of the chunk among the rows */
 };
 
-/* exp(logits - max) of row i, which add up to sum, become the gradient of its loss. */
-static void row_gradient(const struct chunk *c, size_t i, double sum)
+/* Whether logits are more than the product with the output matrix. */
+static bool is_shaped(const struct xent *x)
+{
+    return x->scale != 1 || x->cap != 0;
+}
+
+/* exp(logits - max) of row i, which add up to sum, become the gradient of its loss; capped are the
+ * logits. */
+static void row_gradient(const struct chunk *c, size_t i, double sum, const float *capped)
 {
     struct xent *x = c->x;
     const struct xent_rows *rows = c->rows;
@@ -86,6 +103,8 @@ static void row_gradient(const struct chunk *c, size_t i, double sum)
     row[target] -= weight * (1 - rows->smoothing);
     if (rows->smoothing > 0)
         row_shift(row, v, -weight * rows->smoothing / (float)v);
+    if (is_shaped(x))
+        softcap_backward(row, capped, v, x->scale, x->cap);
     if (x->d_logits.bf16)
         floats_to_bf16(row, operand_bf16(&x->d_logits, i), v);
 }
@@ -94,17 +113,22 @@ static void row_gradient(const struct chunk *c, size_t i, double sum)
  */
 static void row_task(void *arg, size_t i, size_t thread)
 {
-    (void)thread;
     const struct chunk *c = arg;
     const struct xent_rows *rows = c->rows;
-    size_t v = c->x->head->rows, k = c->start + i;
-    float *row = c->x->logits + i * v, at_target = row[rows->target[k]], max = row_max(row, v);
+    struct xent *x = c->x;
+    size_t v = x->head->rows, k = c->start + i;
+    float *row = x->logits + i * v, *capped = x->capped ? x->capped + thread * v : row;
+    if (is_shaped(x))
+        softcap_forward(row, v, x->scale, x->cap);
+    if (x->capped)
+        memcpy(capped, row, v * sizeof *row);
+    float at_target = row[rows->target[k]], max = row_max(row, v);
     double level = rows->mean_logprob ? mean(row, v) : 0, sum = sum_exp(row, v, max);
     rows->logprob[k] = (float)((double)at_target - (double)max - log(sum));
     if (rows->mean_logprob)
         rows->mean_logprob[k] = (float)(level - (double)max - log(sum));
     if (rows->d_hidden)
-        row_gradient(c, i, sum);
+        row_gradient(c, i, sum, capped);
 }
 
 void xent_run(struct xent *x, const struct operand *hidden, size_t p, const struct xent_rows *rows)

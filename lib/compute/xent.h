@@ -12,8 +12,10 @@
 
 struct xent; /* chunk buffers */
 
-/* head [V, H] is the output matrix. */
-int xent_new(struct xent **x, struct gemm *g, const struct matrix *head, struct err *err);
+/* head [V, H] is the output matrix; logits are cap tanh(scale / cap * x head^T), with cap 0 they
+ * are scale * x head^T. */
+int xent_new(struct xent **x, struct gemm *g, const struct matrix *head, float scale, float cap,
+             struct err *err);
 void xent_free(struct xent *x);
 
 /*

@@ -26,7 +26,15 @@ enum backend decoder_backend(const struct decoder *d)
 
 size_t decoder_widest(const struct model_config *c)
 {
-    return size_max(c->hidden, size_max(c->n_heads * c->head_dim, c->ffn));
+    size_t q = query_width(c), f = c->fused_gate_up ? 2 * c->ffn : c->ffn;
+    if (c->qkv != QKV_SEPARATE)
+        q += 2 * key_width(c);
+    return size_max(c->hidden, size_max(q, f));
+}
+
+bool decoder_has_branch(const struct model_config *c)
+{
+    return c->residual != RESIDUAL_SEQUENTIAL || c->post_norms || c->residual_scale != 1;
 }
 
 size_t batch_targets(const struct batch *b)
@@ -50,13 +58,15 @@ static struct matrix bind_matrix(const struct decoder *d, enum slot slot, size_t
     struct tensor_name name;
     names_describe(&d->config, slot, layer, &name);
     const struct tensor *t = decoder_stored_tensor(d, &name);
+    bool gguf = checkpoint_gguf(d->checkpoint) != NULL;
     return (struct matrix){
         .dtype = t->dtype,
         .data = t->data,
-        .rows = (size_t)t->shape[0],
-        .cols = (size_t)t->shape[1],
+        .rows = (size_t)name.rows,
+        .cols = (size_t)name.cols,
         .row_bytes = t->bytes / (size_t)t->shape[0],
-        .order = checkpoint_gguf(d->checkpoint) ? name.gguf_rows : (struct row_order){0},
+        .transposed = name.transposed && !gguf,
+        .order = gguf ? name.gguf_rows : (struct row_order){0},
     };
 }
 
@@ -78,7 +88,18 @@ static float *bind_vector(const struct decoder *d, enum slot slot, size_t layer)
 
 static struct norm bind_norm(const struct decoder *d, enum slot slot, size_t layer)
 {
-    return (struct norm){.w = bind_vector(d, slot, layer), .eps = (float)d->config.norm_eps};
+    const struct model_config *c = &d->config;
+    struct norm norm = {.centred = c->norm == NORM_LAYER, .eps = (float)c->norm_eps};
+    if (!names_has(c, slot, layer))
+        return norm;
+    struct tensor_name name;
+    names_describe(c, slot, layer, &name);
+    norm.w = bind_vector(d, slot, layer);
+    for (size_t i = 0; c->norm_plus_one && i < name.rows; i++)
+        norm.w[i] += 1;
+    if (names_has(c, SLOT_BIAS(slot), layer))
+        norm.b = bind_vector(d, SLOT_BIAS(slot), layer);
+    return norm;
 }
 
 /* A vector in a block format would have to be a whole number of blocks. */
@@ -95,12 +116,18 @@ static int check_vectors(const struct decoder *d, struct err *err)
     return 0;
 }
 
+static const enum slot norm_slots[] = {SLOT_ATTN_NORM,     SLOT_ATTN_POST_NORM, SLOT_MLP_NORM,
+                                       SLOT_MLP_POST_NORM, SLOT_Q_NORM,         SLOT_K_NORM};
+
 static void bind_layer(struct decoder *d, size_t i)
 {
     struct layer *l = &d->layers[i];
-    l->attn_norm = bind_norm(d, SLOT_ATTN_NORM, i);
-    l->mlp_norm = bind_norm(d, SLOT_MLP_NORM, i);
-    for (enum slot s = 0; s < SLOT_WEIGHTS; s++) {
+    uint8_t flags = d->config.layer_flags[i];
+    l->window = flags & LAYER_WINDOW ? d->config.window : ATTENTION_ALL;
+    l->rotation = decoder_rotation(d, flags);
+    for (size_t k = 0; k < ARRAY_SIZE(norm_slots); k++)
+        l->norm[norm_slots[k]] = bind_norm(d, norm_slots[k], i);
+    for (enum slot s = SLOT_LAYER_FIRST; s < SLOT_WEIGHTS; s++) {
         if (!slot_is_linear(s) || !names_has(&d->config, s, i))
             continue;
         l->w[s] = bind_matrix(d, s, i);
@@ -116,12 +143,12 @@ static int bind_weights(struct decoder *d, struct err *err)
         return -1;
     d->embed = bind_matrix(d, SLOT_EMBED, 0);
     d->head = c->tied ? d->embed : bind_matrix(d, SLOT_HEAD, 0);
+    if (c->learned_positions)
+        d->position_embed = bind_matrix(d, SLOT_POSITIONS, 0);
     d->norm = bind_norm(d, SLOT_NORM, 0);
     d->layers = xcalloc(c->n_layers, sizeof *d->layers);
     for (size_t i = 0; i < c->n_layers; i++)
         bind_layer(d, i);
-    d->inv_freq = xcalloc(c->head_dim / 2, sizeof *d->inv_freq);
-    rope_inv_freq(&c->rope, c->head_dim, false, d->inv_freq);
     return 0;
 }
 
@@ -155,7 +182,8 @@ int decoder_open(struct decoder **out, const struct checkpoint *c,
     struct attention_shape shape = {.n_heads = k->n_heads,
                                     .n_kv_heads = k->n_kv_heads,
                                     .head_dim = k->head_dim,
-                                    .scale = (float)(1 / sqrt((double)k->head_dim))};
+                                    .scale = (float)k->attention_scale,
+                                    .softcap = (float)k->attention_softcap};
     if (attention_new(&d->attention, &shape, d->pool, err))
         goto fail;
     *out = d;
@@ -172,17 +200,17 @@ void decoder_close(struct decoder *d)
     decoder_release_workspace(d);
     for (size_t i = 0; d->layers && i < d->config.n_layers; i++) {
         struct layer *l = &d->layers[i];
-        free(l->attn_norm.w);
-        free(l->mlp_norm.w);
-        for (enum slot s = 0; s < SLOT_COUNT; s++)
+        for (enum slot s = 0; s < SLOT_WEIGHTS; s++) {
+            free(l->norm[s].w);
+            free(l->norm[s].b);
             free(l->bias[s]);
+        }
     }
     decoder_release_quantised(d);
     free(d->layers);
     free(d->norm.w);
-    free(d->inv_freq);
-    free(d->cos_);
-    free(d->sin_);
+    free(d->norm.b);
+    decoder_release_positions(d);
     xent_free(d->xent);
     attention_free(d->attention);
     gemm_free(d->gemm);
@@ -248,11 +276,29 @@ void decoder_predict(struct decoder *d, size_t n)
     decoder_rows(d, n, predict_rows, d);
 }
 
+struct cap_run {
+    const struct decoder *d;
+    float *logits;
+};
+
+static void cap_rows(void *arg, size_t r0, size_t r1, float *tmp)
+{
+    (void)tmp;
+    const struct cap_run *run = arg;
+    const struct model_config *c = &run->d->config;
+    for (size_t i = r0; i < r1; i++)
+        softcap_forward(run->logits + i * c->vocab, c->vocab, (float)c->logit_scale,
+                        (float)c->final_softcap);
+}
+
 void decoder_predict_logits(struct decoder *d, size_t n, float *logits)
 {
     struct gemm_forward job = {.w = &d->head, .y = logits};
+    struct cap_run run = {d, logits};
     decoder_predict(d, n);
     gemm_forward(d->gemm, &d->ws.predict, n, &job, 1);
+    if (d->config.logit_scale != 1 || d->config.final_softcap != 0)
+        decoder_rows(d, n, cap_rows, &run);
 }
 
 int decoder_check_ids(const struct decoder *d, const uint32_t *ids, size_t n, struct err *err)
@@ -277,7 +323,9 @@ int decoder_check_batch(const struct decoder *d, const struct batch *b, struct e
 
 int decoder_reserve_xent(struct decoder *d, struct err *err)
 {
-    return d->xent ? 0 : xent_new(&d->xent, d->gemm, &d->head, err);
+    return d->xent ? 0
+                   : xent_new(&d->xent, d->gemm, &d->head, (float)d->config.logit_scale,
+                              (float)d->config.final_softcap, err);
 }
 
 /* Forward up to the log-probabilities of the n predictions. */

@@ -23,9 +23,9 @@ struct decoder;
 
 struct decoder_options {
     enum backend backend;
-    size_t threads;     /* 0: all processors */
-    size_t pass_tokens; /* most tokens in one pass through the layers while training; a longer
-                           document goes alone. 0: a default. Decides the memory for activations */
+    size_t threads;           /* 0: all processors */
+    size_t pass_tokens;       /* most tokens in one pass through the layers while training; a longer
+                                 document goes alone. 0: a default. Decides the memory for activations */
     enum base_type base_type; /* of the linear layers; the output matrix stays as it is stored */
 };
 

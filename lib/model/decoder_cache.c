@@ -68,27 +68,24 @@ struct extend {
     const size_t *slots, *counts;
     size_t n;
     size_t *slot_of; /* [T]: slot of each row */
+    float *queries;  /* [T, n_heads D] */
     float *scores;   /* [threads, max_tokens] */
 };
 
-/* Rotates new queries and keys and stores keys and values in the cache. */
+/* Stores keys and values of the new rows in the cache. */
 static void cache_rows(void *arg, size_t r0, size_t r1, float *tmp)
 {
-    (void)tmp;
     const struct extend *e = arg;
-    struct decoder *d = e->pass.d;
-    struct workspace *ws = &d->ws;
-    const struct model_config *c = &d->config;
-    size_t half = c->head_dim / 2, width = e->cache->width;
+    const struct workspace *ws = &e->pass.d->ws;
+    size_t width = e->cache->width, wide_q = query_width(&e->pass.d->config);
+    float *q = tmp, *k = q + wide_q, *v = k + width;
     for (size_t i = r0; i < r1; i++) {
-        size_t position = ws->positions[i];
-        const float *cos_ = d->cos_ + position * half, *sin_ = d->sin_ + position * half;
-        size_t at = cache_at(e->cache, e->pass.layer, e->slot_of[i]) + position * width;
-        rope_forward(ws->wide[0] + i * c->n_heads * c->head_dim, c->n_heads, c->head_dim, half,
-                     cos_, sin_);
-        rope_forward(ws->wide[1] + i * width, c->n_kv_heads, c->head_dim, half, cos_, sin_);
-        memcpy(e->cache->keys + at, ws->wide[1] + i * width, width * sizeof(float));
-        memcpy(e->cache->values + at, ws->wide[2] + i * width, width * sizeof(float));
+        size_t at = cache_at(e->cache, e->pass.layer, e->slot_of[i]) + ws->positions[i] * width;
+        attention_gather(&e->pass, i, q, k, v);
+        attention_turn(&e->pass, i, q, k);
+        memcpy(e->queries + i * wide_q, q, wide_q * sizeof *q);
+        memcpy(e->cache->keys + at, k, width * sizeof *k);
+        memcpy(e->cache->values + at, v, width * sizeof *v);
     }
 }
 
@@ -97,27 +94,22 @@ static void attend_row(void *arg, size_t i, size_t thread)
     const struct extend *e = arg;
     struct decoder *d = e->pass.d;
     struct workspace *ws = &d->ws;
-    const struct model_config *c = &d->config;
     struct attention_shape shape = attention_shape_of(d->attention);
-    size_t q = c->n_heads * c->head_dim, at = cache_at(e->cache, e->pass.layer, e->slot_of[i]);
+    size_t q = query_width(&d->config), at = cache_at(e->cache, e->pass.layer, e->slot_of[i]);
     float *out = ws->thread_rows[thread];
-    attention_decode(&shape, ws->wide[0] + i * q, e->cache->keys + at, e->cache->values + at,
-                     ws->positions[i] + 1, ATTENTION_ALL, out,
+    attention_decode(&shape, e->queries + i * q, e->cache->keys + at, e->cache->values + at,
+                     ws->positions[i] + 1, pass_layer(&e->pass)->window, out,
                      e->scores + thread * e->cache->max_tokens);
     operand_store(&pass_activations(&e->pass)->out, i, 0, out, q);
 }
 
-static void extend_layer(struct extend *e)
+/* The pass is the first thing in struct extend. */
+static int attend_cached(struct pass *p)
 {
-    struct pass *p = &e->pass;
-    struct workspace *ws = &p->d->ws;
-    float *const y[] = {ws->wide[0], ws->wide[1], ws->wide[2]}, *const residual[] = {ws->x};
-    pass_norm(p, &p->d->layers[p->layer].attn_norm, NULL, NULL);
-    linear_forward(p, &group_qkv, &ws->normed, y, false);
+    struct extend *e = (struct extend *)(void *)p;
     decoder_rows(p->d, p->batch->n, cache_rows, e);
     pool_run(p->d->pool, p->batch->n, attend_row, e);
-    linear_forward(p, &group_o, &pass_activations(p)->out, residual, true);
-    pass_feed_forward(p);
+    return 0;
 }
 
 /* Fills in where each new row belongs, and which rows are the last of their part. */
@@ -149,26 +141,28 @@ int decoder_extend(struct decoder *d, const struct lora *lora, struct kv_cache *
         b.n += counts[i];
     if (decoder_check_ids(d, ids, b.n, err))
         return -1;
-    struct extend e = {.pass = {.d = d, .lora = lora, .batch = &b, .err = err},
-                       .cache = cache,
-                       .slots = slots,
-                       .counts = counts,
-                       .n = n};
+    struct extend e = {
+        .pass = {.d = d, .lora = lora, .batch = &b, .attend = attend_cached, .err = err},
+        .cache = cache,
+        .slots = slots,
+        .counts = counts,
+        .n = n};
     if (decoder_reserve(d, b.n, lora, false, err) ||
         decoder_reserve_positions(d, cache->max_tokens, err))
         return -1;
     e.slot_of = xcalloc(b.n, sizeof *e.slot_of);
+    e.queries = xcalloc(b.n * query_width(&d->config), sizeof *e.queries);
     e.scores = xcalloc(pool_threads(d->pool) * cache->max_tokens, sizeof *e.scores);
     int status = place_rows(&e, err);
+    if (!status)
+        status = pass_embed(&e.pass) || pass_forward(&e.pass) ? -1 : 0;
     if (!status) {
-        pass_embed(&e.pass);
-        for (e.pass.layer = 0; e.pass.layer < d->config.n_layers; e.pass.layer++)
-            extend_layer(&e);
         decoder_predict_logits(d, n, logits);
         for (size_t i = 0; i < n; i++)
             cache->lengths[slots[i]] += counts[i];
     }
     free(e.slot_of);
+    free(e.queries);
     free(e.scores);
     return status;
 }

@@ -15,9 +15,28 @@
 
 /* One layer's weights: matrices are views of the checkpoint, vectors are float copies. */
 struct layer {
-    struct matrix w[SLOT_COUNT]; /* SLOT_Q .. SLOT_DOWN */
-    float *bias[SLOT_COUNT];     /* by the matrix's slot: bias[SLOT_Q] is q's; NULL for none */
-    struct norm attn_norm, mlp_norm;
+    struct matrix w[SLOT_WEIGHTS];   /* of linear layers */
+    float *bias[SLOT_WEIGHTS];       /* by the matrix's slot: bias[SLOT_Q] is q's; NULL for none */
+    struct norm norm[SLOT_WEIGHTS];  /* w NULL where the layer has no such norm */
+    const struct rotation *rotation; /* NULL: queries and keys aren't rotated */
+    size_t window;                   /* of attention; ATTENTION_ALL */
+};
+
+/* Cosines and sines, times the attention factor, of positions and pairs: [n_positions, half]. */
+struct rotation {
+    const struct rope_config *rope; /* NULL: no layer uses it */
+    size_t half;
+    float *cos_[2], *sin_[2]; /* [1]: in documents beyond the original positions, or the same */
+};
+
+enum half { HALF_ATTENTION, HALF_MLP };
+
+/* What one half of a layer keeps for the way back; NULL what it doesn't need. */
+struct half_activations {
+    struct operand x;   /* [T, H]: the residual stream before it */
+    float *rstd;        /* [T]: of the norm before it */
+    struct operand out; /* [T, H]: what it gave, where a norm follows */
+    float *rstd_out;    /* [T] */
 };
 
 /*
@@ -25,13 +44,13 @@ struct layer {
  * model_config, Q = n_heads * D, K = n_kv_heads * D.
  */
 struct activations {
-    struct operand x_in, x_mid; /* [T, H]: the residual stream before either half */
-    float *rstd_in, *rstd_mid;  /* [T]: 1/rms of the same */
-    struct operand q, k, v;     /* [T, Q], [T, K]: rotated */
-    struct operand out;         /* [T, Q]: attention's output */
-    float *lse;                 /* [T, n_heads] */
-    struct operand gate, up;    /* [T, F] */
-    float *h[SLOT_COUNT];       /* [T, r]: scale * x A^T of each adapted matrix */
+    struct half_activations half[2];
+    struct operand q, k,
+        v;              /* [T, Q], [T, K]: rotated; q and k before their norms if they have some */
+    struct operand out; /* [T, Q]: attention's output */
+    float *lse;         /* [T, n_heads]; NULL: nothing is kept of this layer */
+    struct operand gate, up; /* [T, F] */
+    float *h[SLOT_WEIGHTS];  /* [T, r]: scale * x A^T of each adapted matrix */
 };
 
 /* Buffers for up to `rows` rows that every layer uses in turn. */
@@ -41,21 +60,24 @@ struct workspace {
     float *dx;                   /* [T, H]: its gradient */
     float *dn;                   /* [T, H]: gradient of a norm's output */
     float *dv;                   /* [T, K]: gradient of the values */
+    float *branch, *d_branch;    /* [T, H]: what a half gives, before it is added to x */
+    struct operand q, k;         /* [T, Q], [T, K]: after norms and rotation, if there are norms */
     struct operand normed;       /* [T, H] */
-    struct operand dropped;      /* [T, max(H, Q, F)]: an adapter's input after dropout */
-    float *wide[3];              /* [T, max(F, Q)]: q, k, v or gate, up, or gradients */
+    struct operand dropped;      /* [T, widest]: an adapter's input after dropout */
+    float *wide[3];              /* [T, widest]: q, k, v or gate, up, or gradients */
     struct operand act;          /* [T, F]: the MLP's inner activation */
-    struct operand grad[3];      /* [T, max(F, Q)]: gradients that are multiplied with */
+    struct operand grad[3];      /* [T, widest]: gradients that are multiplied with */
     float *dh[3];                /* [T, rank] */
-    float *low;                  /* [T, max(H, Q, F)]: dx through dropout */
+    float *low;                  /* [T, widest]: dx through dropout */
     struct operand predict;      /* [T, H]: last norm's output where something is predicted */
     float *d_predict;            /* [T, H] */
     size_t *positions, *rows_of; /* [T]: position in the document; row of each prediction */
+    uint8_t *beyond;             /* [T]: the document is longer than the original positions */
     uint32_t *targets;           /* [T] */
     float *weights;              /* [T]: of the targets */
     float *logprobs;             /* [T] */
     float *mean_logprobs;        /* [T]: over the vocabulary, for label smoothing */
-    float **thread_rows;         /* [threads][4 * max(H, Q, F)] */
+    float **thread_rows;         /* [threads][4 * widest] */
     struct activations
         *saved; /* [n_saved]: [0] serves all layers below first_saved, then one each */
     size_t n_saved, first_saved;
@@ -71,12 +93,11 @@ struct decoder {
     struct xent *xent;
     enum backend backend;
     size_t pass_tokens;
-    struct matrix embed, head;
+    struct matrix embed, position_embed, head;
     struct norm norm;
     struct layer *layers;
-    struct nf4 *quantised; /* [n_layers * SLOT_COUNT], where the base isn't held as stored */
-    float *inv_freq;    /* [D/2] */
-    float *cos_, *sin_; /* [n_positions, D/2] */
+    struct nf4 *quantised;        /* [n_layers * SLOT_COUNT], where the base isn't held as stored */
+    struct rotation rotations[2]; /* of most layers; of those with LAYER_LOCAL_ROPE */
     size_t n_positions;
     struct workspace ws;
 };
@@ -90,10 +111,25 @@ struct pass {
     uint64_t dropout_key;
     size_t lowest; /* first layer with an adapter: backward stops there */
     size_t layer;
+    int (*attend)(struct pass *p); /* from ws.wide, what the projections gave, to the layer's out;
+                                      NULL: documents attend to themselves */
     struct err *err;
 };
 
-size_t decoder_widest(const struct model_config *c); /* max(H, Q, F) */
+static inline size_t query_width(const struct model_config *c)
+{
+    return c->n_heads * c->head_dim;
+}
+
+static inline size_t key_width(const struct model_config *c)
+{
+    return c->n_kv_heads * c->head_dim;
+}
+
+/* The widest row of H, Q, F and what fused matrices give. */
+size_t decoder_widest(const struct model_config *c);
+/* Whether what a half gives can't be added to x as it comes. */
+bool decoder_has_branch(const struct model_config *c);
 
 /* The file's tensor of that name, which names_check has found. */
 const struct tensor *decoder_stored_tensor(const struct decoder *d, const struct tensor_name *name);
@@ -106,7 +142,22 @@ void decoder_release_quantised(struct decoder *d);
 int decoder_reserve(struct decoder *d, size_t rows, const struct lora *lora, bool training,
                     struct err *err);
 void decoder_release_workspace(struct decoder *d);
+
+/* Rotary tables for positions 0..n-1 of all rotations that layers asked for. */
 int decoder_reserve_positions(struct decoder *d, size_t n, struct err *err);
+void decoder_release_positions(struct decoder *d);
+const struct rotation *decoder_rotation(struct decoder *d, uint8_t layer_flags);
+
+struct angles {
+    const float *cos_, *sin_; /* [half] */
+};
+
+static inline struct angles rotation_angles(const struct rotation *r, const struct workspace *ws,
+                                            size_t row)
+{
+    size_t at = ws->positions[row] * r->half, table = ws->beyond[row];
+    return (struct angles){r->cos_[table] + at, r->sin_[table] + at};
+}
 
 int decoder_check_ids(const struct decoder *d, const uint32_t *ids, size_t n, struct err *err);
 
@@ -128,22 +179,52 @@ void decoder_predict_logits(struct decoder *d, size_t n, float *logits);
 void decoder_rows(struct decoder *d, size_t n,
                   void (*fn)(void *arg, size_t r0, size_t r1, float *thread_rows), void *arg);
 
-/* The activations of the pass's layer. */
+/* The weights and the activations of the pass's layer. */
+static inline const struct layer *pass_layer(const struct pass *p)
+{
+    return &p->d->layers[p->layer];
+}
 struct activations *pass_activations(const struct pass *p);
 
 /* The rows of x run through layers 0..n_layers-1; x holds embeddings before and the residual
  * stream after. */
 int pass_embed(struct pass *p);
 int pass_forward(struct pass *p);
-void pass_feed_forward(struct pass *p); /* the second half of the pass's layer */
-int pass_backward(struct pass *p);      /* from ws.dx, the gradient of x after the last layer */
+int pass_backward(struct pass *p); /* from ws.dx, the gradient of x after the last layer */
+
+/* Where a half's output goes: [T, H], added or put. */
+struct half_output {
+    float *y;
+    bool add;
+};
+
+/*
+ * The halves, from ws.normed; and back from d_out, the gradient of what they gave. `below`: the
+ * gradient goes on from ws.dn through the norm before the half into ws.dx; else only adapters
+ * want theirs.
+ */
+int attention_half(struct pass *p, struct half_output out);
+int attention_half_backward(struct pass *p, float *d_out, bool below);
+bool attention_is_adapted(const struct pass *p);
+void mlp_half(struct pass *p, struct half_output out);
+void mlp_half_backward(struct pass *p, float *d_out, bool below);
+
+/* The half's input again in ws.normed, from what was kept; ws.dx += gradient from ws.dn. */
+void half_renorm(struct pass *p, enum half half);
+void half_unnorm(struct pass *p, enum half half);
+
+/* One row of what the projections gave, as q [Q], k, v [K]; then norms and rotation, in place. */
+void attention_gather(const struct pass *p, size_t row, float *q, float *k, float *v);
+void attention_turn(const struct pass *p, size_t row, float *q, float *k);
+
+/* float32 rows [T, n] as something to multiply with: in place, or rounded into ws.grad[k]. */
+struct operand pass_operand(struct pass *p, float *rows, size_t n, size_t k);
 
 /* The matrices that share an input, and the adapter's part of them. */
 struct linear_group {
     enum slot slots[3];
     size_t n;
 };
-extern const struct linear_group group_qkv, group_o, group_gate_up, group_down;
 
 /* y_j = linear layer j of the group on x [T, K], adapter included; h of each is saved. */
 void linear_forward(struct pass *p, const struct linear_group *group, const struct operand *x,
@@ -157,8 +238,5 @@ void linear_backward_adapters(struct pass *p, const struct linear_group *group,
 void linear_backward_input(struct pass *p, const struct linear_group *group,
                            struct operand *const dy[], size_t n, float *dx);
 bool group_is_adapted(const struct pass *p, const struct linear_group *group);
-
-/* Normalises rows of x into ws.normed; keeps x and 1/rms where asked. */
-void pass_norm(struct pass *p, const struct norm *norm, const struct operand *keep, float *rstd);
 
 #endif

@@ -6,10 +6,29 @@
 #include "compute/rows.h"
 #include "model/decoder_internal.h"
 
-const struct linear_group group_qkv = {{SLOT_Q, SLOT_K, SLOT_V}, 3};
-const struct linear_group group_o = {{SLOT_O}, 1};
-const struct linear_group group_gate_up = {{SLOT_GATE, SLOT_UP}, 2};
-const struct linear_group group_down = {{SLOT_DOWN}, 1};
+struct operand_run {
+    const float *p;
+    struct operand *out;
+};
+
+static void operand_rows(void *arg, size_t r0, size_t r1, float *tmp)
+{
+    (void)tmp;
+    const struct operand_run *run = arg;
+    size_t n = run->out->cols;
+    for (size_t i = r0; i < r1; i++)
+        operand_store(run->out, i, 0, run->p + i * n, n);
+}
+
+struct operand pass_operand(struct pass *p, float *rows, size_t n, size_t k)
+{
+    if (!gemm_wants_bf16(p->d->gemm))
+        return (struct operand){rows, n, false};
+    struct operand out = {p->d->ws.grad[k].p, n, true};
+    struct operand_run run = {rows, &out};
+    decoder_rows(p->d, p->batch->n, operand_rows, &run);
+    return out;
+}
 
 struct dropout_run {
     struct pass *p;

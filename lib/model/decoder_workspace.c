@@ -14,14 +14,17 @@ static void free_operand(struct operand *o)
 
 static void free_activations(struct activations *a)
 {
-    struct operand *operands[] = {&a->x_in, &a->x_mid, &a->q,    &a->k,
-                                  &a->v,    &a->out,   &a->gate, &a->up};
+    struct operand *operands[] = {&a->q, &a->k, &a->v, &a->out, &a->gate, &a->up};
     for (size_t i = 0; i < ARRAY_SIZE(operands); i++)
         free_operand(operands[i]);
-    free(a->rstd_in);
-    free(a->rstd_mid);
+    for (size_t i = 0; i < 2; i++) {
+        free_operand(&a->half[i].x);
+        free_operand(&a->half[i].out);
+        free(a->half[i].rstd);
+        free(a->half[i].rstd_out);
+    }
     free(a->lse);
-    for (enum slot s = 0; s < SLOT_COUNT; s++)
+    for (enum slot s = 0; s < SLOT_WEIGHTS; s++)
         free(a->h[s]);
 }
 
@@ -30,8 +33,8 @@ void decoder_release_workspace(struct decoder *d)
     struct workspace *ws = &d->ws;
     for (size_t i = 0; i < ws->n_saved; i++)
         free_activations(&ws->saved[i]);
-    struct operand *operands[] = {&ws->normed,  &ws->dropped, &ws->act,    &ws->predict,
-                                  &ws->grad[0], &ws->grad[1], &ws->grad[2]};
+    struct operand *operands[] = {&ws->normed, &ws->dropped, &ws->act,     &ws->predict, &ws->q,
+                                  &ws->k,      &ws->grad[0], &ws->grad[1], &ws->grad[2]};
     for (size_t i = 0; i < ARRAY_SIZE(operands); i++)
         free_operand(operands[i]);
     for (size_t i = 0; i < 3; i++) {
@@ -45,6 +48,9 @@ void decoder_release_workspace(struct decoder *d)
     free(ws->dx);
     free(ws->dn);
     free(ws->dv);
+    free(ws->branch);
+    free(ws->d_branch);
+    free(ws->beyond);
     free(ws->low);
     free(ws->d_predict);
     free(ws->positions);
@@ -87,6 +93,19 @@ static void operand(struct allocator *a, struct operand *o, size_t cols)
         a->failed = true;
 }
 
+static void allocate_half(struct allocator *a, const struct model_config *c,
+                          struct half_activations *out, bool input)
+{
+    if (input) {
+        operand(a, &out->x, c->hidden);
+        out->rstd = floats(a, 1);
+    }
+    if (c->post_norms) {
+        operand(a, &out->out, c->hidden);
+        out->rstd_out = floats(a, 1);
+    }
+}
+
 /* `keep`: what only the way back needs is there too. */
 static void allocate_activations(struct allocator *a, const struct decoder *d,
                                  struct activations *out, bool keep)
@@ -97,13 +116,12 @@ static void allocate_activations(struct allocator *a, const struct decoder *d,
     operand(a, &out->k, k);
     operand(a, &out->v, k);
     operand(a, &out->out, q);
-    operand(a, &out->gate, c->ffn);
-    operand(a, &out->up, c->ffn);
     if (keep) {
-        operand(a, &out->x_in, c->hidden);
-        operand(a, &out->x_mid, c->hidden);
-        out->rstd_in = floats(a, 1);
-        out->rstd_mid = floats(a, 1);
+        operand(a, &out->up, c->ffn);
+        if (c->gated)
+            operand(a, &out->gate, c->ffn);
+        allocate_half(a, c, &out->half[HALF_ATTENTION], true);
+        allocate_half(a, c, &out->half[HALF_MLP], c->residual == RESIDUAL_SEQUENTIAL);
         out->lse = floats(a, c->n_heads);
     }
     for (enum slot s = 0; s < SLOT_WEIGHTS && d->ws.rank; s++)
@@ -117,7 +135,9 @@ static void allocate_training(struct allocator *a, struct workspace *ws,
     size_t widest = decoder_widest(c);
     ws->dx = floats(a, c->hidden);
     ws->dn = floats(a, c->hidden);
-    ws->dv = floats(a, c->n_kv_heads * c->head_dim);
+    ws->dv = floats(a, key_width(c));
+    if (decoder_has_branch(c))
+        ws->d_branch = floats(a, c->hidden);
     ws->d_predict = floats(a, c->hidden);
     for (size_t i = 0; i < 3; i++) {
         /* float32 gradients are multiplied with where they are. */
@@ -142,6 +162,12 @@ static int allocate(struct decoder *d, size_t rows, const struct lora *lora, boo
     ws->dropout = training && lora->dropout > 0;
     ws->x = floats(&a, c->hidden);
     operand(&a, &ws->normed, c->hidden);
+    if (decoder_has_branch(c))
+        ws->branch = floats(&a, c->hidden);
+    if (c->qk_norm) {
+        operand(&a, &ws->q, query_width(c));
+        operand(&a, &ws->k, key_width(c));
+    }
     operand(&a, &ws->act, c->ffn);
     operand(&a, &ws->predict, c->hidden);
     for (size_t i = 0; i < 3; i++)
@@ -150,6 +176,7 @@ static int allocate(struct decoder *d, size_t rows, const struct lora *lora, boo
         operand(&a, &ws->dropped, widest);
     ws->positions = words(&a, sizeof *ws->positions);
     ws->rows_of = words(&a, sizeof *ws->rows_of);
+    ws->beyond = words(&a, sizeof *ws->beyond);
     ws->targets = words(&a, sizeof *ws->targets);
     ws->weights = floats(&a, 1);
     ws->logprobs = floats(&a, 1);
@@ -192,41 +219,21 @@ int decoder_reserve(struct decoder *d, size_t rows, const struct lora *lora, boo
 size_t decoder_training_bytes(const struct decoder *d, const struct lora *lora, size_t pass_tokens)
 {
     const struct model_config *c = &d->config;
-    size_t q = c->n_heads * c->head_dim, k = c->n_kv_heads * c->head_dim,
-           widest = decoder_widest(c);
+    size_t q = query_width(c), k = key_width(c), widest = decoder_widest(c);
     size_t width = operand_size(gemm_wants_bf16(d->gemm)), ranks = 0;
     for (size_t i = 0; i < lora->n_pairs; i++)
         ranks += lora->pairs[i].r;
     size_t layers = c->n_layers - lora_first_layer(lora, d->config.n_layers);
-    size_t saved = layers * ((2 * c->hidden + 2 * q + 2 * k + 2 * c->ffn) * width +
-                             (2 + c->n_heads) * sizeof(float)) +
-                   ranks * sizeof(float);
+    size_t streams = (c->residual == RESIDUAL_SEQUENTIAL ? 2 : 1) + (c->post_norms ? 2 : 0);
+    size_t saved =
+        layers * ((streams * c->hidden + 2 * q + 2 * k + (c->gated ? 2 : 1) * c->ffn) * width +
+                  (streams + c->n_heads) * sizeof(float)) +
+        ranks * sizeof(float);
     size_t shared = (5 * c->hidden + 6 * widest + 2 * q + 2 * k + 3 * c->ffn) * sizeof(float);
+    if (decoder_has_branch(c))
+        shared += 2 * c->hidden * sizeof(float);
+    if (c->qk_norm)
+        shared += (q + k) * width;
     size_t logits = (size_t)64 << 20;
     return pass_tokens * (saved + shared) + logits + lora->n_params * 4 * sizeof(float);
-}
-
-int decoder_reserve_positions(struct decoder *d, size_t n, struct err *err)
-{
-    size_t half = d->config.head_dim / 2;
-    if (n <= d->n_positions)
-        return 0;
-    if (n < 2 * d->n_positions)
-        n = 2 * d->n_positions;
-    free(d->cos_);
-    free(d->sin_);
-    d->n_positions = 0;
-    d->cos_ = mem_array(n * half, sizeof(float), "rotary table", err);
-    d->sin_ = d->cos_ ? mem_array(n * half, sizeof(float), "rotary table", err) : NULL;
-    if (!d->sin_)
-        return -1;
-    /* The angle is rounded to float32 first, as transformers does. */
-    for (size_t t = 0; t < n; t++)
-        for (size_t i = 0; i < half; i++) {
-            float angle = (float)t * d->inv_freq[i];
-            d->cos_[t * half + i] = (float)cos((double)angle);
-            d->sin_[t * half + i] = (float)sin((double)angle);
-        }
-    d->n_positions = n;
-    return 0;
 }
