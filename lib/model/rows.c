@@ -1,4 +1,4 @@
-#include "model/rows.h"
+#include "model/rows_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,33 +11,10 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-/*
- * A row in the temporary file: ids (u32 each), trained (a byte each), lengths of the documents (u32
- * each) and their weights (double), their names (NUL-terminated), all in the machine's own order.
- */
-struct row {
-    uint64_t offset;
-    uint32_t tokens, targets, documents, name_bytes;
-    double weight; /* of the targets */
-};
-
-struct rows {
-    int fd; /* -1 until something is written */
-    uint64_t written;
-    struct buf pending; /* not yet in the file */
-    struct row *index;
-    size_t n, cap;
-    struct rows_totals totals;
-    struct hash *hash;
-    char **provenance;
-    size_t n_provenance, provenance_cap;
-    char tokenizer[HASH_HEX]; /* of the streams so far; "" unknown */
-    uint64_t last_header;     /* hash of the provenance lines last looked at */
-};
-
 struct rows *rows_new(void)
 {
     struct rows *r = xcalloc(1, sizeof *r);
+    r->kind = STREAM_SHARD;
     r->fd = -1;
     r->hash = hash_new();
     buf_init(&r->pending);
@@ -102,45 +79,63 @@ static size_t count_targets(const uint8_t *trained, size_t n)
 
 /* The parts of a row while its documents are gathered. */
 struct gathered {
-    struct buf ids, trained, lengths, weights, names;
+    struct buf ids, trained, lengths, weights, labels, names;
     struct row row;
     bool weighted;
 };
 
-static void gather(struct gathered *g, const struct stream_record *record, size_t at,
-                   size_t document, uint64_t number, size_t targets)
+/* A preference is one thing: its weight is that of the chosen document. */
+static double document_weight(const struct rows *r, const struct stream_record *record,
+                              size_t document)
+{
+    return record->documents[r->kind == STREAM_SHARD ? document : 0].weight;
+}
+
+static void gather(const struct rows *r, struct gathered *g, const struct stream_record *record,
+                   size_t at, size_t document, size_t targets)
 {
     const struct stream_document *d = &record->documents[document];
-    uint32_t length = (uint32_t)d->n_tokens;
+    const uint32_t length = (uint32_t)d->n_tokens;
+    const uint8_t label = d->label;
+    const double weight = document_weight(r, record, document);
     buf_add(&g->ids, record->ids + at, length * sizeof *record->ids);
     buf_add(&g->trained, record->trained + at, length);
     buf_add(&g->lengths, &length, sizeof length);
-    buf_add(&g->weights, &d->weight, sizeof d->weight);
+    buf_add(&g->weights, &weight, sizeof weight);
+    buf_add(&g->labels, &label, sizeof label);
     if (d->id)
         buf_addstr(&g->names, d->id);
     else
-        buf_addf(&g->names, "document %zu of row %" PRIu64, document + 1, number + 1);
+        buf_addf(&g->names, "document %zu of row %" PRIu64, document + 1, r->totals.rows + 1);
     buf_add(&g->names, "", 1);
     g->row.tokens += length;
     g->row.targets += (uint32_t)targets;
-    g->row.weight += d->weight * (double)targets;
-    g->weighted = g->weighted || d->weight != 1;
+    g->row.weight = r->kind == STREAM_SHARD ? g->row.weight + weight * (double)targets : weight;
+    g->weighted = g->weighted || weight != 1;
     g->row.documents++;
 }
 
-/* Hashes the counts too, so that no two sets of rows look alike; weights where they say something.
- */
+/* Hashes the counts too, so that no two sets of rows look alike; weights and labels where they say
+ * something. */
 static void append(struct rows *r, struct gathered *g)
 {
     g->row.offset = r->written + r->pending.len;
     g->row.name_bytes = (uint32_t)g->names.len;
     const uint32_t counts[] = {g->row.tokens, g->row.documents, g->row.name_bytes};
-    const struct buf *parts[] = {&g->ids, &g->trained, &g->lengths, &g->weights, &g->names};
+    const struct {
+        const struct buf *bytes;
+        bool hashed;
+    } parts[] = {{&g->ids, true},
+                 {&g->trained, true},
+                 {&g->lengths, true},
+                 {&g->weights, g->weighted},
+                 {&g->labels, r->kind == STREAM_LABEL},
+                 {&g->names, true}};
     hash_add(r->hash, counts, sizeof counts);
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-        if (parts[i] != &g->weights || g->weighted)
-            hash_add(r->hash, parts[i]->p, parts[i]->len);
-        buf_add(&r->pending, parts[i]->p, parts[i]->len);
+        if (parts[i].hashed)
+            hash_add(r->hash, parts[i].bytes->p, parts[i].bytes->len);
+        buf_add(&r->pending, parts[i].bytes->p, parts[i].bytes->len);
     }
     ARRAY_GROW(r->index, r->n, r->cap);
     r->index[r->n++] = g->row;
@@ -152,6 +147,7 @@ static void gathered_release(struct gathered *g)
     buf_release(&g->trained);
     buf_release(&g->lengths);
     buf_release(&g->weights);
+    buf_release(&g->labels);
     buf_release(&g->names);
 }
 
@@ -162,6 +158,7 @@ static int add_record(struct rows *r, const struct stream_record *record, struct
                          .trained = BUF_INIT,
                          .lengths = BUF_INIT,
                          .weights = BUF_INIT,
+                         .labels = BUF_INIT,
                          .names = BUF_INIT};
     struct rows_totals *t = &r->totals;
     int status = 0;
@@ -170,11 +167,11 @@ static int add_record(struct rows *r, const struct stream_record *record, struct
     for (size_t i = 0, at = 0; i < record->n_documents; at += record->documents[i++].n_tokens) {
         const struct stream_document *d = &record->documents[i];
         size_t targets = count_targets(record->trained + at, d->n_tokens);
-        if (!targets || !(d->weight > 0)) {
+        if (!targets || !(document_weight(r, record, i) > 0)) {
             t->untrained++;
             continue;
         }
-        gather(&g, record, at, i, t->rows, targets);
+        gather(r, &g, record, at, i, targets);
         t->documents++;
         if (d->n_tokens > t->longest_document)
             t->longest_document = d->n_tokens;
@@ -213,15 +210,33 @@ static void note_provenance(struct rows *r, const struct stream_header *h)
     }
 }
 
+void rows_expect(struct rows *r, enum stream_kind kind)
+{
+    r->kind = kind;
+}
+
+/* Learning from a rejected completion as from a document would be just wrong. */
+static int check_kind(const struct rows *r, enum stream_kind kind, struct err *err)
+{
+    static const char *const losses[] = {[STREAM_TOKENS] = "sft learns",
+                                         [STREAM_SHARD] = "sft learns",
+                                         [STREAM_PREFERENCE] = "dpo, ipo, orpo and simpo learn",
+                                         [STREAM_LABEL] = "kto learns"};
+    if (kind == r->kind || (kind == STREAM_TOKENS && r->kind == STREAM_SHARD))
+        return 0;
+    return err_set(err, "is of kind %s, which --loss=%s from; this run's loss needs kind %s",
+                   stream_kind_names[kind], losses[kind],
+                   r->kind == STREAM_SHARD ? "tokens or shard" : stream_kind_names[r->kind]);
+}
+
 /* The model may have no tokenizer to compare with; then streams must at least agree. */
 static int check_header(struct rows *r, const struct vocabulary *v, const struct stream_header *h,
                         struct err *err)
 {
     if (vocabulary_check(v, h, err))
         return -1;
-    if (h->kind == STREAM_PREFERENCE || h->kind == STREAM_LABEL)
-        return err_set(err, "is of kind %s: a rejected completion must not be learnt as a document",
-                       stream_kind_names[h->kind]);
+    if (check_kind(r, h->kind, err))
+        return -1;
     if (r->tokenizer[0] && h->tokenizer[0] && strcmp(r->tokenizer, h->tokenizer) != 0)
         return err_set(err,
                        "made with another tokenizer (hash %.8s...) than the rows before (%.8s...)",
@@ -275,6 +290,11 @@ size_t rows_targets(const struct rows *r, size_t row)
     return r->index[row].targets;
 }
 
+enum stream_kind rows_kind(const struct rows *r)
+{
+    return r->kind;
+}
+
 double rows_weight(const struct rows *r, size_t row)
 {
     return r->index[row].weight;
@@ -307,114 +327,4 @@ void rows_order(size_t *order, size_t n, uint64_t seed, uint64_t epoch)
         order[k] = order[i - 1];
         order[i - 1] = row;
     }
-}
-
-void row_batch_init(struct row_batch *b)
-{
-    *b = (struct row_batch){.names = BUF_INIT};
-}
-
-void row_batch_release(struct row_batch *b)
-{
-    free(b->ids);
-    free(b->trained);
-    free(b->token_weights);
-    free(b->lengths);
-    free(b->weights);
-    buf_release(&b->names);
-    row_batch_init(b);
-}
-
-void row_batch_clear(struct row_batch *b)
-{
-    b->n = b->n_documents = 0;
-    b->weighted = false;
-    buf_clear(&b->names);
-}
-
-static void reserve(struct row_batch *b, size_t tokens, size_t documents)
-{
-    if (b->n + tokens > b->cap) {
-        b->cap = b->n + tokens;
-        b->ids = xreallocarray(b->ids, b->cap, sizeof *b->ids);
-        b->trained = xreallocarray(b->trained, b->cap, sizeof *b->trained);
-        b->token_weights = xreallocarray(b->token_weights, b->cap, sizeof *b->token_weights);
-    }
-    if (b->n_documents + documents > b->documents_cap) {
-        b->documents_cap = b->n_documents + documents;
-        b->lengths = xreallocarray(b->lengths, b->documents_cap, sizeof *b->lengths);
-        b->weights = xreallocarray(b->weights, b->documents_cap, sizeof *b->weights);
-    }
-}
-
-static int read_at(int fd, uint64_t offset, void *p, size_t len, struct err *err)
-{
-    for (size_t done = 0; done < len;) {
-        ssize_t n = pread(fd, (char *)p + done, len - done, (off_t)(offset + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            if (!n)
-                errno = EIO;
-            return err_errno(err, "reading the rows back from the temporary file");
-        }
-        done += (size_t)n;
-    }
-    return 0;
-}
-
-static void add_document(struct row_batch *b, uint32_t length)
-{
-    const double weight = b->weights[b->n_documents];
-    b->weighted = b->weighted || weight != 1;
-    b->lengths[b->n_documents++] = length;
-    for (uint32_t t = 0; t < length; t++)
-        b->token_weights[b->n++] = (float)weight;
-}
-
-int row_batch_add(struct row_batch *b, const struct rows *r, size_t row, struct err *err)
-{
-    const struct row *at = &r->index[row];
-    size_t lengths_bytes = at->documents * sizeof(uint32_t);
-    uint32_t *lengths = xmalloc(lengths_bytes);
-    reserve(b, at->tokens, at->documents);
-    buf_reserve(&b->names, at->name_bytes);
-    const struct {
-        void *p;
-        size_t bytes;
-    } parts[] = {{b->ids + b->n, at->tokens * sizeof *b->ids},
-                 {b->trained + b->n, at->tokens},
-                 {lengths, lengths_bytes},
-                 {b->weights + b->n_documents, at->documents * sizeof *b->weights},
-                 {b->names.p + b->names.len, at->name_bytes}};
-    uint64_t offset = at->offset;
-    int status = 0;
-    for (size_t i = 0; i < ARRAY_SIZE(parts) && !status; offset += parts[i++].bytes)
-        status = read_at(r->fd, offset, parts[i].p, parts[i].bytes, err);
-    if (!status) {
-        for (size_t i = 0; i < at->documents; i++)
-            add_document(b, lengths[i]);
-        b->names.len += at->name_bytes;
-    }
-    b->names.p[b->names.len] = 0;
-    free(lengths);
-    return status;
-}
-
-struct batch row_batch_view(const struct row_batch *b)
-{
-    return (struct batch){.ids = b->ids,
-                          .trained = b->trained,
-                          .n = b->n,
-                          .lengths = b->lengths,
-                          .n_documents = b->n_documents,
-                          .weights = b->weighted ? b->token_weights : NULL};
-}
-
-const char *row_batch_name(const struct row_batch *b, size_t document)
-{
-    const char *name = b->names.p;
-    while (document--)
-        name += strlen(name) + 1;
-    return name;
 }

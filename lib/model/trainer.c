@@ -13,9 +13,6 @@
 #include "compute/schedule.h"
 #include "model/adapter.h"
 
-/* Rows that go to the decoder at once: enough to fill its passes, few enough to stop soon. */
-enum { CALL_TOKENS = 2048 };
-
 struct trainer {
     struct trainer_setup setup;
     struct adamw adamw;
@@ -301,7 +298,7 @@ static int next_rows(struct trainer *t, const struct rows *rows, const size_t *o
     row_batch_clear(&t->batch);
     while (*row < end) {
         size_t i = order ? order[*row] : *row;
-        if (t->batch.n && t->batch.n + rows_tokens(rows, i) > CALL_TOKENS)
+        if (t->batch.n && t->batch.n + rows_tokens(rows, i) > ROW_BATCH_TOKENS)
             break;
         if (row_batch_add(&t->batch, rows, i, err))
             return -1;
