@@ -75,11 +75,13 @@ static const struct program program = {
 /* What a run writes to, and what it counts. */
 struct run {
     const struct tokenizer *tokenizer;
-    struct stream_writer *stream;
+    const struct chat *chat;
+    struct stream_writer *stream; /* NULL until the first document says what kind it is of */
     struct output *out;
     struct buf line;
     struct stream_record record;
-    uint64_t documents, untrained, empty, tokens, trained, lost_calls, unusual_roles;
+    enum stream_kind kind; /* of all documents */
+    uint64_t documents, untrained, unusable, tokens, trained, lost_calls, unusual_roles;
     char *unusual_role; /* the first one */
     uint64_t *lengths;  /* --count */
     size_t n_lengths, lengths_cap;
@@ -87,6 +89,11 @@ struct run {
 };
 
 /* ---- options ---- */
+
+static bool writes_stream(void)
+{
+    return !opt.ids && !opt.render && !opt.count && !opt.decode;
+}
 
 static void check_options(void)
 {
@@ -96,8 +103,7 @@ static void check_options(void)
         usage_error("only one of --ids, --render, --count and --decode");
     if (opt.text && opt.lines)
         usage_error("only one of --text and --lines");
-    bool stream = !opt.ids && !opt.render && !opt.count && !opt.decode;
-    if (stream && !opt.output && isatty(STDOUT_FILENO))
+    if (writes_stream() && !opt.output && isatty(STDOUT_FILENO))
         usage_error("a token stream is not for terminals: give -o FILE, or a pipe; or --ids, "
                     "--render, --count");
 }
@@ -146,21 +152,23 @@ static char *provenance_line(void)
     return buf_detach(&b, NULL);
 }
 
-static void open_output(struct run *r, const struct chat *chat)
+static void open_output(struct run *r)
+{
+    struct err err;
+    if (output_open(&r->out, opt.output, &err))
+        die("%s", err.msg);
+    r->colour = opt.render && !opt.output && isatty(STDOUT_FILENO);
+}
+
+static void open_stream(struct run *r, enum stream_kind kind)
 {
     struct stream_header h;
     struct err err;
-    if (opt.ids || opt.render || opt.count || opt.decode) {
-        if (output_open(&r->out, opt.output, &err))
-            die("%s", err.msg);
-        r->colour = opt.render && !opt.output && isatty(STDOUT_FILENO);
-        return;
-    }
     stream_header_init(&h);
     if (origin_of_model(&h, opt.model, &err))
         die("%s", err.msg);
-    h.kind = STREAM_TOKENS;
-    chat_template_hash(chat, h.template_hash);
+    h.kind = kind;
+    chat_template_hash(r->chat, h.template_hash);
     char *line = provenance_line();
     stream_header_add_provenance(&h, line);
     free(line);
@@ -176,101 +184,85 @@ static int write_line(struct run *r, struct err *err)
     return rc;
 }
 
-/* The document's own id, else its number among all documents. */
-static void add_id(struct buf *b, const struct tokenised *d)
-{
-    if (d->document.id)
-        json_add(b, d->document.id);
-    else
-        buf_addu(b, d->number);
-}
-
-static int write_ids(struct run *r, const struct tokenised *d, struct err *err)
-{
-    const struct chat_result *t = &d->result;
-    buf_addstr(&r->line, "{\"id\":");
-    add_id(&r->line, d);
-    buf_addstr(&r->line, ",\"ids\":[");
-    for (size_t i = 0; i < t->tokens.n; i++) {
-        if (i)
-            buf_addch(&r->line, ',');
-        buf_addu(&r->line, t->tokens.ids[i]);
-    }
-    buf_addstr(&r->line, "],\"trained\":[");
-    for (size_t i = 0; i < t->tokens.n; i++)
-        buf_addstr(&r->line, t->trained[i] ? i ? ",1" : "1" : i ? ",0" : "0");
-    buf_addch(&r->line, ']');
-    if (d->document.source) {
-        buf_addstr(&r->line, ",\"source\":");
-        json_add_string(&r->line, d->document.source, strlen(d->document.source));
-    }
-    if (d->document.weight != 1) {
-        buf_addstr(&r->line, ",\"weight\":");
-        json_add_real(&r->line, d->document.weight);
-    }
-    if (t->text_bytes)
-        buf_addf(&r->line, ",\"bytes\":%" PRIu64, t->text_bytes);
-    buf_addstr(&r->line, "}\n");
-    return write_line(r, err);
-}
-
 static int write_record(struct run *r, const struct tokenised *d, struct err *err)
 {
-    const struct chat_result *t = &d->result;
-    struct stream_document sd;
-    struct buf id = BUF_INIT;
-    if (!t->tokens.n)
+    if (!r->stream)
+        open_stream(r, tokenised_kind(d));
+    if (!tokenised_is_usable(d))
         return 0;
-    if (t->tokens.n > STREAM_MAX_TOKENS)
-        return err_set(err, "document %" PRIu64 " has %zu tokens, more than %d", d->number,
-                       t->tokens.n, STREAM_MAX_TOKENS);
-    if (json_is_string(d->document.id))
-        buf_addstr(&id, json_string_value(d->document.id));
-    else
-        add_id(&id, d);
-    stream_document_init(&sd);
-    sd.id = id.p;
-    sd.source = (char *)(uintptr_t)d->document.source; /* copied */
-    sd.weight = d->document.weight;
-    sd.text_bytes = t->text_bytes;
-    stream_record_clear(&r->record);
-    stream_record_add(&r->record, t->tokens.ids, t->trained, t->tokens.n, &sd);
-    buf_release(&id);
-    return stream_write(r->stream, &r->record, err);
+    return tokenised_record(d, &r->record, err) || stream_write(r->stream, &r->record, err) ? -1
+                                                                                            : 0;
 }
 
+static int write_json(struct run *r, const struct tokenised *d, struct err *err)
+{
+    tokenised_json(d, &r->line);
+    return write_line(r, err);
+}
+
+/* A preference's sides one after the other. */
 static int write_rendering(struct run *r, const struct tokenised *d, struct err *err)
 {
-    buf_addstr(&r->line, "--- ");
-    add_id(&r->line, d);
-    buf_addf(&r->line, ": %zu tokens, %zu learnt\n", d->result.tokens.n, d->result.n_trained);
-    if (token_text_marked(r->tokenizer, &d->result, r->colour, &r->line, err))
-        return -1;
-    buf_addch(&r->line, '\n');
+    for (size_t i = 0; i < tokenised_count(d); i++) {
+        const struct chat_result *t = &d->results[i];
+        buf_addstr(&r->line, "--- ");
+        tokenised_id(d, &r->line);
+        if (tokenised_count(d) > 1)
+            buf_addstr(&r->line, i ? " rejected" : " chosen");
+        if (d->document.shape == DOCUMENT_LABEL)
+            buf_addstr(&r->line, d->document.label ? " labelled true" : " labelled false");
+        buf_addf(&r->line, ": %zu tokens, %zu learnt\n", t->tokens.n, t->n_trained);
+        if (token_text_marked(r->tokenizer, t, r->colour, &r->line, err))
+            return -1;
+        buf_addch(&r->line, '\n');
+    }
     return write_line(r, err);
+}
+
+static void count_tokens(struct run *r, const struct tokenised *d)
+{
+    for (size_t i = 0; i < tokenised_count(d); i++) {
+        r->tokens += d->results[i].tokens.n;
+        r->lost_calls += d->results[i].lost_calls;
+        if (!opt.count)
+            continue;
+        ARRAY_GROW(r->lengths, r->n_lengths, r->lengths_cap);
+        r->lengths[r->n_lengths++] = d->results[i].tokens.n;
+    }
+}
+
+/* A stream is of one kind, which the first document decides. */
+static int check_kind(struct run *r, const struct tokenised *d, struct err *err)
+{
+    enum stream_kind kind = tokenised_kind(d);
+    if (!r->documents)
+        r->kind = kind;
+    if (kind == r->kind)
+        return 0;
+    return err_set(err, "%s:%zu: would be of kind %s, but those before are of kind %s", d->file,
+                   d->line, stream_kind_names[kind], stream_kind_names[r->kind]);
 }
 
 static int take(void *arg, const struct tokenised *d, struct err *err)
 {
     struct run *r = arg;
-    size_t n = d->result.tokens.n;
+    if (check_kind(r, d, err))
+        return -1;
     r->documents++;
-    r->tokens += n;
-    r->trained += d->result.n_trained;
-    r->empty += !n;
-    r->untrained += n && !d->result.n_trained;
-    r->lost_calls += d->result.lost_calls;
+    r->trained += tokenised_trained(d);
+    if (!tokenised_is_usable(d))
+        r->unusable++;
+    else if (!tokenised_trained(d))
+        r->untrained++;
+    count_tokens(r, d);
     if (d->document.unusual_role) {
         r->unusual_roles++;
         if (!r->unusual_role)
             r->unusual_role = xstrdup(d->document.unusual_role);
     }
-    if (opt.count) {
-        ARRAY_GROW(r->lengths, r->n_lengths, r->lengths_cap);
-        r->lengths[r->n_lengths++] = n;
+    if (opt.count)
         return 0;
-    }
-    return opt.ids      ? write_ids(r, d, err)
+    return opt.ids      ? write_json(r, d, err)
            : opt.render ? write_rendering(r, d, err)
                         : write_record(r, d, err);
 }
@@ -296,10 +288,10 @@ static void write_counts(struct run *r)
     add_count(b, "documents", r->documents);
     add_count(b, "tokens", r->tokens);
     add_count(b, "trained tokens", r->trained);
-    add_count(b, "untrained documents", r->untrained + r->empty);
+    add_count(b, "untrained documents", r->untrained + r->unusable);
     if (r->n_lengths) {
         qsort(r->lengths, r->n_lengths, sizeof *r->lengths, compare_u64);
-        add_count(b, "mean length", r->tokens / r->documents);
+        add_count(b, "mean length", r->tokens / r->n_lengths);
         for (size_t i = 0; i < ARRAY_SIZE(shares); i++) {
             char name[32];
             snprintf(name, sizeof name, "%d %% are at most", shares[i]);
@@ -315,10 +307,13 @@ static void write_counts(struct run *r)
 /* What may surprise who looks at the model later. */
 static void say_warnings(const struct run *r)
 {
-    uint64_t untrained = r->untrained + r->empty;
+    uint64_t untrained = r->untrained + r->unusable;
+    const char *left = !r->stream || !r->unusable ? ""
+                       : r->kind == STREAM_TOKENS ? "; those without tokens are left out"
+                                                  : " in an answer; they are left out";
     if (untrained && !opt.count)
         warn("%" PRIu64 " of %" PRIu64 " documents have no trained token%s", untrained,
-             r->documents, r->stream && r->empty ? "; those without tokens are left out" : "");
+             r->documents, left);
     if (r->unusual_roles)
         warn("%" PRIu64 " documents have a role that is not system, user, assistant or tool, "
              "\"%.60s\" for instance: what it says is not learnt",
@@ -338,7 +333,7 @@ static void finish(struct run *r)
     if (opt.count)
         write_counts(r);
     say_warnings(r);
-    if (r->stream && !r->trained)
+    if (writes_stream() && !r->trained)
         die("nothing to learn in any document");
     if (r->stream ? stream_writer_finish(r->stream, &err) : output_commit(r->out, &err))
         die("%s", err.msg);
@@ -418,7 +413,9 @@ int main(int argc, char **argv)
     r.tokenizer = tokenizer;
     stream_record_init(&r.record);
     struct chat *chat = make_chat(tokenizer);
-    open_output(&r, chat);
+    r.chat = chat;
+    if (!writes_stream())
+        open_output(&r);
     if (opt.decode)
         decode_inputs(&r, argv + first, (size_t)(argc - first));
     else

@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "formats/document_completion.h"
 #include "formats/document_messages.h"
+#include "formats/document_preference.h"
 
-const char *const document_shape_names[] = {"text",   "messages", "prompt and completion",
-                                            "prompt", "ids",      "preference"};
+const char *const document_shape_names[] = {
+    "text", "messages", "prompt and completion", "prompt", "ids", "preference", "label"};
 
 enum { MAX_STRING = 65536 }; /* of an id or a source, as ft-stream(5) */
 
@@ -29,7 +31,10 @@ void document_clear(struct document *d)
     d->source = d->unusual_role = NULL;
     d->weight = 1;
     d->is_alpaca = false;
-    d->n_prompt = d->n_ids = 0;
+    d->n_prompt = d->n_ids = d->n_answers = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(d->answers); i++)
+        if (d->answers[i])
+            document_clear(d->answers[i]);
     free(d->trained);
     d->trained = NULL;
     buf_clear(&d->text);
@@ -45,30 +50,19 @@ void document_release(struct document *d)
     buf_release(&d->question);
     free(d->train);
     free(d->ids);
+    for (size_t i = 0; i < ARRAY_SIZE(d->answers); i++)
+        if (d->answers[i]) {
+            document_release(d->answers[i]);
+            free(d->answers[i]);
+        }
     document_init(d);
-}
-
-/* A key that is there and not null. */
-static json_t *get(const struct document *d, const char *key)
-{
-    json_t *v = json_object_get(d->object, key);
-    return json_is_null(v) ? NULL : v;
-}
-
-static int get_text(const struct document *d, const char *key, struct buf *out, struct err *err)
-{
-    const json_t *v = get(d, key);
-    if (!json_is_string(v))
-        return err_set(err, "%s is %s, expected a string", key, json_kind(v));
-    buf_add(out, json_string_value(v), json_string_length(v));
-    return 0;
 }
 
 /* ---- ids ---- */
 
 static int read_ids(struct document *d, struct err *err)
 {
-    const json_t *ids = get(d, "ids"), *trained = get(d, "trained");
+    const json_t *ids = document_get(d, "ids"), *trained = document_get(d, "trained");
     if (!json_is_array(ids))
         return err_set(err, "ids is %s, expected an array of token ids", json_kind(ids));
     size_t n = json_array_size(ids);
@@ -96,109 +90,6 @@ static int read_ids(struct document *d, struct err *err)
     return 0;
 }
 
-/* ---- instruction, input, output ---- */
-
-/* The frame of Stanford's Alpaca, without which its descendants don't recognise an instruction. */
-static void add_alpaca(struct buf *out, const char *instruction, const char *input)
-{
-    if (*input)
-        buf_addf(
-            out,
-            "Below is an instruction that describes a task, paired with an input that provides "
-            "further context. Write a response that appropriately completes the request.\n\n"
-            "### Instruction:\n%s\n\n### Input:\n%s\n\n### Response:\n",
-            instruction, input);
-    else
-        buf_addf(out,
-                 "Below is an instruction that describes a task. Write a response that "
-                 "appropriately completes the request.\n\n"
-                 "### Instruction:\n%s\n\n### Response:\n",
-                 instruction);
-}
-
-static int read_alpaca(struct document *d, struct err *err)
-{
-    struct buf instruction = BUF_INIT, input = BUF_INIT;
-    int rc = get_text(d, "instruction", &instruction, err);
-    if (!rc && get(d, "input"))
-        rc = get_text(d, "input", &input, err);
-    if (!rc && (strlen(instruction.p) != instruction.len || strlen(input.p) != input.len))
-        rc = err_set(err, "instruction or input holds U+0000");
-    if (!rc && get(d, "output"))
-        rc = get_text(d, "output", &d->completion, err);
-    if (!rc) {
-        add_alpaca(&d->text, instruction.p, input.p);
-        buf_add(&d->question, instruction.p, instruction.len);
-        if (input.len)
-            buf_addf(&d->question, "\n\n%s", input.p);
-        d->is_alpaca = true;
-    }
-    buf_release(&instruction);
-    buf_release(&input);
-    return rc;
-}
-
-/* ---- prompt and completion ---- */
-
-static int read_completion(struct document *d, struct err *err)
-{
-    const json_t *prompt = get(d, "prompt"), *completion = get(d, "completion");
-    if (json_is_array(prompt) || json_is_array(completion)) {
-        if (!json_is_array(prompt) || !json_is_array(completion))
-            return err_set(err,
-                           "prompt is %s and completion is %s: both must be strings or both "
-                           "lists of messages",
-                           json_kind(prompt), json_kind(completion));
-        d->shape = DOCUMENT_MESSAGES;
-        d->n_prompt = json_array_size(prompt);
-        if (!d->n_prompt || !json_array_size(completion))
-            return err_set(err, "%s is empty", d->n_prompt ? "completion" : "prompt");
-        return messages_read(d, "prompt", prompt, err) ||
-                       messages_read(d, "completion", completion, err)
-                   ? -1
-                   : 0;
-    }
-    if (get_text(d, "prompt", &d->text, err) || get_text(d, "completion", &d->completion, err))
-        return -1;
-    buf_add(&d->question, d->text.p, d->text.len);
-    return 0;
-}
-
-static int read_prompt(struct document *d, struct err *err)
-{
-    const json_t *prompt = get(d, "prompt");
-    if (!prompt)
-        return read_alpaca(d, err);
-    if (json_is_array(prompt)) {
-        d->shape = DOCUMENT_MESSAGES;
-        return messages_read(d, "prompt", prompt, err);
-    }
-    if (get_text(d, "prompt", &d->text, err))
-        return -1;
-    buf_add(&d->question, d->text.p, d->text.len);
-    return 0;
-}
-
-void document_make_chat(struct document *d)
-{
-    json_t *user =
-        json_pack("{s:s, s:s%}", "role", "user", "content", d->question.p, d->question.len);
-    json_t *messages = json_array();
-    json_array_append_new(messages, user);
-    if (d->shape == DOCUMENT_COMPLETION)
-        json_array_append_new(messages, json_pack("{s:s, s:s%}", "role", "assistant", "content",
-                                                  d->completion.p, d->completion.len));
-    json_decref(d->messages);
-    d->messages = messages;
-    if (d->train_cap < 2) {
-        d->train = xrealloc(d->train, 2);
-        d->train_cap = 2;
-    }
-    d->train[0] = d->train[1] = TRAIN_DEFAULT;
-    d->n_prompt = 1;
-    d->shape = DOCUMENT_MESSAGES;
-}
-
 /* ---- the object ---- */
 
 /* A shape is recognised by keys that must all be there; the first that fits counts. */
@@ -207,10 +98,10 @@ static const struct {
     enum document_shape shape;
 } shapes[] = {
     {{"ids"}, DOCUMENT_IDS},
+    {{"chosen", "rejected"}, DOCUMENT_PREFERENCE},
     {{"messages"}, DOCUMENT_MESSAGES},
     {{"conversations"}, DOCUMENT_MESSAGES},
-    {{"chosen", "rejected"}, DOCUMENT_PREFERENCE},
-    {{"prompt", "completion", "label"}, DOCUMENT_PREFERENCE},
+    {{"prompt", "completion", "label"}, DOCUMENT_LABEL},
     {{"prompt", "completion"}, DOCUMENT_COMPLETION},
     {{"instruction", "output"}, DOCUMENT_COMPLETION},
     {{"text"}, DOCUMENT_TEXT},
@@ -234,23 +125,49 @@ static int fail_unknown(const struct document *d, struct err *err)
     }
     err_set(err,
             "no known shape: found %s, expected text, messages, conversations, prompt and "
-            "completion, instruction and output, or ids",
+            "completion, instruction and output, chosen and rejected, or ids",
             keys.len ? keys.p : "no keys");
     buf_release(&keys);
     return -1;
 }
 
-static int find_shape(struct document *d, struct err *err)
+/* Other labels, those of a classification for instance, say nothing of the completion. */
+static bool is_label(const json_t *v)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
-        bool all = true;
-        for (size_t k = 0; k < ARRAY_SIZE(shapes[i].keys) && shapes[i].keys[k]; k++)
-            all &= get(d, shapes[i].keys[k]) != NULL;
-        if (all) {
-            d->shape = shapes[i].shape;
-            return 0;
-        }
+    return json_is_boolean(v) || (json_is_integer(v) && (json_integer_value(v) | 1) == 1);
+}
+
+static bool is_named(const struct document_fields *fields, const char *key)
+{
+    for (size_t i = 0; fields && i < fields->n; i++)
+        if (!strcmp(fields->items[i].field, key))
+            return true;
+    return false;
+}
+
+/* Whether all keys of shape i are there, and, if so asked, one of them was named by the user. */
+static bool fits(const struct document *d, size_t i, const struct document_fields *named)
+{
+    bool any = !named;
+    for (size_t k = 0; k < ARRAY_SIZE(shapes[i].keys) && shapes[i].keys[k]; k++) {
+        const char *key = shapes[i].keys[k];
+        const json_t *v = document_get(d, key);
+        if (!v || (!strcmp(key, "label") && !is_label(v)))
+            return false;
+        any = any || is_named(named, key);
     }
+    return any;
+}
+
+/* What the user named goes before what happens to be there. */
+static int find_shape(struct document *d, const struct document_fields *fields, struct err *err)
+{
+    for (int named = fields && fields->n ? 1 : 0; named >= 0; named--)
+        for (size_t i = 0; i < ARRAY_SIZE(shapes); i++)
+            if (fits(d, i, named ? fields : NULL)) {
+                d->shape = shapes[i].shape;
+                return 0;
+            }
     return fail_unknown(d, err);
 }
 
@@ -263,8 +180,8 @@ static bool is_name(const json_t *v)
 /* id, source, weight */
 static int read_labels(struct document *d, struct err *err)
 {
-    const json_t *source = get(d, "source"), *weight = get(d, "weight");
-    d->id = get(d, "id");
+    const json_t *source = document_get(d, "source"), *weight = document_get(d, "weight");
+    d->id = document_get(d, "id");
     if (d->id && !is_name(d->id) && !json_is_integer(d->id))
         return err_set(err, "id is %s, expected a string of at most %d bytes or a whole number",
                        json_kind(d->id), MAX_STRING);
@@ -307,24 +224,27 @@ int document_from_json(struct document *d, json_t *value, const struct document_
     if (!json_is_object(value))
         return err_set(err, "found %s, expected an object", json_kind(value));
     d->object = rename_fields(value, fields, err);
-    if (!d->object || find_shape(d, err) || read_labels(d, err))
+    if (!d->object || find_shape(d, fields, err) || read_labels(d, err))
         return -1;
     switch (d->shape) {
     case DOCUMENT_TEXT:
-        return get_text(d, "text", &d->text, err);
+        return document_get_text(d, "text", "text", &d->text, err);
     case DOCUMENT_MESSAGES: {
-        const char *key = get(d, "messages") ? "messages" : "conversations";
-        return messages_read(d, key, get(d, key), err);
+        const char *key = document_get(d, "messages") ? "messages" : "conversations";
+        return messages_read(d, key, document_get(d, key), err);
     }
     case DOCUMENT_COMPLETION:
-        return get(d, "prompt") && get(d, "completion") ? read_completion(d, err)
-                                                        : read_alpaca(d, err);
+        return document_get(d, "prompt") && document_get(d, "completion")
+                   ? completion_read(d, "completion", err)
+                   : alpaca_read(d, "output", err);
     case DOCUMENT_PROMPT:
-        return read_prompt(d, err);
+        return question_read(d, err);
     case DOCUMENT_IDS:
         return read_ids(d, err);
     case DOCUMENT_PREFERENCE:
-        return 0;
+        return preference_read(d, err);
+    case DOCUMENT_LABEL:
+        return label_read(d, err);
     }
     return 0;
 }

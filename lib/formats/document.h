@@ -22,7 +22,8 @@ enum document_shape {
     DOCUMENT_COMPLETION, /* prompt, completion; instruction, input, output */
     DOCUMENT_PROMPT,     /* prompt or instruction alone: for generation, not for training */
     DOCUMENT_IDS,        /* ids, trained */
-    DOCUMENT_PREFERENCE, /* chosen and rejected, or completion and label: recognised, not read */
+    DOCUMENT_PREFERENCE, /* chosen and rejected answers to a prompt */
+    DOCUMENT_LABEL,      /* prompt, completion, and a label which says if it is a good one */
 };
 
 extern const char *const document_shape_names[];
@@ -49,6 +50,12 @@ struct document {
     const char *unusual_role; /* of `object`: the first role that isn't one of the usual; or NULL */
     size_t n_prompt;   /* the first so many messages are the prompt; 0 if they came as one list */
     json_t *variables; /* what else the template may see: tools, documents, chat_template_kwargs */
+
+    /* PREFERENCE: the prompt with the chosen answer, and with the rejected one; LABEL: with the one
+     * that there is. Documents of the shapes COMPLETION or MESSAGES, without the labels above. */
+    struct document *answers[2];
+    size_t n_answers;
+    bool label; /* LABEL: it is as it should be */
 
     uint32_t *ids;    /* IDS */
     uint8_t *trained; /* [n_ids]; NULL: not given */

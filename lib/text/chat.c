@@ -384,9 +384,24 @@ int chat_encode(const struct chat *c, struct document *d, struct chat_result *ou
     case DOCUMENT_PROMPT:
         return err_set(err, "a prompt without a completion has nothing to learn");
     case DOCUMENT_PREFERENCE:
-        return err_set(err, "preferences (chosen and rejected, or completion and label) can't be "
-                            "tokenised yet");
+    case DOCUMENT_LABEL:
+        return err_set(err, "a %s has answers to be tokenised", document_shape_names[d->shape]);
     }
+    return 0;
+}
+
+int chat_encode_answers(const struct chat *c, struct document *d, struct chat_result *const out[2],
+                        struct err *err)
+{
+    enum chat_train on = c->options.train_on;
+    if (on == CHAT_TRAIN_ASSISTANT || on == CHAT_TRAIN_ALL)
+        return err_set(err,
+                       "--train-on %s is not for a %s: only what answers the prompt is "
+                       "compared",
+                       chat_train_choices[on], document_shape_names[d->shape]);
+    for (size_t i = 0; i < d->n_answers; i++)
+        if (chat_encode(c, d->answers[i], out[i], err))
+            return d->n_answers == 1 ? -1 : err_prefix(err, i ? "rejected" : "chosen");
     return 0;
 }
 
@@ -394,7 +409,7 @@ int chat_encode_prompt(const struct chat *c, struct document *d, struct chat_res
                        struct err *err)
 {
     clear(c, out);
-    if (d->shape == DOCUMENT_PREFERENCE || d->shape == DOCUMENT_IDS)
+    if (d->shape == DOCUMENT_PREFERENCE || d->shape == DOCUMENT_LABEL || d->shape == DOCUMENT_IDS)
         return err_set(err, "%s can't be a prompt", document_shape_names[d->shape]);
     if (d->shape == DOCUMENT_COMPLETION) {
         d->shape = DOCUMENT_PROMPT;

@@ -38,8 +38,8 @@ enum chat_train {
     CHAT_TRAIN_ASSISTANT, /* every assistant's turn; a completion; nothing of a text */
     CHAT_TRAIN_LAST,      /* the last assistant's turn; a completion; nothing of a text */
     CHAT_TRAIN_COMPLETION, /* what answers the prompt; of one list of messages its last turn */
-    CHAT_TRAIN_ALL,        /* every token; a text's are just those that the tokenizer gives, without an
-                              EOS of ours behind them */
+    CHAT_TRAIN_ALL, /* every token; a text's are just those that the tokenizer gives, without an
+                       EOS of ours behind them */
 };
 extern const char *const chat_train_choices[];
 
@@ -103,6 +103,11 @@ void chat_result_release(struct chat_result *r);
 
 /* May change the document's shape from COMPLETION to MESSAGES. */
 int chat_encode(const struct chat *c, struct document *d, struct chat_result *out, struct err *err);
+
+/* A PREFERENCE or a LABEL: its answers [n_answers], each with the prompt before it. Only the answer
+ * is trained; where nothing of it is, out[i]->n_trained is 0. */
+int chat_encode_answers(const struct chat *c, struct document *d, struct chat_result *const out[2],
+                        struct err *err);
 
 /* The prompt that a model goes on from: messages rendered with the generation prompt, a PROMPT or
  * the prompt of a COMPLETION in the same style that chat_encode gives it, a text with its BOS.

@@ -45,7 +45,8 @@ void lint_scratch_init(struct lint_scratch *s, const struct lint_checker *c)
     *s = (struct lint_scratch){.checker = c, .regex = regex_scratch_new()};
     buf_init(&s->where);
     if (c->chat)
-        chat_result_init(&s->result, c->chat);
+        for (size_t i = 0; i < ARRAY_SIZE(s->results); i++)
+            chat_result_init(&s->results[i], c->chat);
 }
 
 void lint_scratch_release(struct lint_scratch *s)
@@ -53,7 +54,8 @@ void lint_scratch_release(struct lint_scratch *s)
     regex_scratch_free(s->regex);
     buf_release(&s->where);
     if (s->checker->chat)
-        chat_result_release(&s->result);
+        for (size_t i = 0; i < ARRAY_SIZE(s->results); i++)
+            chat_result_release(&s->results[i]);
 }
 
 void lint_document_init(struct lint_document *d)
@@ -316,7 +318,7 @@ static bool run_ends(const struct lint_checker *c, const struct chat_result *r, 
 }
 
 /* Each run of learnt tokens is a turn, and has to have its end. */
-static void check_ends(struct lint_document *d, const struct lint_checker *c,
+static void check_ends(struct lint_document *d, const struct lint_checker *c, const char *name,
                        const struct chat_result *r)
 {
     const uint32_t *ids;
@@ -332,12 +334,12 @@ static void check_ends(struct lint_document *d, const struct lint_checker *c,
             open += !run_ends(c, r, i + 1);
         }
     if (open)
-        lint_found(&d->findings, LINT_NO_END, "",
+        lint_found(&d->findings, LINT_NO_END, name,
                    "%zu of %zu learnt turn%s end%s without a token that ends generation", open,
                    runs, runs == 1 ? "" : "s", runs == 1 ? "s" : "");
 }
 
-static void check_length(struct lint_document *d, const struct lint_checker *c,
+static void check_length(struct lint_document *d, const struct lint_checker *c, const char *name,
                          const struct chat_result *r)
 {
     size_t lost = 0;
@@ -345,33 +347,43 @@ static void check_length(struct lint_document *d, const struct lint_checker *c,
         return;
     for (size_t i = c->length; i < r->tokens.n; i++)
         lost += r->trained[i];
-    lint_found(&d->findings, LINT_LONG, "", "%zu tokens, %zu more than %zu, %zu of them learnt",
+    lint_found(&d->findings, LINT_LONG, name, "%zu tokens, %zu more than %zu, %zu of them learnt",
                r->tokens.n, r->tokens.n - c->length, c->length, lost);
+}
+
+/* A document as it was tokenised, or one of the answers in it, which is named. */
+static void check_result(struct lint_document *d, const struct lint_checker *c, const char *name,
+                         const struct chat_result *r)
+{
+    if (r->lost_calls)
+        lint_found(&d->findings, LINT_TEMPLATE, name,
+                   "the chat template doesn't write the calls of %zu turn%s, which %s not learnt",
+                   r->lost_calls, r->lost_calls == 1 ? "" : "s", r->lost_calls == 1 ? "is" : "are");
+    d->tokenised = true;
+    if (r->tokens.n >= d->tokens) {
+        d->tokens = r->tokens.n;
+        d->trained = r->n_trained;
+    }
+    if (!r->n_trained && !lint_has(&d->findings, LINT_UNANSWERED))
+        lint_found(&d->findings, LINT_UNTRAINED, name, "none of %zu tokens is learnt", r->tokens.n);
+    check_ends(d, c, name, r);
+    check_length(d, c, name, r);
 }
 
 static void check_tokens(struct lint_document *d, const struct lint_checker *c,
                          struct lint_scratch *s)
 {
+    struct document *x = &d->document;
+    struct chat_result *const results[2] = {&s->results[0], &s->results[1]};
     struct err err;
-    struct chat_result *r = &s->result;
-    if (!c->chat || d->document.shape == DOCUMENT_PREFERENCE ||
-        d->document.shape == DOCUMENT_PROMPT || lint_has(&d->findings, LINT_EMPTY))
+    if (!c->chat || x->shape == DOCUMENT_PROMPT || lint_has(&d->findings, LINT_EMPTY))
         return;
-    if (chat_encode(c->chat, &d->document, r, &err)) {
+    int status = x->n_answers ? chat_encode_answers(c->chat, x, results, &err)
+                              : chat_encode(c->chat, x, results[0], &err);
+    if (status)
         lint_found(&d->findings, LINT_TEMPLATE, "", "%s", err.msg);
-        return;
-    }
-    if (r->lost_calls)
-        lint_found(&d->findings, LINT_TEMPLATE, "",
-                   "the chat template doesn't write the calls of %zu turn%s, which %s not learnt",
-                   r->lost_calls, r->lost_calls == 1 ? "" : "s", r->lost_calls == 1 ? "is" : "are");
-    d->tokenised = true;
-    d->tokens = r->tokens.n;
-    d->trained = r->n_trained;
-    if (!r->n_trained && !lint_has(&d->findings, LINT_UNANSWERED))
-        lint_found(&d->findings, LINT_UNTRAINED, "", "none of %zu tokens is learnt", r->tokens.n);
-    check_ends(d, c, r);
-    check_length(d, c, r);
+    for (size_t i = 0; i < (x->n_answers ? x->n_answers : 1) && !status; i++)
+        check_result(d, c, x->n_answers < 2 ? "" : i ? "rejected" : "chosen", results[i]);
 }
 
 /* ---- all of it ---- */
@@ -386,9 +398,10 @@ static void check_shape(struct lint_document *d)
         lint_found(&d->findings, LINT_SHAPE, "", "chosen and rejected are the same");
 }
 
+/* Answers to compare have a prompt that ends with the question. */
 static bool is_preference(const json_t *object)
 {
-    return json_object_get(object, "chosen") || json_object_get(object, "label");
+    return json_object_get(object, "chosen") && json_object_get(object, "rejected");
 }
 
 static void drop_ignored(struct lint_findings *f, const struct lint_checker *c)

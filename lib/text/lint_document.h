@@ -43,7 +43,7 @@ struct lint_checker {
 struct lint_scratch {
     const struct lint_checker *checker;
     struct regex_scratch *regex;
-    struct chat_result result; /* where there is a model */
+    struct chat_result results[2]; /* where there is a model */
     struct buf where;
 };
 
@@ -61,7 +61,7 @@ struct lint_document {
     size_t characters;
     size_t turns; /* messages; 0 for other shapes */
     bool tokenised;
-    size_t tokens, trained;
+    size_t tokens, trained; /* of a preference, of its longer side */
     unsigned language;
     uint64_t hash;                   /* of all that is learnt from or on */
     uint64_t prompt_hash;            /* of what stands before the last answer; 0: there is none */

@@ -62,19 +62,27 @@ static void add_message(struct lint_pieces *p, struct lint_piece like, const jso
     add_calls(p, like, json_object_get(message, "tool_calls"));
 }
 
-static void read_messages(struct lint_pieces *p, const struct document *d)
+/* The key under which the messages of a document stand that aren't those of a completion. */
+static const char *key_of_messages(const struct document *d)
 {
-    const char *key = json_object_get(d->object, "messages")        ? "messages"
-                      : json_object_get(d->object, "conversations") ? "conversations"
-                                                                    : "prompt";
-    for (size_t i = 0; i < json_array_size(d->messages); i++) {
+    return json_object_get(d->object, "prompt")          ? "prompt"
+           : json_object_get(d->object, "conversations") ? "conversations"
+                                                         : "messages";
+}
+
+/* Messages from `first` on. What is to be learnt of them stands under `answer` where the prompt
+ * stands elsewhere. */
+static void read_messages(struct lint_pieces *p, const struct document *d, size_t first,
+                          const char *answer)
+{
+    for (size_t i = first; i < json_array_size(d->messages); i++) {
         const json_t *m = json_array_get(d->messages, i);
         const char *role = json_string_value(json_object_get(m, "role"));
-        bool answer = !strcmp(role, "assistant") && i >= d->n_prompt;
-        bool in_completion = d->n_prompt && i >= d->n_prompt;
-        struct lint_piece like = {.key = in_completion ? "completion" : key,
-                                  .message = in_completion ? i - d->n_prompt : i,
-                                  .learnt = d->train[i] == TRAIN_DEFAULT ? answer
+        bool learnt = !strcmp(role, "assistant") && i >= d->n_prompt;
+        bool in_answer = d->n_prompt && i >= d->n_prompt;
+        struct lint_piece like = {.key = in_answer ? answer : key_of_messages(d),
+                                  .message = in_answer ? i - d->n_prompt : i,
+                                  .learnt = d->train[i] == TRAIN_DEFAULT ? learnt
                                                                          : d->train[i] == TRAIN_YES,
                                   .system = !strcmp(role, "system") || !strcmp(role, "developer")};
         add_message(p, like, m);
@@ -86,21 +94,27 @@ static void read_text(struct lint_pieces *p, const char *key, const struct buf *
     add(p, key, b->p, b->len)->learnt = learnt;
 }
 
-/* Of a preference, which is not read any further. */
-static void read_preference(struct lint_pieces *p, const json_t *object)
+/* The answer of a prompt, before which the prompt is read on request. */
+static void read_answer(struct lint_pieces *p, const struct document *d, bool with_prompt,
+                        const char *name)
 {
-    static const struct {
-        const char *key;
-        bool learnt;
-    } keys[] = {{"prompt", false}, {"completion", true}, {"chosen", true}, {"rejected", false}};
-    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-        const json_t *v = json_object_get(object, keys[i].key);
-        struct lint_piece like = {
-            .key = keys[i].key, .message = SIZE_MAX, .learnt = keys[i].learnt};
-        add_string(p, like, NULL, v);
-        for (like.message = 0; like.message < json_array_size(v); like.message++)
-            add_message(p, like, json_array_get(v, like.message));
+    if (d->shape == DOCUMENT_MESSAGES) {
+        read_messages(p, d, with_prompt ? 0 : d->n_prompt, name);
+        return;
     }
+    if (with_prompt)
+        read_text(p, d->is_alpaca ? "instruction" : "prompt", &d->question, false);
+    read_text(p, name, &d->completion, true);
+}
+
+/* The chosen answer stands last, as what is to be learnt does elsewhere; of the rejected one
+ * nothing is. */
+static void read_preference(struct lint_pieces *p, const struct document *d)
+{
+    read_answer(p, d->answers[1], true, "rejected");
+    for (size_t i = 0; i < p->n; i++)
+        p->items[i].learnt = false;
+    read_answer(p, d->answers[0], false, "chosen");
 }
 
 void lint_pieces_read(struct lint_pieces *p, const struct document *d)
@@ -112,11 +126,10 @@ void lint_pieces_read(struct lint_pieces *p, const struct document *d)
         read_text(p, "text", &d->text, true);
         break;
     case DOCUMENT_MESSAGES:
-        read_messages(p, d);
+        read_messages(p, d, 0, "completion");
         break;
     case DOCUMENT_COMPLETION:
-        read_text(p, d->is_alpaca ? "instruction" : "prompt", &d->question, false);
-        read_text(p, d->is_alpaca ? "output" : "completion", &d->completion, true);
+        read_answer(p, d, true, d->is_alpaca ? "output" : "completion");
         break;
     case DOCUMENT_PROMPT:
         read_text(p, d->is_alpaca ? "instruction" : "prompt", &d->question, false);
@@ -124,7 +137,10 @@ void lint_pieces_read(struct lint_pieces *p, const struct document *d)
     case DOCUMENT_IDS:
         break;
     case DOCUMENT_PREFERENCE:
-        read_preference(p, d->object);
+        read_preference(p, d);
+        break;
+    case DOCUMENT_LABEL:
+        read_answer(p, d->answers[0], true, "completion");
         break;
     }
 }

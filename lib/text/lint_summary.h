@@ -31,7 +31,7 @@ void tally_release(struct tally *t);
 /* The most frequent, at most `most`, into out; returns their number. */
 size_t tally_top(const struct tally *t, const struct tally_entry **out, size_t most);
 
-enum { LINT_SHAPES = DOCUMENT_PREFERENCE + 1, LINT_HISTOGRAM = 40 };
+enum { LINT_SHAPES = DOCUMENT_LABEL + 1, LINT_HISTOGRAM = 40 };
 
 struct lint_summary {
     uint64_t documents; /* lines */

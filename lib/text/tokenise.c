@@ -51,7 +51,8 @@ void tokeniser_free(struct tokeniser *t)
     for (size_t i = 0; i < t->n_slots; i++) {
         buf_release(&t->slots[i].text);
         document_release(&t->slots[i].out.document);
-        chat_result_release(&t->slots[i].out.result);
+        for (size_t k = 0; k < ARRAY_SIZE(t->slots[i].out.results); k++)
+            chat_result_release(&t->slots[i].out.results[k]);
     }
     for (size_t i = 0; i < pool_threads(t->pool); i++)
         tokenizer_scratch_free(t->scratches[i]);
@@ -67,7 +68,8 @@ static struct slot *slot_at(struct tokeniser *t, size_t i)
         return s;
     buf_init(&s->text);
     document_init(&s->out.document);
-    chat_result_init(&s->out.result, t->chat);
+    for (size_t k = 0; k < ARRAY_SIZE(s->out.results); k++)
+        chat_result_init(&s->out.results[k], t->chat);
     t->n_slots++;
     return s;
 }
@@ -146,16 +148,20 @@ static int encode(const struct tokeniser *t, struct slot *s)
                            "not UTF-8 at byte %zu: convert it first, with iconv or ft-text", valid);
         document_from_text(d, s->text.p, s->text.len);
     }
-    return chat_encode(t->chat, d, &s->out.result, &s->err);
+    struct chat_result *const results[2] = {&s->out.results[0], &s->out.results[1]};
+    return d->n_answers ? chat_encode_answers(t->chat, d, results, &s->err)
+                        : chat_encode(t->chat, d, results[0], &s->err);
 }
 
 static void task(void *arg, size_t i, size_t thread)
 {
     struct tokeniser *t = arg;
     struct slot *s = &t->slots[i];
-    s->out.result.scratch = t->scratches[thread];
+    for (size_t k = 0; k < ARRAY_SIZE(s->out.results); k++)
+        s->out.results[k].scratch = t->scratches[thread];
     s->failed = encode(t, s) < 0;
-    s->out.result.scratch = NULL;
+    for (size_t k = 0; k < ARRAY_SIZE(s->out.results); k++)
+        s->out.results[k].scratch = NULL;
 }
 
 /* ---- batches ---- */
@@ -178,6 +184,8 @@ static int fill(struct tokeniser *t, struct input *in, bool *whole_read, size_t 
         if (rc <= 0)
             return rc;
         s->out.number = t->number++;
+        s->out.file = input_name(in);
+        s->out.line = s->line;
         bytes += s->text.len;
     }
     return 1;

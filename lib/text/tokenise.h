@@ -14,19 +14,12 @@
 #include "base/pool.h"
 #include "formats/archive.h"
 #include "formats/document.h"
-#include "text/chat.h"
+#include "text/tokenised.h"
 
 enum tokenise_format {
     TOKENISE_JSON,  /* JSON Lines, a document each */
     TOKENISE_LINES, /* plain text, each line that isn't blank a document */
     TOKENISE_FILE,  /* plain text, all of it one document */
-};
-
-/* A document that is done. number counts all documents, from 0. */
-struct tokenised {
-    uint64_t number;
-    struct document document;
-    struct chat_result result;
 };
 
 struct tokeniser;

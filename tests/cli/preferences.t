@@ -100,5 +100,69 @@ for i in $(seq 0 $(($(wc -c <l.ft) - 1))); do
 done
 is 'cut at every byte' "$cut" 0
 
+# ---- from documents ----
+base=$SRCDIR/tests/data/chat
+templates=$SRCDIR/tests/data/template/templates
+tok() { ft-tok -m "$base" --template "$templates/smollm2.jinja" "$@"; }
+cat >docs.jsonl <<'X'
+{"id":"strings","source":"s","weight":0.5,"prompt":"Say","chosen":"Hello","rejected":"No"}
+{"prompt":[{"role":"user","content":"Say"}],"chosen":[{"role":"assistant","content":"Hello"}],"rejected":[{"role":"assistant","content":"No"}]}
+{"chosen":[{"role":"user","content":"Say"},{"role":"assistant","content":"Hello"}],"rejected":[{"role":"user","content":"Say"},{"role":"assistant","content":"No"}]}
+{"prompt":"Say","chosen":[{"role":"user","content":"Say"},{"role":"assistant","content":"Hello"}],"rejected":[{"role":"user","content":"Say"},{"role":"assistant","content":"No"}]}
+{"prompt":"Say","chosen":[{"role":"assistant","content":"Hello"}],"rejected":[{"role":"assistant","content":"No"}]}
+{"conversations":[{"from":"human","value":"Say"}],"chosen":{"from":"gpt","value":"Hello"},"rejected":{"from":"gpt","value":"No"}}
+{"messages":[{"role":"user","content":"Say"}],"chosen":"Hello","rejected":"No"}
+{"instruction":"Say","input":"","chosen":"Hello","rejected":"No"}
+X
+tok --ids docs.jsonl | sed 's/.*"chosen"/"chosen"/' | head -7 | sed 's/,"source".*/}/' | sort -u >got
+is 'seven ways of saying the same' "$(wc -l <got)" 1
+is 'only the answers are trained' "$(tok --render docs.jsonl | sed -n 's/.*\(\[\[.*\)/\1/p' | LC_ALL=C sort | uniq -c | tr -s ' ')" \
+    ' 1 [[Hello</s>]]
+ 7 [[Hello<|im_end|>]]
+ 1 [[No</s>]]
+ 7 [[No<|im_end|>]]'
+is 'named' "$(tok --render docs.jsonl | sed -n 's/^--- \([^:]*\):.*/\1/p' | head -2 | tr '\n' ' ')" '"strings" chosen "strings" rejected '
+tok docs.jsonl >docs.ft; is 'as a stream' "$(kind docs.ft)" preference
+is 'its labels' "$(ft-dump --json docs.ft | sed -n '1s/,"chosen.*//p')" '{"row":0,"index":0,"id":"strings","source":"s","weight":0.5'
+tok --threads 1 docs.jsonl | cmp -s - docs.ft; result $? 'the same with one thread'
+ft-pack --no-shuffle -o x1.ft docs.ft 2>/dev/null; tok --ids docs.jsonl | ft-pack -m "$base" --no-shuffle -o x2.ft 2>/dev/null
+is 'the same through ids' "$(ft-dump --hash x1.ft | cut -c1-32)" "$(ft-dump --hash x2.ft | cut -c1-32)"
+cat >turns.jsonl <<'X'
+{"chosen":[{"role":"user","content":"Say"},{"role":"assistant","content":"Yes"},{"role":"user","content":"Who"},{"role":"assistant","content":"Hello"}],"rejected":[{"role":"user","content":"Say"},{"role":"assistant","content":"Yes"},{"role":"user","content":"Who"},{"role":"assistant","content":"No"}]}
+X
+is 'an answer in the prompt is not trained' "$(tok --render turns.jsonl | grep -o '\[\[.*' | tr '\n' ' ')" '[[Hello<|im_end|>]] [[No<|im_end|>]] '
+cat >kto.jsonl <<'X'
+{"prompt":"Say","completion":"Hello","label":true}
+{"prompt":[{"role":"user","content":"Say"}],"completion":[{"role":"assistant","content":"No"}],"label":false}
+X
+tok kto.jsonl >kto.ft; is 'labels' "$(kind kto.ft) $(ft-dump --json kto.ft | sed 's/.*"label":\([a-z]*\).*/\1/' | tr '\n' ' ')" 'label true false '
+is 'a label that says nothing of the answer' "$(echo '{"prompt":"Say","completion":"No","label":"x"}' | tok | ft-dump | sed -n 's/^kind  *//p')" tokens
+is 'the chosen one alone, on request' "$(tok --field completion=chosen --render docs.jsonl 2>/dev/null | sed -n 's/.*\(\[\[.*\)/\1/p' | head -1)" \
+    '[[Hello<|im_end|>]]'
+is 'as text' "$(ft-dump -m "$base" docs.ft | sed -n 's/^---- //p' | head -2 | cut -c1-36)" 'row 0, document 0, chosen, id "strin
+row 0, document 0, rejected, id "str'
+
+refused() { # NAME TEXT JSON [OPTION...]
+    printf '%s\n' "$3" >refused.jsonl; name=$1 text=$2; shift 3
+    fails "$name" 1 "$text" ft-tok -m "$base" --template "$templates/smollm2.jinja" -o x.ft "$@" refused.jsonl
+}
+refused 'no prompt' 'refused.jsonl:1: chosen and rejected are texts without a prompt' '{"chosen":"a","rejected":"b"}'
+refused 'nothing in common' 'no message at their beginning in common' \
+    '{"chosen":[{"role":"user","content":"a"}],"rejected":[{"role":"user","content":"b"}]}'
+refused 'two forms' 'chosen is a string and rejected is an array' '{"prompt":"p","chosen":"a","rejected":[{"role":"user","content":"b"}]}'
+refused 'a number' 'rejected is a number, expected a string or messages' '{"prompt":"p","chosen":"a","rejected":7}'
+refused 'a wrong message' 'rejected[0].role is missing' \
+    '{"prompt":[{"role":"user","content":"a"}],"chosen":[{"role":"assistant","content":"b"}],"rejected":[{"content":"c"}]}'
+refused 'all tokens' '--train-on all is not for a preference' '{"prompt":"p","chosen":"a","rejected":"b"}' --train-on all
+refused 'a mixture' 'refused.jsonl:2: would be of kind tokens, but those before are of kind preference' \
+    "$(printf '%s\n%s' '{"prompt":"p","chosen":"a","rejected":"b"}' '{"text":"b"}')"
+printf '%s\n%s\n' '{"prompt":"p","chosen":[],"rejected":"b"}' >refused.jsonl
+refused 'no answer' 'chosen' '{"prompt":"p","chosen":[],"rejected":[]}'
+echo '{"text":"x"}' >one.jsonl
+fails 'a mixture over files' 1 'one.jsonl:1: would be of kind tokens' ft-tok -m "$base" --template "$templates/smollm2.jinja" -o x.ft kto.jsonl one.jsonl
+is 'ft-lint reads them' "$(ft-lint -m "$base" --template "$templates/smollm2.jinja" --ignore tiny,conflict,duplicate,prompt-leak,near-duplicate docs.jsonl kto.jsonl | grep -c 'prefer\|label')" 1
+is 'a preference that is none' "$(echo '{"prompt":"Say what you want","chosen":"A","rejected":"A"}' | ft-lint 2>/dev/null | grep -c 'chosen and rejected are the same')" 1
+is 'an empty answer' "$(echo '{"prompt":"Say what you want","chosen":" ","rejected":"A"}' | ft-lint 2>/dev/null | grep -c 'stdin:1: error: chosen: nothing but blanks')" 1
+
 echo "1..$n"
 exit $failed
