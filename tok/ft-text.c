@@ -59,9 +59,11 @@ static const struct program program = {
     .synopsis = "[OPTION]... [PATH]...",
     .purpose = "Writes the text of files, folders and archives as JSON Lines, one document a line.",
     .notes =
-        "Reads txt, md, html, docx, pptx, odt, odp and JSON Lines of documents, also in zip, tar, "
-        "7z and\n"
-        "other archives and compressed. Without PATH, or where it is -, reads standard input.\n",
+        "Reads txt, md, html, pdf, docx, pptx, xlsx, odt, odp, ods, epub, rtf, mail, source code "
+        "and JSON Lines\n"
+        "of documents, also in zip, tar, 7z and other archives and compressed. Without PATH, or "
+        "where it is -,\n"
+        "reads standard input.\n",
     .options = specs,
     .n_options = ARRAY_SIZE(specs),
 };
@@ -311,7 +313,7 @@ int main(int argc, char **argv)
     char **paths = first < argc ? argv + first : standard_input;
     int n = first < argc ? argc - first : 1;
     struct writer w = {.line = BUF_INIT};
-    struct harvest_sink sink = {on_document, on_report, &w};
+    struct harvest_sink sink = {on_document, on_report, NULL, &w};
     struct err err;
 
     if (options.parents && !options.pairs)

@@ -44,6 +44,39 @@ static const char *byte_order_mark(const char *p, size_t len, size_t *mark_len)
     return NULL;
 }
 
+/* UTF-16 in that order of bytes: only characters that are assigned, some of them ASCII. */
+static bool is_utf16(const char *p, size_t len, bool big)
+{
+    size_t n = len / 2, ascii = 0;
+    for (size_t i = 0; i < n; i++) {
+        unsigned char first = (unsigned char)p[2 * i], second = (unsigned char)p[2 * i + 1];
+        unsigned c = big ? first << 8 | second : second << 8 | first;
+        bool control = (c < 0x20 && (c < '\t' || c > '\r')) || (c >= 0x7f && c < 0xa0);
+        bool high = c >= 0xd800 && c < 0xdc00;
+        if (control || (c & 0xfffe) == 0xfffe || (c >= 0xdc00 && c < 0xe000) ||
+            (!high && utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_CN))
+            return false;
+        ascii += c < 0x80;
+        if (high && i + 1 < n) {
+            unsigned char low = (unsigned char)p[2 * i + 2 + !big];
+            if (low < 0xdc || low > 0xdf)
+                return false;
+            i++;
+        }
+    }
+    return n >= 4 && ascii >= 1 + n / 20;
+}
+
+/* Without a byte order mark: the zeros of its ASCII characters give it away. NULL if it isn't. */
+static const char *bare_utf16(const char *p, size_t len)
+{
+    enum { ENOUGH = 8192 };
+    size_t n = len < ENOUGH ? len : ENOUGH;
+    if (!memchr(p, 0, n))
+        return NULL;
+    return is_utf16(p, n, false) ? "UTF-16LE" : is_utf16(p, n, true) ? "UTF-16BE" : NULL;
+}
+
 bool encoding_is_binary(const char *p, size_t len)
 {
     size_t mark_len, controls = 0;
@@ -51,7 +84,7 @@ bool encoding_is_binary(const char *p, size_t len)
     if (mark && strcmp(mark, "UTF-8") != 0)
         return false;
     if (memchr(p, 0, len))
-        return true;
+        return !bare_utf16(p, len);
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)p[i];
         controls += (c < 0x20 && (c < '\b' || c > '\r') && c != 0x1b) || c == 0x7f;
@@ -99,14 +132,25 @@ static const char *charset_for_label(const char *label)
     return label;
 }
 
-static int convert(struct buf *out, const char *p, size_t len, const char *charset, struct err *err)
+/* iconv reads "//" as options, and an empty name as the locale's encoding. */
+static iconv_t open_charset(const char *charset)
 {
-    /* iconv reads "//" as options, and an empty name as the locale's encoding. */
-    if (!*charset || strchr(charset, '/'))
-        return err_set(err, "unknown encoding \"%.40s\"", charset);
-    iconv_t cd = iconv_open("UTF-8", charset);
+    return *charset && !strchr(charset, '/') ? iconv_open("UTF-8", charset) : (iconv_t)-1;
+}
+
+bool encoding_is_known(const char *label)
+{
+    iconv_t cd = open_charset(charset_for_label(label));
+    if (cd != (iconv_t)-1)
+        iconv_close(cd);
+    return cd != (iconv_t)-1;
+}
+
+bool encoding_convert(struct buf *out, const char *p, size_t len, const char *charset)
+{
+    iconv_t cd = open_charset(charset);
     if (cd == (iconv_t)-1)
-        return err_set(err, "unknown encoding \"%.40s\"", charset);
+        return false;
     /* A byte that is part of no character counts alone; UTF-16 and UTF-32 go on at the next unit.
      */
     size_t unit = !strncmp(charset, "UTF-16", 6) ? 2 : !strncmp(charset, "UTF-32", 6) ? 4 : 1;
@@ -127,30 +171,55 @@ static int convert(struct buf *out, const char *p, size_t len, const char *chars
         len -= skip;
     }
     iconv_close(cd);
-    return 0;
+    return true;
 }
 
-int encoding_decode(struct buf *out, const char *p, size_t len, const char *label,
-                    const char **used, bool *guessed, struct err *err)
+static void note(struct encoding *how, const char *name, bool guessed)
+{
+    size_t len = strlen(name);
+    if (!how)
+        return;
+    len = len < ENCODING_NAME ? len : ENCODING_NAME - 1;
+    memcpy(how->name, name, len);
+    how->name[len] = 0;
+    how->guessed = guessed;
+}
+
+/* Whether it is UTF-8 and shows no sign of an encoding that does with seven bits. */
+static bool is_plain_utf8(const char *p, size_t len)
+{
+    return utf8_is_valid(p, len) && !memchr(p, 0, len) && !memchr(p, 0x1b, len);
+}
+
+void encoding_decode(struct buf *out, const char *p, size_t len, const char *declared,
+                     const char *otherwise, struct encoding *how)
 {
     size_t mark_len;
     const char *charset = byte_order_mark(p, len, &mark_len);
-    *used = NULL;
-    *guessed = false;
-    if (!charset && label)
-        charset = charset_for_label(label);
     p += mark_len;
     len -= mark_len;
-    if ((!charset || !strcasecmp(charset, "UTF-8")) && utf8_is_valid(p, len)) {
+    if (!charset && declared)
+        charset = charset_for_label(declared);
+    bool utf8 = charset && !strcasecmp(charset, "UTF-8");
+    if (charset && !utf8 && encoding_convert(out, p, len, charset)) {
+        note(how, charset, false);
+        return;
+    }
+    charset = otherwise ? charset_for_label(otherwise) : NULL;
+    bool plain = utf8 || !charset ? utf8_is_valid(p, len) : is_plain_utf8(p, len);
+    const char *utf16 = bare_utf16(p, len);
+    if (utf16 && encoding_convert(out, p, len, utf16)) {
+        note(how, utf16, false);
+    } else if (plain) {
         buf_add(out, p, len);
-        return 0;
+        note(how, "UTF-8", false);
+    } else if (charset && encoding_convert(out, p, len, charset)) {
+        note(how, charset, false);
+    } else {
+        charset = encoding_guess(p, len);
+        encoding_convert(out, p, len, charset);
+        note(how, charset, true);
     }
-    if (!charset || !strcasecmp(charset, "UTF-8")) {
-        charset = "WINDOWS-1252";
-        *guessed = true;
-    }
-    *used = charset;
-    return convert(out, p, len, charset, err);
 }
 
 void encoding_unix_lines(struct buf *text)

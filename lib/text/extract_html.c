@@ -367,25 +367,22 @@ static bool declared_charset(const char *p, size_t len, char label[CHARSET_MAX])
     return false;
 }
 
-static int decode(struct buf *text, const char *p, size_t len, const char **encoding,
-                  struct err *err)
+/* To UTF-8 without NULs, which would end the text for libxml2. */
+static void decode(struct buf *text, const char *p, size_t len, const struct html_source *source,
+                   struct encoding *how)
 {
     char label[CHARSET_MAX];
-    bool declared = declared_charset(p, len, label), guessed;
-    const char *used;
-    if (encoding_decode(text, p, len, declared ? label : NULL, &used, &guessed, err) &&
-        encoding_decode(text, p, len, NULL, &used, &guessed,
-                        err)) /* an unknown label is no label */
-        return -1;
-    *encoding = guessed ? used : NULL;
+    const char *charset = source->charset && *source->charset ? source->charset : NULL;
+    if (!charset && declared_charset(p, len, label))
+        charset = label;
+    encoding_decode(text, p, len, charset, source->otherwise, how);
     size_t to = 0;
-    for (size_t i = 0; i < text->len; i++) /* a NUL would end the text for libxml2 */
+    for (size_t i = 0; i < text->len; i++)
         if (text->p[i])
             text->p[to++] = text->p[i];
     text->len = to;
     if (text->cap)
         text->p[to] = 0;
-    return 0;
 }
 
 static int parse(struct html *d, const struct buf *text, struct err *err)
@@ -416,23 +413,21 @@ static int parse(struct html *d, const struct buf *text, struct err *err)
     return d->too_deep ? err_set(err, "elements are nested more than %d deep", MAX_DEPTH) : 0;
 }
 
-int extract_html(struct prose_text *t, const char *p, size_t len, const char **encoding,
-                 struct err *err)
+int extract_html(struct prose_text *t, const char *p, size_t len, const struct html_source *source,
+                 struct encoding *how, struct err *err)
 {
     struct html d = {.title = BUF_INIT};
     struct buf text = BUF_INIT;
     struct prose_text body;
     prose_text_init(&body);
-    int status = decode(&text, p, len, encoding, err);
-    if (!status) {
-        d.w = prose_new(&body);
-        status = parse(&d, &text, err);
-        prose_finish(d.w);
-        prose_free(d.w);
-    }
+    decode(&text, p, len, source, how);
+    d.w = prose_new(&body);
+    int status = parse(&d, &text, err);
+    prose_finish(d.w);
+    prose_free(d.w);
     if (!status) {
         struct prose *w = prose_new(t);
-        if (!d.has_h1) { /* a page without a heading of its own has its title */
+        if (!d.has_h1 && !source->no_title) {
             prose_heading(w, 1);
             prose_add(w, d.title.p, d.title.len);
         }

@@ -201,18 +201,6 @@ static int add_slide(struct prose *w, const struct package *package, const char 
     return status;
 }
 
-/* True the first time: a list that names a slide a million times gives it once. */
-static bool mark_used(bool *used, const struct package *package, const char *name)
-{
-    for (size_t i = 0; i < package->n_parts; i++)
-        if (!strcmp(package->parts[i].name, name)) {
-            bool first = !used[i];
-            used[i] = true;
-            return first;
-        }
-    return true; /* add_slide says that it's missing */
-}
-
 /* The slides in the order of the presentation's list. */
 static int add_slides(struct prose *w, const struct package *package, const char *name,
                       struct err *err)
@@ -231,7 +219,7 @@ static int add_slides(struct prose *w, const struct package *package, const char
             continue;
         const char *id = xml_attribute_in(x, "elationships", "id");
         const char *target = id ? relationships_by_id(&r, id) : NULL;
-        if (target && mark_used(used, package, target) && add_slide(w, package, target, err)) {
+        if (target && package_use(package, used, target) && add_slide(w, package, target, err)) {
             event = XML_FAILED;
             break;
         }

@@ -53,10 +53,37 @@ void harvest_count(struct harvest *c, const char *reason)
     r->skipped[r->n_skipped++] = (struct harvest_count){xstrdup(reason), 1};
 }
 
+static void log_entry(struct harvest *c, const struct harvest_log *entry)
+{
+    if (c->sink.log)
+        c->sink.log(c->sink.arg, entry);
+}
+
+void harvest_skip(struct harvest *c, const char *id, const char *reason)
+{
+    harvest_count(c, reason);
+    log_entry(c, &(struct harvest_log){.id = id, .skipped = reason});
+}
+
+void harvest_log(struct harvest *c, const char *id, const char *type, const struct encoding *how)
+{
+    log_entry(c, &(struct harvest_log){.id = id,
+                                       .type = type,
+                                       .encoding = how ? how->name : NULL,
+                                       .guessed = how && how->guessed});
+}
+
+bool harvest_is_included(const struct harvest *c, const char *id)
+{
+    return !c->options.include.n || id_matches(&c->options.include, id);
+}
+
 int harvest_fail(struct harvest *c, const struct harvest_item *item, const char *reason,
                  struct err *err)
 {
-    err_prefix(err, "%s", *item->id ? item->id : c->source.p);
+    const char *id = *item->id ? item->id : c->source.p;
+    log_entry(c, &(struct harvest_log){.id = id, .error = err->msg});
+    err_prefix(err, "%s", id);
     if (item->operand)
         c->result.operand_failed = true;
     c->result.unreadable++;
@@ -235,16 +262,16 @@ static int read_entry(struct harvest *c, const char *path, const char *name,
     document_id_add(&id, name, true);
     struct harvest_item item = {.id = id.p};
     if (*name == '.') {
-        harvest_count(c, "hidden");
+        harvest_skip(c, id.p, "hidden");
     } else if (id_matches(&c->options.exclude, id.p)) {
-        harvest_count(c, "excluded");
+        harvest_skip(c, id.p, "excluded");
     } else if (lstat(full.p, &st)) {
         err_set(err, "%s", strerror(errno));
         status = harvest_fail(c, &item, "unreadable", err);
     } else if (S_ISLNK(st.st_mode)) {
-        harvest_count(c, "symbolic link");
+        harvest_skip(c, id.p, "symbolic link");
     } else if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
-        harvest_count(c, "no file");
+        harvest_skip(c, id.p, "no file");
     } else {
         status = read_path(c, full.p, &item, err);
     }
@@ -309,7 +336,7 @@ static int read_path(struct harvest *c, const char *path, const struct harvest_i
     if (S_ISDIR(st.st_mode))
         return read_folder(c, path, item, err);
     if (is_output(c, &st)) {
-        harvest_count(c, "output");
+        harvest_skip(c, item->id, "output");
         return 0;
     }
     new_budget(c, (uint64_t)st.st_size);
@@ -362,7 +389,7 @@ int harvest_read(struct harvest *c, const char *operand, struct err *err)
     if (is_stdin)
         status = read_fd(c, &item, STDIN_FILENO, err);
     else if (id_matches(&c->options.exclude, id.p))
-        harvest_count(c, "excluded");
+        harvest_skip(c, id.p, "excluded");
     else
         status = read_path(c, operand, &item, err);
     buf_release(&id);

@@ -31,7 +31,8 @@ struct harvest_options {
     size_t max_size;                     /* bytes of one file or member */
     struct harvest_file outputs[2];      /* no documents: what the result is written to */
     size_t n_outputs;
-    size_t max_ratio; /* an operand may expand to so many times its size, and 64 MiB */
+    const char *encoding; /* of text that declares none and isn't UTF-8; NULL: guess */
+    size_t max_ratio;     /* an operand may expand to so many times its size, and 64 MiB */
 };
 
 /* Exactly one of text and record is set. */
@@ -56,10 +57,22 @@ struct harvest_result {
     size_t n_skipped, skipped_cap;
 };
 
+/* What became of a file or member. */
+struct harvest_log {
+    const char *id;
+    const char *type;     /* "docx": it was read as such; NULL: it wasn't */
+    const char *encoding; /* of its text; NULL: the format has only one */
+    bool guessed;         /* the encoding was */
+    const char *skipped;  /* why it was passed over, else NULL */
+    const char *error;    /* why it couldn't be read, else NULL */
+};
+
 struct harvest_sink {
     /* -1 ends the walk. */
     int (*document)(void *arg, const struct harvest_document *document, struct err *err);
     void (*report)(void *arg, const char *message);
+    /* Each file and member, also when nothing came of it; NULL: not wanted. */
+    void (*log)(void *arg, const struct harvest_log *entry);
     void *arg;
 };
 

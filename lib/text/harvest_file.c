@@ -7,7 +7,7 @@
 #include "text/encoding.h"
 #include "text/markdown.h"
 
-enum { MAX_NESTING = 8, READ_BLOCK = 64 << 10 };
+enum { READ_BLOCK = 64 << 10 };
 #define EXPANSION_FLOOR ((uint64_t)64 << 20)
 
 static int unsupported(struct harvest *c, const struct harvest_item *item, const char *type,
@@ -36,64 +36,104 @@ static int count_expanded(struct harvest *c, uint64_t n, struct err *err)
                    c->options.max_ratio);
 }
 
-static int read_package(struct harvest *c, enum package_kind kind, struct prose_text *text,
-                        const char *p, size_t len, struct err *err)
+/* A file that is one document, and what was found out about it. */
+struct file {
+    enum file_kind kind;
+    enum package_kind package; /* of a zip */
+    const char *type;
+    const char *p;
+    size_t len;
+    struct encoding encoding;
+    bool has_encoding;
+};
+
+static int extract_package(struct harvest *c, struct file *f, const struct package *package,
+                           struct prose_text *text, struct err *err)
+{
+    size_t limit = c->options.max_size;
+    switch (f->package) {
+    case PACKAGE_DOCX:
+        return extract_docx(text, package, err);
+    case PACKAGE_PPTX:
+        return extract_pptx(text, package, err);
+    case PACKAGE_XLSX:
+        return extract_xlsx(text, package, limit, err);
+    case PACKAGE_ODS:
+        return extract_ods(text, package, limit, err);
+    case PACKAGE_EPUB:
+        f->has_encoding = true;
+        return extract_epub(text, package, c->options.encoding, &f->encoding, err);
+    default:
+        return extract_odf(text, package, err);
+    }
+}
+
+static int read_package(struct harvest *c, struct file *f, struct prose_text *text, struct err *err)
 {
     struct package package;
     uint64_t allowed = allowance(c), limit = c->options.max_size;
     uint64_t left = c->expanded < allowed ? allowed - c->expanded : 0;
-    if (package_read(&package, p, len, (size_t)(limit < left ? limit : left), err))
+    if (package_read(&package, f->package, f->p, f->len, (size_t)(limit < left ? limit : left),
+                     err))
         return -1;
     c->expanded += package_size(&package);
-    int status = kind == PACKAGE_DOCX   ? extract_docx(text, &package, err)
-                 : kind == PACKAGE_PPTX ? extract_pptx(text, &package, err)
-                                        : extract_odf(text, &package, err);
+    int status = extract_package(c, f, &package, text, err);
     package_release(&package);
     return status;
 }
 
-static bool is_included(const struct harvest *c, const char *id)
+static int extract(struct harvest *c, struct file *f, struct prose_text *text, struct err *err)
 {
-    return !c->options.include.n || id_matches(&c->options.include, id);
+    struct html_source source = {.otherwise = c->options.encoding};
+    switch (f->kind) {
+    case FILE_HTML:
+        f->has_encoding = true;
+        return extract_html(text, f->p, f->len, &source, &f->encoding, err);
+    case FILE_ZIP:
+        return read_package(c, f, text, err);
+    case FILE_PDF:
+        return extract_pdf(text, f->p, f->len, c->options.max_size, err);
+    case FILE_FLAT_ODT:
+        return extract_flat_odf(text, f->p, f->len, err);
+    case FILE_FLAT_ODS:
+        return extract_flat_ods(text, f->p, f->len, c->options.max_size, err);
+    case FILE_RTF:
+        return extract_rtf(text, f->p, f->len, err);
+    default:
+        f->has_encoding = true;
+        extract_plain(text, f->p, f->len, c->options.encoding, &f->encoding);
+        if (f->kind == FILE_MARKDOWN)
+            markdown_find_headings(text);
+        return 0;
+    }
 }
 
-static int extract(struct harvest *c, enum file_kind kind, enum package_kind package,
-                   struct prose_text *text, const char *p, size_t len, const char **encoding,
-                   struct err *err)
+void harvest_note_encoding(struct harvest *c, const char *id, const char *type,
+                           const struct encoding *how)
 {
-    if (kind == FILE_HTML)
-        return extract_html(text, p, len, encoding, err);
-    if (kind == FILE_ZIP)
-        return read_package(c, package, text, p, len, err);
-    if (kind == FILE_PDF)
-        return extract_pdf(text, p, len, c->options.max_size, err);
-    if (kind == FILE_ODT)
-        return extract_flat_odf(text, p, len, err);
-    if (extract_plain(text, p, len, encoding, err))
-        return -1;
-    if (kind == FILE_MARKDOWN)
-        markdown_find_headings(text);
-    return 0;
+    struct err note;
+    harvest_log(c, id, type, how);
+    if (!how || !how->guessed)
+        return;
+    c->result.guessed++;
+    if (!strcmp(how->name, "UTF-8"))
+        err_set(&note, "%s: damaged UTF-8; what is no character is U+FFFD", id);
+    else
+        err_set(&note, "%s: not UTF-8; read as %s", id, how->name);
+    c->sink.report(c->sink.arg, note.msg);
 }
 
-/* Reads a whole file of a kind that is one document. */
-static int read_document(struct harvest *c, const struct harvest_item *item, enum file_kind kind,
-                         enum package_kind package, const char *p, size_t len, struct err *err)
+static int read_document(struct harvest *c, const struct harvest_item *item, struct file *f,
+                         struct err *err)
 {
     struct prose_text text;
-    const char *encoding = NULL;
     prose_text_init(&text);
-    int status = extract(c, kind, package, &text, p, len, &encoding, err);
+    int status = extract(c, f, &text, err);
     if (status) {
-        status = harvest_fail(c, item, kind == FILE_PDF ? "pdf" : "unreadable", err);
+        status = harvest_fail(c, item, f->kind == FILE_PDF ? "pdf" : "unreadable", err);
     } else {
-        if (encoding) {
-            struct err note;
-            c->result.guessed++;
-            err_set(&note, "%s: not UTF-8; read as %s", item->id, encoding);
-            c->sink.report(c->sink.arg, note.msg);
-        }
-        bool lines = c->options.each_line && (kind == FILE_PLAIN || kind == FILE_MARKDOWN);
+        harvest_note_encoding(c, item->id, f->type, f->has_encoding ? &f->encoding : NULL);
+        bool lines = c->options.each_line && (f->kind == FILE_PLAIN || f->kind == FILE_MARKDOWN);
         status = harvest_text(c, item, &text, lines, err);
     }
     prose_text_release(&text);
@@ -104,8 +144,8 @@ static int read_archive(struct harvest *c, const struct harvest_item *item, cons
                         size_t len, struct err *err)
 {
     struct members *m;
-    if (item->nesting >= MAX_NESTING) {
-        err_set(err, "archives are nested more than %d deep", MAX_NESTING);
+    if (item->nesting >= HARVEST_NESTING) {
+        err_set(err, "archives and messages are nested more than %d deep", HARVEST_NESTING);
         return harvest_fail(c, item, "nested too deep", err);
     }
     if (members_open_memory(&m, archive_sniff(p, len), p, len, err))
@@ -118,79 +158,111 @@ static int read_archive(struct harvest *c, const struct harvest_item *item, cons
 static int read_zip(struct harvest *c, const struct harvest_item *item, const char *p, size_t len,
                     struct err *err)
 {
-    static const char *const names[] = {[PACKAGE_XLSX] = "xlsx",
+    static const char *const names[] = {[PACKAGE_DOCX] = "docx",
+                                        [PACKAGE_PPTX] = "pptx",
+                                        [PACKAGE_XLSX] = "xlsx",
+                                        [PACKAGE_ODT] = "odt",
+                                        [PACKAGE_ODP] = "odp",
                                         [PACKAGE_ODS] = "ods",
+                                        [PACKAGE_EPUB] = "epub",
+                                        [PACKAGE_XLSB] = "xlsb",
                                         [PACKAGE_OTHER] = "this kind of OpenDocument"};
-    enum package_kind kind;
+    struct file f = {.kind = FILE_ZIP, .p = p, .len = len};
     /* One that is damaged before its kind shows may still have members to give. */
-    if (package_kind_of(p, len, &kind, err) || kind == PACKAGE_NONE)
+    if (package_kind_of(p, len, &f.package, err) || f.package == PACKAGE_NONE)
         return read_archive(c, item, p, len, err);
-    if (!is_included(c, item->id)) {
-        harvest_count(c, "not included");
+    f.type = names[f.package];
+    if (!harvest_is_included(c, item->id)) {
+        harvest_skip(c, item->id, "not included");
         return 0;
     }
-    if (kind == PACKAGE_XLSX || kind == PACKAGE_ODS || kind == PACKAGE_OTHER)
-        return unsupported(c, item, names[kind], err);
-    return read_document(c, item, FILE_ZIP, kind, p, len, err);
+    if (f.package == PACKAGE_XLSB || f.package == PACKAGE_OTHER)
+        return unsupported(c, item, f.type, err);
+    return read_document(c, item, &f, err);
+}
+
+/* Kinds that are searched whatever --include says of them: something in them may be. */
+static bool is_container(enum file_kind kind)
+{
+    return kind == FILE_ARCHIVE || kind == FILE_ZIP || kind == FILE_MAIL || kind == FILE_MBOX;
 }
 
 /* What can be decided by the first bytes: 1 to read on, 0 when the file is done with, -1. */
-static int consider(struct harvest *c, const struct harvest_item *item, const char *name,
-                    const char *head, size_t len, enum file_kind *kind, struct err *err)
+static int consider(struct harvest *c, const struct harvest_item *item,
+                    const struct file_type *type, struct err *err)
 {
-    const char *type;
-    bool data;
-    *kind = file_kind_of(name, head, len, &type, &data);
-    if (*kind == FILE_ARCHIVE || *kind == FILE_ZIP)
+    if (is_container(type->kind))
         return 1;
-    if (!is_included(c, item->id)) {
-        harvest_count(c, "not included");
+    if (!harvest_is_included(c, item->id)) {
+        harvest_skip(c, item->id, "not included");
         return 0;
     }
-    if (*kind == FILE_UNSUPPORTED)
-        return unsupported(c, item, type, err);
-    if (*kind == FILE_BINARY && !item->operand) {
-        harvest_count(c, "binary");
+    if (type->kind == FILE_UNSUPPORTED)
+        return unsupported(c, item, type->name, err);
+    if (type->kind == FILE_BINARY && !item->operand) {
+        harvest_skip(c, item->id, "binary");
         return 0;
     }
-    if (*kind == FILE_BINARY) {
-        err_set(err, "is %s, not text", type);
+    if (type->kind == FILE_BINARY) {
+        err_set(err, "is %s, not text", type->name);
         return harvest_fail(c, item, "binary", err);
     }
-    if (data && !item->operand && !c->options.include.n) {
-        harvest_count(c, type);
+    if (!type->is_data || c->options.include.n)
+        return 1;
+    if (!item->operand) {
+        harvest_skip(c, item->id, type->name);
         return 0;
     }
-    return 1;
+    if (!type->hint)
+        return 1;
+    err_set(err, "%s is no prose: %s; --include '*.%s' takes it as text", type->name, type->hint,
+            type->name);
+    return harvest_fail(c, item, type->name, err);
+}
+
+/* A whole file or member of a kind that is no container of other files. */
+static int read_single(struct harvest *c, const struct harvest_item *item,
+                       const struct file_type *type, const char *p, size_t len, struct err *err)
+{
+    bool text = type->kind != FILE_PDF && type->kind != FILE_RTF;
+    if (text && encoding_is_binary(p, len)) {
+        harvest_skip(c, item->id, "binary");
+        return 0;
+    }
+    if (type->kind == FILE_JSONL ||
+        (type->kind == FILE_PLAIN && harvest_looks_like_jsonl(c, p, len))) {
+        harvest_log(c, item->id, "jsonl", NULL);
+        return harvest_jsonl(c, item, p, len, err);
+    }
+    struct file f = {.kind = type->kind, .type = type->name, .p = p, .len = len};
+    return read_document(c, item, &f, err);
 }
 
 /* A whole file or member. */
 int harvest_bytes(struct harvest *c, const struct harvest_item *item, const char *name,
                   const char *p, size_t len, struct err *err)
 {
-    enum file_kind kind;
     if (!len) {
-        harvest_count(c, "empty");
+        harvest_skip(c, item->id, "empty");
         return 0;
     }
-    int go_on = consider(c, item, name, p, len < FILE_SNIFF ? len : FILE_SNIFF, &kind, err);
+    struct file_type type = file_type_of(name, p, len < FILE_SNIFF ? len : FILE_SNIFF);
+    int go_on = consider(c, item, &type, err);
     if (go_on <= 0)
         return go_on;
-    if (kind == FILE_ARCHIVE)
+    if (type.kind == FILE_ARCHIVE)
         return read_archive(c, item, p, len, err);
-    if (kind == FILE_ZIP)
+    if (type.kind == FILE_ZIP)
         return read_zip(c, item, p, len, err);
+    if (type.kind == FILE_MBOX)
+        return harvest_mbox(c, item, p, len, err);
     if (len > c->options.max_size) {
         err_set(err, "more than %zu bytes; --max-size allows more", c->options.max_size);
         return harvest_fail(c, item, "too large", err);
     }
-    if (kind != FILE_PDF && encoding_is_binary(p, len)) {
-        harvest_count(c, "binary");
-        return 0;
-    }
-    if (kind == FILE_JSONL || (kind == FILE_PLAIN && harvest_looks_like_jsonl(c, p, len)))
-        return harvest_jsonl(c, item, p, len, err);
-    return read_document(c, item, kind, PACKAGE_NONE, p, len, err);
+    if (type.kind == FILE_MAIL)
+        return harvest_mail(c, item, p, len, err);
+    return read_single(c, item, &type, p, len, err);
 }
 
 /* Appends to data until `want` bytes are there or the member ends; *ended says which. */
@@ -234,20 +306,14 @@ static int read_one_member(struct harvest *c, const struct harvest_item *item, c
                            struct members *m, struct buf *data, struct err *err)
 {
     bool ended;
-    enum file_kind kind;
     buf_clear(data);
     if (read_member(c, m, data, FILE_SNIFF, &ended, err))
         return harvest_fail(c, item, "unreadable", err);
     if (!ended) {
-        const char *type;
-        bool is_data;
-        kind = file_kind_of(name, data->p, data->len, &type, &is_data);
-        bool container = kind == FILE_ARCHIVE || kind == FILE_ZIP;
-        if (!container) {
-            int go_on = consider(c, item, name, data->p, data->len, &kind, err);
-            if (go_on <= 0)
-                return go_on;
-        }
+        struct file_type type = file_type_of(name, data->p, data->len);
+        int go_on = consider(c, item, &type, err);
+        if (go_on <= 0)
+            return go_on;
         if (read_member(c, m, data, c->options.max_size + 1, &ended, err))
             return harvest_fail(c, item, "unreadable", err);
         if (data->len > c->options.max_size) {
@@ -275,9 +341,9 @@ int harvest_members(struct harvest *c, const struct harvest_item *item, struct m
         if (count_expanded(c, 512, err)) /* an archive of a billion empty files is a bomb too */
             status = harvest_fail(c, item, "unreadable", err);
         else if (path_is_hidden(name))
-            harvest_count(c, "hidden");
+            harvest_skip(c, id.p, "hidden");
         else if (id_matches(&c->options.exclude, id.p))
-            harvest_count(c, "excluded");
+            harvest_skip(c, id.p, "excluded");
         else
             status = read_one_member(c, &inside, file_name ? file_name : name, m, &data, err);
         free(file_name);

@@ -49,7 +49,7 @@ int harvest_text(struct harvest *c, const struct harvest_item *item, const struc
                  bool lines, struct err *err)
 {
     if (is_blank(text->text.p, text->text.len)) {
-        harvest_count(c, "empty");
+        harvest_skip(c, item->id, "empty");
         return 0;
     }
     struct buf id = BUF_INIT;

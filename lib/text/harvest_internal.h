@@ -1,4 +1,4 @@
-/* What harvest.c, harvest_file.c and harvest_give.c share. */
+/* What the files harvest*.c share. */
 #ifndef TEXT_HARVEST_INTERNAL_H
 #define TEXT_HARVEST_INTERNAL_H
 
@@ -33,6 +33,12 @@ struct harvest_item {
 int harvest_fail(struct harvest *c, const struct harvest_item *item, const char *reason,
                  struct err *err);
 
+/* It is passed over, for that reason: counted and logged. */
+void harvest_skip(struct harvest *c, const char *id, const char *reason);
+/* It was read. `how`: the encoding of its text, NULL where the format has only one. */
+void harvest_log(struct harvest *c, const char *id, const char *type, const struct encoding *how);
+bool harvest_is_included(const struct harvest *c, const char *id);
+
 /* harvest_give.c: documents that are ready. `lines`: each line is one. */
 int harvest_text(struct harvest *c, const struct harvest_item *item, const struct prose_text *text,
                  bool lines, struct err *err);
@@ -40,10 +46,21 @@ bool harvest_looks_like_jsonl(struct harvest *c, const char *p, size_t len);
 int harvest_jsonl(struct harvest *c, const struct harvest_item *item, const char *p, size_t len,
                   struct err *err);
 
+enum { HARVEST_NESTING = 8 }; /* archives and messages in each other */
+
 /* harvest_file.c: a whole file or member, whatever it is; the members of an archive. */
 int harvest_bytes(struct harvest *c, const struct harvest_item *item, const char *name,
                   const char *p, size_t len, struct err *err);
 int harvest_members(struct harvest *c, const struct harvest_item *item, struct members *m,
                     struct err *err);
+/* An encoding that nothing declared is reported, any is logged. */
+void harvest_note_encoding(struct harvest *c, const char *id, const char *type,
+                           const struct encoding *how);
+
+/* harvest_mail.c: the text of a message and what is attached to it; the messages of a mailbox. */
+int harvest_mail(struct harvest *c, const struct harvest_item *item, const char *p, size_t len,
+                 struct err *err);
+int harvest_mbox(struct harvest *c, const struct harvest_item *item, const char *p, size_t len,
+                 struct err *err);
 
 #endif

@@ -1,18 +1,21 @@
 #include "text/package.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "formats/archive.h"
 #include "text/xml.h"
+
+enum { MAX_PARTS = 16384 };
 
 /* What the main part or the file as a whole is called, in the order in which they're looked for. */
 static const struct {
     const char *mark;
     enum package_kind kind;
 } content_types[] = {
+    {"application/epub+zip", PACKAGE_EPUB},
     {"application/vnd.oasis.opendocument.text", PACKAGE_ODT},
     {"application/vnd.oasis.opendocument.presentation", PACKAGE_ODP},
     {"application/vnd.oasis.opendocument.spreadsheet", PACKAGE_ODS},
@@ -28,7 +31,9 @@ static const struct {
     {"application/vnd.ms-powerpoint.presentation.macroEnabled.main+xml", PACKAGE_PPTX},
     {"spreadsheetml.sheet.main+xml", PACKAGE_XLSX},
     {"spreadsheetml.template.main+xml", PACKAGE_XLSX},
+    {"application/vnd.ms-excel.sheet.binary", PACKAGE_XLSB},
     {"application/vnd.ms-excel.sheet", PACKAGE_XLSX},
+    {"application/vnd.ms-excel.template", PACKAGE_XLSX},
 };
 
 /* Reads the current member, at most `limit` bytes, to the end of data. */
@@ -75,19 +80,27 @@ int package_kind_of(const void *p, size_t len, enum package_kind *kind, struct e
     return *kind == PACKAGE_NONE && status < 0 ? -1 : 0;
 }
 
-static bool is_wanted(const char *name)
+static bool ends_in(const char *name, const char *suffix)
 {
-    size_t len = strlen(name);
-    if (len > 5 && !strcmp(name + len - 5, ".rels"))
+    size_t len = strlen(name), n = strlen(suffix);
+    return len > n && !strcasecmp(name + len - n, suffix);
+}
+
+static bool is_wanted(enum package_kind kind, const char *name)
+{
+    static const char *const unused[] = {
+        "docProps/",      "customXml/",  "ppt/slideLayouts/", "ppt/slideMasters/",
+        "ppt/theme/",     "word/theme/", "xl/theme/",         "xl/drawings/",
+        "xl/pivotCache/", "xl/charts/",  "xl/externalLinks/", "xl/calcChain.xml"};
+    if (kind == PACKAGE_EPUB)
+        return ends_in(name, ".xml") || ends_in(name, ".opf") || ends_in(name, ".xhtml") ||
+               ends_in(name, ".html") || ends_in(name, ".htm") || ends_in(name, ".xht");
+    if (ends_in(name, ".rels"))
         return true;
-    if (len < 4 || strcmp(name + len - 4, ".xml") != 0)
-        return false;
-    static const char *const unused[] = {"docProps/",         "customXml/", "ppt/slideLayouts/",
-                                         "ppt/slideMasters/", "ppt/theme/", "word/theme/"};
     for (size_t i = 0; i < ARRAY_SIZE(unused); i++)
         if (!strncmp(name, unused[i], strlen(unused[i])))
             return false;
-    return true;
+    return ends_in(name, ".xml");
 }
 
 size_t package_size(const struct package *package)
@@ -98,7 +111,8 @@ size_t package_size(const struct package *package)
     return size;
 }
 
-int package_read(struct package *package, const void *p, size_t len, size_t limit, struct err *err)
+int package_read(struct package *package, enum package_kind kind, const void *p, size_t len,
+                 size_t limit, struct err *err)
 {
     struct members *m;
     int status;
@@ -106,8 +120,12 @@ int package_read(struct package *package, const void *p, size_t len, size_t limi
     if (members_open_memory(&m, ARCHIVE_ZIP, p, len, err))
         return -1;
     while ((status = members_next(m, err)) == 1) {
-        if (!is_wanted(members_name(m)))
+        if (!is_wanted(kind, members_name(m)))
             continue;
+        if (package->n_parts >= MAX_PARTS) {
+            status = err_set(err, "more than %d parts", MAX_PARTS);
+            break;
+        }
         size_t used = package_size(package);
         ARRAY_GROW(package->parts, package->n_parts, package->cap);
         struct package_part *part = &package->parts[package->n_parts++];
@@ -140,9 +158,18 @@ const struct buf *package_part(const struct package *package, const char *name)
     return NULL;
 }
 
-/* Resolves target against the folder of the part, as a relative URL; ".." never leaves the package.
- */
-static char *resolve(const char *part, const char *target)
+bool package_use(const struct package *package, bool *used, const char *name)
+{
+    for (size_t i = 0; i < package->n_parts; i++)
+        if (!strcmp(package->parts[i].name, name)) {
+            bool first = !used[i];
+            used[i] = true;
+            return first;
+        }
+    return true;
+}
+
+char *package_resolve(const char *part, const char *target)
 {
     struct buf path = BUF_INIT;
     const char *slash = strrchr(part, '/');
@@ -178,7 +205,7 @@ static void add_relationship(struct relationships *r, struct xml *x, const char 
     value = xml_attribute(x, "Type");
     item.type = xstrdup(value ? value : "");
     value = xml_attribute(x, "Target");
-    item.target = resolve(part, value ? value : "");
+    item.target = package_resolve(part, value ? value : "");
     ARRAY_GROW(r->items, r->n, r->cap);
     r->items[r->n++] = item;
 }

@@ -4,6 +4,7 @@
 #ifndef TEXT_PACKAGE_H
 #define TEXT_PACKAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
@@ -17,6 +18,8 @@ enum package_kind {
     PACKAGE_ODT,
     PACKAGE_ODP,
     PACKAGE_ODS,
+    PACKAGE_EPUB,
+    PACKAGE_XLSB,  /* a workbook in binary parts */
     PACKAGE_OTHER, /* another document of these families: a drawing, a formula */
 };
 
@@ -33,13 +36,20 @@ struct package {
     size_t n_parts, cap;
 };
 
-/*
- * Reads the XML parts, together at most `limit` bytes. *expanded is raised by what they are.
- */
-int package_read(struct package *package, const void *p, size_t len, size_t limit, struct err *err);
+/* Reads the parts that a document of that kind has text or structure in, together at most `limit`
+ * bytes. */
+int package_read(struct package *package, enum package_kind kind, const void *p, size_t len,
+                 size_t limit, struct err *err);
 void package_release(struct package *package);
 size_t package_size(const struct package *package); /* bytes of all parts */
 const struct buf *package_part(const struct package *package, const char *name); /* NULL: none */
+
+/* The name of the part that `target`, a relative address in another part, is about: ".." never
+ * leaves the package. The caller frees it. */
+char *package_resolve(const char *part, const char *target);
+/* Sets used[i], one flag for each part: true the first time, or if there is no such part. A list
+ * that names a part a million times gives it once. */
+bool package_use(const struct package *package, bool *used, const char *name);
 
 /* A relationship of a part (ECMA-376 part 2, section 6.5): its target as the name of a part. */
 struct relationship {

@@ -58,7 +58,7 @@ static void read_file(const char *name, const uint8_t *p, size_t len)
     if (memmem(p, len, "%PDF-", 5))
         return; /* another program would be started for each */
     static const struct harvest_options options = {.max_size = 1 << 20, .max_ratio = 1};
-    const struct harvest_sink sink = {on_document, on_report, NULL};
+    const struct harvest_sink sink = {on_document, on_report, NULL, NULL};
     struct harvest *h = harvest_new(&options, &sink);
     struct err err;
     harvest_read_memory(h, name, p, len, &err);

@@ -369,9 +369,9 @@ static void html(const char *name, const char *page, const char *want)
 {
     struct prose_text t;
     struct err err = {.msg = ""};
-    const char *encoding;
+    struct html_source source = {NULL, NULL, false};
     prose_text_init(&t);
-    int status = extract_html(&t, page, strlen(page), &encoding, &err);
+    int status = extract_html(&t, page, strlen(page), &source, NULL, &err);
     tap_is_str(name, status ? err.msg : t.text.p, want);
     prose_text_release(&t);
 }
@@ -492,10 +492,9 @@ static void test_damage(void)
 static void kind(const char *name, const char *head, size_t len, enum file_kind want,
                  const char *type_wanted)
 {
-    const char *type;
-    bool data;
-    enum file_kind got = file_kind_of(name, head, len, &type, &data);
-    tap_ok(got == want && !strcmp(type, type_wanted), "kind of %s: %d %s", name, (int)got, type);
+    struct file_type type = file_type_of(name, head, len);
+    tap_ok(type.kind == want && !strcmp(type.name, type_wanted), "kind of %s: %d %s", name,
+           (int)type.kind, type.name);
 }
 
 static void test_kinds(void)
@@ -506,7 +505,7 @@ static void test_kinds(void)
     kind("a.txt", "\xef\xbb\xbf <!-- x --> <HTML>", 21, FILE_HTML, "html");
     kind("a", "<?xml version='1.0'?><!DOCTYPE html>", 36, FILE_HTML, "html");
     kind("a", "<?xml version='1.0'?><x>", 24, FILE_PLAIN, "xml");
-    kind("a.fodt", "<?xml version='1.0'?><office:document >", 38, FILE_ODT, "odt");
+    kind("a.fodt", "<?xml version='1.0'?><office:document >", 38, FILE_FLAT_ODT, "odt");
     kind("a.HTM", "x", 1, FILE_HTML, "html");
     kind("a.docx", "PK\3\4", 4, FILE_ZIP, "zip");
     kind("a.docx", "PK", 2, FILE_PLAIN, "text");
@@ -516,7 +515,7 @@ static void test_kinds(void)
     kind("a.doc", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 8, FILE_UNSUPPORTED, "doc");
     kind("a", "%PDF-1.7", 8, FILE_PDF, "pdf");
     kind("a.txt", "A file that begins with %PDF-1.7", 32, FILE_PLAIN, "text");
-    kind("a.txt", "{\\rtf1", 6, FILE_UNSUPPORTED, "rtf");
+    kind("a.txt", "{\\rtf1", 6, FILE_RTF, "rtf");
     kind("a.txt", "a\0b", 3, FILE_BINARY, "binary");
     kind("a.jsonl", "{}", 2, FILE_JSONL, "jsonl");
     kind("dir.md/a", "x", 1, FILE_PLAIN, "text");
