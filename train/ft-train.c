@@ -11,6 +11,8 @@
 #include "base/progress.h"
 #include "compute/backend.h"
 #include "compute/schedule.h"
+#include "model/adapter.h"
+#include "model/lora_init.h"
 #include "model/train_session.h"
 
 static struct {
@@ -35,8 +37,21 @@ static const struct option_spec options[] = {
     {OPT_SIZE, 0, "rank", &TUNE.rank, "R", "rank of its matrices [16]", NULL, 1, 4096},
     {OPT_DOUBLE, 0, "alpha", &TUNE.alpha, "ALPHA", "scale = ALPHA / R [2 R]", NULL, 1e-6, 1e6},
     {OPT_STRING, 0, "targets", &TUNE.targets, "NAME,...",
-     "module endings, such as q_proj,v_proj [all-linear]", NULL, 0, 0},
+     "module endings, such as q_proj,v_proj, or a pattern [all-linear]", NULL, 0, 0},
+    {OPT_STRING, 0, "exclude", &TUNE.excluded, "NAME,...", "but not these", NULL, 0, 0},
+    {OPT_STRING, 0, "layers", &TUNE.layers, "N,N-N,...", "and only in these layers", NULL, 0, 0},
+    {OPT_STRING, 0, "rank-pattern", &TUNE.rank_pattern, "NAME=R,...", "other ranks of some modules",
+     NULL, 0, 0},
+    {OPT_STRING, 0, "alpha-pattern", &TUNE.alpha_pattern, "NAME=ALPHA,...", "and other alphas",
+     NULL, 0, 0},
+    {OPT_STRING, 0, "modules-to-save", &TUNE.saved, "NAME,...",
+     "train these whole, such as embed_tokens,lm_head,norm", NULL, 0, 0},
+    {OPT_CHOICE, 0, "bias", &TUNE.bias, NULL, "biases to train too [none]", adapter_bias_choices, 0,
+     0},
     {OPT_FLAG, 0, "rslora", &TUNE.rslora, NULL, "scale = ALPHA / sqrt(R)", NULL, 0, 0},
+    {OPT_FLAG, 0, "dora", &TUNE.dora, NULL, "train the rows' magnitudes apart (DoRA)", NULL, 0, 0},
+    {OPT_CHOICE, 0, "init", &TUNE.init, NULL, "first values of its matrices [default]",
+     lora_init_choices, 0, 0},
     {OPT_DOUBLE, 0, "dropout", &TUNE.dropout, "P", "of the adapter's input [0]", NULL, 0, 0.99},
 
     {OPT_HEADING, 0, "Length", NULL, NULL, NULL, NULL, 0, 0},
@@ -50,6 +65,8 @@ static const struct option_spec options[] = {
 
     {OPT_HEADING, 0, "Optimiser (AdamW)", NULL, NULL, NULL, NULL, 0, 0},
     {OPT_DOUBLE, 0, "lr", &TUNE.lr, "RATE", "highest learning rate [5e-4]", NULL, 0, 1e30},
+    {OPT_DOUBLE, 0, "lora-plus-ratio", &TUNE.lora_plus_ratio, "X",
+     "B matrices learn X times as fast (LoRA+) [1]", NULL, 0, 1e9},
     {OPT_CHOICE, 0, "schedule", &TUNE.schedule, NULL, "its course over the steps [cosine]",
      schedule_choices, 0, 0},
     {OPT_STRING, 0, "warmup", &TUNE.warmup, "N|P%", "steps or share of them that rise [0]", NULL, 0,
@@ -199,8 +216,8 @@ static void say_beginning(const struct train_session *s)
         warn("this processor has bf16: --backend bf16 is faster (fp32 is the reference)");
     warn("%" PRIu64 " rows of %" PRIu64 " tokens, %" PRIu64 " trained; %" PRIu64
          " steps of %zu rows; %zu parameters in %zu matrices; %s",
-         rows->rows, rows->tokens, rows->targets, p->steps, o->batch, l->n_params, l->n_pairs,
-         backend_choices[o->backend]);
+         rows->rows, rows->tokens, rows->targets, p->steps, o->batch, l->n_params,
+         l->n_pairs + l->n_weights, backend_choices[o->backend]);
     if (p->step)
         warn("going on after step %" PRIu64, p->step);
 }

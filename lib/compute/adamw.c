@@ -25,23 +25,34 @@ void adamw_release(struct adamw *o)
     *o = (struct adamw){0};
 }
 
-void adamw_update(struct adamw *o, float *p, const float *g, double scale, double lr)
+void adamw_begin(struct adamw *o)
 {
     o->step++;
+    o->correction1 = 1 - pow(o->beta1, (double)o->step);
+    o->correction2 = 1 - pow(o->beta2, (double)o->step);
+}
+
+void adamw_update_part(struct adamw *o, size_t first, size_t count, float *p, const float *g,
+                       double scale, double lr)
+{
     /* The scalars are rounded to float once, as torch does, and not for each parameter. */
-    double correction1 = 1 - pow(o->beta1, (double)o->step);
-    double correction2 = 1 - pow(o->beta2, (double)o->step);
     const float decay = (float)(1 - lr * o->weight_decay);
-    const float rate = (float)(lr / correction1), root = (float)sqrt(correction2);
+    const float rate = (float)(lr / o->correction1), root = (float)sqrt(o->correction2);
     const float b2 = (float)o->beta2, new1 = (float)(1 - o->beta1), new2 = (float)(1 - o->beta2);
     const float eps = (float)o->eps, factor = (float)scale;
     float *restrict m = o->m, *restrict v = o->v, *restrict w = p;
-    for (size_t i = 0; i < o->n; i++) {
+    for (size_t i = first; i < first + count; i++) {
         float d = factor * g[i];
         m[i] += new1 * (d - m[i]);
         v[i] = b2 * v[i] + new2 * d * d;
         w[i] = decay * w[i] - rate * m[i] / (sqrtf(v[i]) / root + eps);
     }
+}
+
+void adamw_update(struct adamw *o, float *p, const float *g, double scale, double lr)
+{
+    adamw_begin(o);
+    adamw_update_part(o, 0, o->n, p, g, scale, lr);
 }
 
 double gradient_norm(const float *g, size_t n)

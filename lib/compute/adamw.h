@@ -17,7 +17,8 @@ struct adamw {
     double beta1, beta2, eps, weight_decay;
     size_t n;
     float *m, *v;  /* [n] running means of the gradient and of its square; owned */
-    uint64_t step; /* updates made so far */
+    uint64_t step; /* steps begun so far */
+    double correction1, correction2; /* 1 - beta^step */
 };
 
 /* Moments of zero for n parameters. Fails when memory is out. */
@@ -31,6 +32,12 @@ void adamw_release(struct adamw *o);
  *     p -= lr * (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + eps)
  */
 void adamw_update(struct adamw *o, float *p, const float *g, double scale, double lr);
+
+/* The same in parts: a step begins, then parameters [first, first + count) are updated, each once
+ * or not at all. */
+void adamw_begin(struct adamw *o);
+void adamw_update_part(struct adamw *o, size_t first, size_t count, float *p, const float *g,
+                       double scale, double lr);
 
 /* sqrt of the sum of g[i]^2, summed in double. Infinite or NaN as soon as one of g is. */
 double gradient_norm(const float *g, size_t n);

@@ -9,12 +9,15 @@
 /* Few rows are cut into narrower tiles, and narrow results into tiles of fewer rows, so that all
  * threads have work. */
 enum { FEW_ROWS = 32, NARROW = 64, GRAD_BLOCK = 192, THIN = 64, THIN_ROWS = 112 };
+/* Rows and columns in a tile of a whole matrix's gradient. */
+enum { GRAD_ROWS = 128, GRAD_COLUMNS = 768 };
 
 struct gemm {
     enum backend backend;
     const struct gemm_ops *ops;
     struct pool *pool;
     struct gemm_scratch *scratch; /* one for each thread */
+    struct gemm_scratch *columns; /* the same, for gemm_grad_w */
 };
 
 int gemm_new(struct gemm **out, enum backend backend, struct pool *pool, struct err *err)
@@ -29,6 +32,7 @@ int gemm_new(struct gemm **out, enum backend backend, struct pool *pool, struct 
     g->ops = backend == BACKEND_BF16 ? &gemm_bf16_ops : &gemm_fp32_ops;
     g->pool = pool;
     g->scratch = xcalloc(pool_threads(pool), sizeof *g->scratch);
+    g->columns = xcalloc(pool_threads(pool), sizeof *g->columns);
     *out = g;
     return 0;
 }
@@ -37,9 +41,12 @@ void gemm_free(struct gemm *g)
 {
     if (!g)
         return;
-    for (size_t i = 0; i < pool_threads(g->pool); i++)
+    for (size_t i = 0; i < pool_threads(g->pool); i++) {
         free(g->scratch[i].p);
+        free(g->columns[i].p);
+    }
     free(g->scratch);
+    free(g->columns);
     free(g);
 }
 
@@ -254,4 +261,36 @@ void gemm_grad_b(struct gemm *g, const struct operand *dy, size_t m, const float
                  float *db)
 {
     grad(g, dy, m, h, r, false, db);
+}
+
+struct grad_w_run {
+    struct gemm *g;
+    const struct operand *x, *dy;
+    size_t m;
+    float *dw;
+    struct cut rows, columns;
+};
+
+/* Some rows of dw at a time are the gradient of a low-rank matrix: dy's columns are the thin part.
+ */
+static void grad_w_task(void *arg, size_t i, size_t thread)
+{
+    const struct grad_w_run *run = arg;
+    const size_t k = run->x->cols;
+    size_t n0 = i % run->rows.n * run->rows.size, w0 = i / run->rows.n * run->columns.size;
+    size_t r = size_min(run->rows.size, run->dy->cols - n0);
+    float *thin = gemm_scratch(&run->g->columns[thread], run->m * r);
+    for (size_t t = 0; t < run->m; t++)
+        operand_load(run->dy, t, n0, thin + t * r, r);
+    run->g->ops->grad_tile(&run->g->scratch[thread], run->x, run->m, thin, r, w0,
+                           size_min(w0 + run->columns.size, k), true, run->dw + n0 * k);
+}
+
+void gemm_grad_w(struct gemm *g, const struct operand *x, size_t m, const struct operand *dy,
+                 float *dw)
+{
+    struct grad_w_run run = {
+        g, x, dy, m, dw, cut_evenly(dy->cols, GRAD_ROWS, 1), cut_evenly(x->cols, GRAD_COLUMNS, 32)};
+    if (m)
+        pool_run(g->pool, run.rows.n * run.columns.n, grad_w_task, &run);
 }

@@ -75,6 +75,10 @@ void gemm_grad_a(struct gemm *g, const struct operand *x, size_t m, const float 
 void gemm_grad_b(struct gemm *g, const struct operand *dy, size_t m, const float *h, size_t r,
                  float *db);
 
+/* Gradient of a matrix that is trained itself, added: dw [N, K] += dy^T x, float32. */
+void gemm_grad_w(struct gemm *g, const struct operand *x, size_t m, const struct operand *dy,
+                 float *dw);
+
 /*
  * A product on the calling thread, for tiles of attention: c [m, n] = alpha * op(a) op(b) + beta *
  * c, row-major float32; op transposes where asked. beta is 0 or 1. The bf16 twin rounds a and b on

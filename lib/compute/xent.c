@@ -19,6 +19,7 @@ struct xent {
     struct operand d_logits; /* the same in bf16 where the backend wants that */
     float scale, cap;        /* of the logits */
     float *capped;           /* [threads, V]: a row's logits, which its gradient needs; or NULL */
+    float *d_head;           /* [V, H]; NULL: not wanted */
 };
 
 int xent_new(struct xent **out, struct gemm *g, const struct matrix *head, float scale, float cap,
@@ -58,6 +59,11 @@ void xent_free(struct xent *x)
     free(x->logits);
     free(x->capped);
     free(x);
+}
+
+void xent_train_head(struct xent *x, float *d_head)
+{
+    x->d_head = d_head;
 }
 
 /* x = exp(x - shift); returns the sum, in blocks that are added in double: a vocabulary is long. */
@@ -145,6 +151,8 @@ void xent_run(struct xent *x, const struct operand *hidden, size_t p, const stru
         if (rows->d_hidden) {
             struct gemm_backward backward = {.w = x->head, .dy = &x->d_logits};
             gemm_backward(x->g, rows->d_hidden + start * h, n, false, &backward, 1);
+            if (x->d_head)
+                gemm_grad_w(x->g, &part, n, &x->d_logits, x->d_head);
         }
     }
 }

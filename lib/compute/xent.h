@@ -17,6 +17,9 @@ struct xent; /* chunk buffers */
 int xent_new(struct xent **x, struct gemm *g, const struct matrix *head, float scale, float cap,
              struct err *err);
 void xent_free(struct xent *x);
+/* From here on xent_run adds the gradient of the output matrix to d_head [V, H] where it computes
+ * gradients; NULL: the matrix isn't trained. */
+void xent_train_head(struct xent *x, float *d_head);
 
 /*
  * What is predicted at P positions, and what comes of it. The loss of a row is

@@ -1,6 +1,8 @@
 #include "model/adapter.h"
 
+#include <float.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +16,7 @@
 #define PREFIX "base_model.model."
 #define A_SUFFIX ".lora_A.weight"
 #define B_SUFFIX ".lora_B.weight"
+#define M_SUFFIX ".lora_magnitude_vector"
 
 enum { CONFIG_LIMIT = 16 << 20 };
 
@@ -53,6 +56,21 @@ static const struct tensor *partner(const struct safetensors *file, const char *
     return t;
 }
 
+/* DoRA's vector, which each pair or none has. */
+static int add_magnitude(struct adapter *a, struct adapter_pair *p, struct err *err)
+{
+    p->magnitude = partner(a->file, p->a->name, A_SUFFIX, M_SUFFIX);
+    if (!a->settings.dora && p->magnitude)
+        return err_set(err, "has a lora_magnitude_vector, but adapter_config.json has no use_dora");
+    if (!a->settings.dora)
+        return 0;
+    if (!p->magnitude)
+        return err_set(err, "has no lora_magnitude_vector beside it");
+    if (p->magnitude->n_dims != 1 || p->magnitude->shape[0] != p->out)
+        return err_set(err, "its lora_magnitude_vector is not one of %zu numbers", p->out);
+    return 0;
+}
+
 static int add_pair(struct adapter *a, const struct tensor *t, struct err *err)
 {
     const struct tensor *b = partner(a->file, t->name, A_SUFFIX, B_SUFFIX);
@@ -74,24 +92,36 @@ static int add_pair(struct adapter *a, const struct tensor *t, struct err *err)
                        "A has %" PRIu64 " rows and B %" PRIu64
                        " columns, adapter_config.json says rank %zu",
                        t->shape[0], b->shape[1], p->r);
+    if (add_magnitude(a, p, err))
+        return -1;
     bool targeted; /* what all-linear covers only the model tells: adapter_check */
     if (adapter_settings_target(&a->settings, p->module, true, &targeted, err))
         return -1;
     return targeted ? 0 : err_set(err, "adapter_config.json's target_modules do not cover it");
 }
 
+/* "model.layers.0.self_attn.q_proj.base_layer.bias" is what PEFT calls the bias of a module that it
+ * has wrapped: without "base_layer." it is the base's name. */
+static char *base_name(const char *name)
+{
+    static const char wrapped[] = ".base_layer.";
+    const char *at = strstr(name, wrapped);
+    struct buf b = BUF_INIT;
+    buf_add(&b, name, at ? (size_t)(at - name) : strlen(name));
+    if (at)
+        buf_addstr(&b, at + strlen(wrapped) - 1);
+    return buf_detach(&b, NULL);
+}
+
 static int add_whole(struct adapter *a, const struct tensor *t, struct err *err)
 {
-    const char *name = t->name + strlen(PREFIX), *dot = strrchr(name, '.');
     bool named = false;
-    char *module = xmemdup0(name, dot ? (size_t)(dot - name) : strlen(name));
-    int status = adapter_settings_whole(&a->settings, module, &named, err);
-    free(module);
-    if (status)
+    char *name = base_name(t->name + strlen(PREFIX));
+    a->whole[a->n_whole++] = (struct adapter_whole){name, t};
+    if (adapter_settings_tensor(&a->settings, name, &named, err))
         return -1;
     if (!named)
-        return err_set(err, "is neither part of a LoRA pair nor named by modules_to_save");
-    a->whole[a->n_whole++] = (struct adapter_whole){name, t};
+        return err_set(err, "is neither part of a LoRA pair nor named by modules_to_save or bias");
     return 0;
 }
 
@@ -101,8 +131,9 @@ static int add_tensor(struct adapter *a, const struct tensor *t, struct err *err
         return err_set(err, "its name doesn't begin with " PREFIX);
     if (ends_with(t->name, A_SUFFIX))
         return add_pair(a, t, err);
-    if (ends_with(t->name, B_SUFFIX))
-        return partner(a->file, t->name, B_SUFFIX, A_SUFFIX)
+    if (ends_with(t->name, B_SUFFIX) || ends_with(t->name, M_SUFFIX))
+        return partner(a->file, t->name, ends_with(t->name, B_SUFFIX) ? B_SUFFIX : M_SUFFIX,
+                       A_SUFFIX)
                    ? 0
                    : err_set(err, "has no lora_A.weight beside it");
     if (strstr(t->name, ".lora_"))
@@ -176,6 +207,8 @@ void adapter_free(struct adapter *a)
         return;
     for (size_t i = 0; i < a->n_pairs; i++)
         free((void *)(uintptr_t)a->pairs[i].module);
+    for (size_t i = 0; i < a->n_whole; i++)
+        free((void *)(uintptr_t)a->whole[i].name);
     free(a->pairs);
     free(a->whole);
     safetensors_close(a->file);
@@ -236,6 +269,23 @@ void adapter_pair_values(const struct adapter_pair *p, float *a, float *b)
 {
     dtypes[p->a->dtype].to_float(p->a->data, a, p->r * p->in);
     dtypes[p->b->dtype].to_float(p->b->data, b, p->out * p->r);
+}
+
+void adapter_pair_normalise(const struct adapter_pair *p, size_t row, size_t n, float *v)
+{
+    const struct tensor *t = p->magnitude;
+    for (size_t i = 0; t && i < n; i++, v += p->in) {
+        double square = 0;
+        float magnitude;
+        dtypes[t->dtype].to_float(
+            (const uint8_t *)t->data + (row + i) * dtypes[t->dtype].block_bytes, &magnitude, 1);
+        for (size_t k = 0; k < p->in; k++)
+            square += (double)v[k] * (double)v[k];
+        float gain =
+            (float)((double)magnitude / sqrt(square > (double)FLT_MIN ? square : (double)FLT_MIN));
+        for (size_t k = 0; k < p->in; k++)
+            v[k] *= gain;
+    }
 }
 
 const char *adapter_provenance(const struct adapter *a)
@@ -303,7 +353,8 @@ static int check_whole(const struct adapter *a, const struct adapter_whole *w,
     return 0;
 }
 
-/* Every matrix that the configuration targets must have its pair. */
+/* Every matrix that the configuration targets must have its pair, and every tensor that it trains
+ * whole must be there. */
 static int check_missing(const struct adapter *a, const struct model_config *config,
                          struct err *err)
 {
@@ -311,6 +362,11 @@ static int check_missing(const struct adapter *a, const struct model_config *con
         struct tensor_name name;
         bool targeted;
         names_at(config, i, &name);
+        if (adapter_settings_tensor(&a->settings, name.hf, &targeted, err))
+            return err_prefix(err, "%s", a->path);
+        if (targeted && !adapter_find_whole(a, name.hf))
+            return err_set(err, "%s: has no %s, which its modules_to_save or bias cover", a->path,
+                           name.hf);
         if (!name.linear)
             continue;
         if (adapter_settings_target(&a->settings, name.module, true, &targeted, err))

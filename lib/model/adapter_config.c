@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "model/adapter.h"
 #include "model/names.h"
 #include "text/pattern.h"
 
@@ -37,7 +38,7 @@ static const char *const understood[] = {
     "lora_alpha",      "modules_to_save",
     "peft_type",       "r",
     "rank_pattern",    "target_modules",
-    "use_rslora",
+    "use_dora",        "use_rslora",
 };
 
 static bool among(const char *key, const char *const *list, size_t n)
@@ -106,6 +107,20 @@ static bool all_strings(const json_t *v)
     return true;
 }
 
+const char *const adapter_bias_choices[] = {"none", "all", "lora_only", NULL};
+
+static int read_bias(struct adapter_settings *s, const json_t *config, struct err *err)
+{
+    const char *bias = json_string_value(json_object_get(config, "bias"));
+    for (size_t i = 0; bias && adapter_bias_choices[i]; i++)
+        if (!strcmp(bias, adapter_bias_choices[i])) {
+            s->bias = (enum adapter_bias)i;
+            return 0;
+        }
+    return bias ? err_set(err, "\"bias\" is \"%s\", which is none of none, all, lora_only", bias)
+                : 0;
+}
+
 int adapter_settings_read(struct adapter_settings *s, const json_t *config, struct err *err)
 {
     *s = (struct adapter_settings){0};
@@ -119,12 +134,12 @@ int adapter_settings_read(struct adapter_settings *s, const json_t *config, stru
         return err_set(err, "\"r\" is not a positive whole number");
     if (!json_is_number(alpha) || !isfinite(json_number_value(alpha)))
         return err_set(err, "\"lora_alpha\" is not a number");
-    const char *bias = json_string_value(json_object_get(config, "bias"));
-    if (bias && strcmp(bias, "none") != 0)
-        return err_set(err, "\"bias\" is \"%s\", only \"none\" is supported", bias);
+    if (read_bias(s, config, err))
+        return -1;
     s->r = (size_t)json_integer_value(r);
     s->alpha = json_number_value(alpha);
     s->rslora = json_is_true(json_object_get(config, "use_rslora"));
+    s->dora = json_is_true(json_object_get(config, "use_dora"));
 
     const char *bad = NULL;
     s->rank_pattern = get(config, "rank_pattern", JSON_OBJECT, JSON_OBJECT, &bad);
@@ -272,6 +287,22 @@ int adapter_settings_target(const struct adapter_settings *s, const char *module
         *targeted = layer >= 0 && names_layer(s->layers, layer);
     }
     return 0;
+}
+
+int adapter_settings_tensor(const struct adapter_settings *s, const char *tensor, bool *whole,
+                            struct err *err)
+{
+    const char *dot = strrchr(tensor, '.');
+    char *module = xmemdup0(tensor, dot ? (size_t)(dot - tensor) : strlen(tensor));
+    int status = adapter_settings_whole(s, module, whole, err);
+    if (!status && !*whole && dot && !strcmp(dot, ".bias")) {
+        if (s->bias == BIAS_ALL)
+            *whole = true;
+        else if (s->bias == BIAS_OF_TARGETS)
+            status = adapter_settings_target(s, module, true, whole, err);
+    }
+    free(module);
+    return status;
 }
 
 /* The value of the first key that the module's path ends in, at a dot; NULL for none. */

@@ -11,11 +11,14 @@
 
 #include "base/err.h"
 
+enum adapter_bias { BIAS_NONE, BIAS_ALL, BIAS_OF_TARGETS };
+
 /* Views of the JSON object, which must outlive it. NULL where the key is absent or null. */
 struct adapter_settings {
     size_t r;
     double alpha;
-    bool rslora;
+    bool rslora, dora;
+    enum adapter_bias bias;
     const json_t *rank_pattern, *alpha_pattern;
     const json_t *targets, *excluded; /* a string (a pattern) or an array of endings */
     const json_t *layers, *layers_pattern;
@@ -32,6 +35,11 @@ int adapter_settings_target(const struct adapter_settings *s, const char *module
 /* Whether modules_to_save names the module. */
 int adapter_settings_whole(const struct adapter_settings *s, const char *module, bool *whole,
                            struct err *err);
+
+/* Whether a tensor of the base ("model.norm.weight") is trained whole: by modules_to_save or bias.
+ */
+int adapter_settings_tensor(const struct adapter_settings *s, const char *tensor, bool *whole,
+                            struct err *err);
 
 /* Rank and scale of a module's pair, by rank_pattern and alpha_pattern. */
 int adapter_settings_scale(const struct adapter_settings *s, const char *module, size_t *r,

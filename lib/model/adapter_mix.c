@@ -64,6 +64,11 @@ int lora_mix(struct lora **l, const struct model_config *config, struct lora *co
     size_t n_pairs = 0;
     int status = 0;
     *l = NULL;
+    for (size_t i = 0; i < n && !status; i++)
+        if (parts[i]->dora || parts[i]->n_weights)
+            status =
+                err_set(err, "adapters with DoRA or whole weights (modules_to_save, bias) have "
+                             "no sum of low rank: give one, unweighted, or merge them");
     for (size_t layer = 0; layer < config->n_layers && !status; layer++)
         for (enum slot slot = 0; slot < SLOT_COUNT && !status; slot++) {
             status = mix_matrix(&pairs[n_pairs], layer, slot, parts, weights, n, err);

@@ -11,67 +11,6 @@
 #include "formats/json.h"
 #include "model/names.h"
 
-static int compare_text(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* The endings that PEFT would write: sorted, each once, "all-linear" spelled out. */
-static json_t *target_list(const struct lora_options *options, const struct model_config *config)
-{
-    const char **names = xcalloc(options->n_targets + SLOT_COUNT, sizeof *names);
-    size_t n = 0;
-    for (size_t i = 0; i < options->n_targets; i++) {
-        if (strcmp(options->targets[i], "all-linear") != 0) {
-            names[n++] = options->targets[i];
-            continue;
-        }
-        for (enum slot slot = 0; slot < SLOT_COUNT; slot++)
-            if (slot_is_linear(slot) && names_has(config, slot, 0))
-                names[n++] = names_linear(config, slot);
-        break; /* everything is among them */
-    }
-    qsort(names, n, sizeof *names, compare_text);
-    json_t *list = json_array();
-    for (size_t i = 0; i < n; i++)
-        if (!i || strcmp(names[i - 1], names[i]) != 0)
-            json_array_append_new(list, json_string(names[i]));
-    free(names);
-    return list;
-}
-
-/* A whole number where it is one: PEFT's own type of lora_alpha. */
-static json_t *number(double v)
-{
-    return v == (double)(json_int_t)v ? json_integer((json_int_t)v) : json_real(v);
-}
-
-json_t *adapter_config_new(const struct lora_options *options, const struct model_config *config,
-                           const char *base)
-{
-    json_t *c = json_object();
-    json_object_set_new(c, "peft_type", json_string("LORA"));
-    json_object_set_new(c, "task_type", json_string("CAUSAL_LM"));
-    json_object_set_new(c, "base_model_name_or_path", base ? json_string(base) : json_null());
-    json_object_set_new(c, "revision", json_null());
-    json_object_set_new(c, "auto_mapping", json_null());
-    json_object_set_new(c, "inference_mode", json_true());
-    json_object_set_new(c, "r", json_integer((json_int_t)options->rank));
-    json_object_set_new(c, "lora_alpha", number(options->alpha));
-    json_object_set_new(c, "lora_dropout", json_real(options->dropout));
-    json_object_set_new(c, "use_rslora", json_boolean(options->rslora));
-    json_object_set_new(c, "target_modules", target_list(options, config));
-    json_object_set_new(c, "rank_pattern", json_object());
-    json_object_set_new(c, "alpha_pattern", json_object());
-    json_object_set_new(c, "bias", json_string("none"));
-    json_object_set_new(c, "fan_in_fan_out", json_false());
-    json_object_set_new(c, "init_lora_weights", json_true());
-    json_object_set_new(c, "layers_to_transform", json_null());
-    json_object_set_new(c, "layers_pattern", json_null());
-    json_object_set_new(c, "modules_to_save", json_null());
-    return c;
-}
-
 /* "organisation/name", which no local path of this machine looks like but by chance. */
 static bool is_hub_name(const char *name)
 {
@@ -102,7 +41,7 @@ char *adapter_base_name(const struct checkpoint *c)
 struct named_values {
     char name[NAME_SIZE + 64];
     const float *values;
-    uint64_t shape[2];
+    uint64_t shape[2]; /* a vector has 0 columns */
 };
 
 static int compare_named(const void *a, const void *b)
@@ -110,42 +49,68 @@ static int compare_named(const void *a, const void *b)
     return strcmp(((const struct named_values *)a)->name, ((const struct named_values *)b)->name);
 }
 
-static struct named_values *list_values(const struct lora *l, const struct model_config *model)
+static void add_named(struct named_values *v, size_t *n, const float *values, size_t rows,
+                      size_t cols, const char *module, const char *part)
 {
-    struct named_values *v = xcalloc(2 * l->n_pairs, sizeof *v);
+    struct named_values *to = &v[(*n)++];
+    to->values = values;
+    to->shape[0] = rows;
+    to->shape[1] = cols;
+    snprintf(to->name, sizeof to->name, "base_model.model.%s%s", module, part);
+}
+
+/* PEFT's name of a bias is that of the module that it has wrapped around the base's. */
+static void add_weight(struct named_values *v, size_t *n, const struct lora *l,
+                       const struct lora_weight *w, const struct model_config *model)
+{
+    struct tensor_name name;
+    bool wrapped = false;
+    names_describe(model, w->slot, w->layer, &name);
+    for (size_t i = 0; i < l->n_pairs && !w->cols && !wrapped; i++) {
+        struct tensor_name matrix;
+        names_describe(model, l->pairs[i].slot, l->pairs[i].layer, &matrix);
+        wrapped = !strcmp(matrix.module, name.module);
+    }
+    add_named(v, n, w->values, w->rows, w->cols, name.module,
+              wrapped ? ".base_layer.bias" : name.hf + strlen(name.module));
+}
+
+static struct named_values *list_values(const struct lora *l, const struct model_config *model,
+                                        size_t *n)
+{
+    struct named_values *v = xcalloc(3 * l->n_pairs + l->n_weights, sizeof *v);
+    *n = 0;
     for (size_t i = 0; i < l->n_pairs; i++) {
         const struct lora_pair *p = &l->pairs[i];
-        struct named_values *a = &v[2 * i], *b = a + 1;
         struct tensor_name name;
         names_describe(model, p->slot, p->layer, &name);
-        snprintf(a->name, sizeof a->name, "base_model.model.%s.lora_A.weight", name.module);
-        snprintf(b->name, sizeof b->name, "base_model.model.%s.lora_B.weight", name.module);
-        a->values = p->a;
-        a->shape[0] = p->r;
-        a->shape[1] = p->in;
-        b->values = p->b;
-        b->shape[0] = p->out;
-        b->shape[1] = p->r;
+        add_named(v, n, p->a, p->r, p->in, name.module, ".lora_A.weight");
+        add_named(v, n, p->b, p->out, p->r, name.module, ".lora_B.weight");
+        if (p->magnitude)
+            add_named(v, n, p->magnitude, p->out, 0, name.module, ".lora_magnitude_vector");
     }
-    qsort(v, 2 * l->n_pairs, sizeof *v, compare_named);
+    for (size_t i = 0; i < l->n_weights; i++)
+        add_weight(v, n, l, &l->weights[i], model);
+    qsort(v, *n, sizeof *v, compare_named);
     return v;
 }
 
 static int save_tensors(const char *path, const struct lora *l, const struct model_config *model,
                         const char *provenance, struct err *err)
 {
-    struct named_values *v = list_values(l, model);
-    size_t n = 2 * l->n_pairs;
+    size_t n;
+    struct named_values *v = list_values(l, model, &n);
     struct safetensors_writer *w = safetensors_writer_new();
     safetensors_writer_metadata(w, "format", "pt"); /* PEFT's loader asks for it */
     if (provenance)
         safetensors_writer_metadata(w, "tuneutils.provenance", provenance);
     for (size_t i = 0; i < n; i++)
-        safetensors_writer_declare(w, v[i].name, DTYPE_F32, 2, v[i].shape);
+        safetensors_writer_declare(w, v[i].name, DTYPE_F32, v[i].shape[1] ? 2 : 1, v[i].shape);
     int status = safetensors_writer_open(w, path, err);
-    for (size_t i = 0; i < n && !status; i++)
-        status = safetensors_writer_write(
-            w, v[i].values, (size_t)(v[i].shape[0] * v[i].shape[1]) * sizeof(float), err);
+    for (size_t i = 0; i < n && !status; i++) {
+        uint64_t numbers = v[i].shape[0] * (v[i].shape[1] ? v[i].shape[1] : 1);
+        status = safetensors_writer_write(w, v[i].values, (size_t)numbers * sizeof(float), err);
+    }
     free(v);
     if (!status)
         return safetensors_writer_finish(w, err);

@@ -70,8 +70,7 @@ static struct matrix bind_matrix(const struct decoder *d, enum slot slot, size_t
     };
 }
 
-/* A vector as floats in canonical order; the caller frees it. */
-static float *bind_vector(const struct decoder *d, enum slot slot, size_t layer)
+float *decoder_stored_vector(const struct decoder *d, enum slot slot, size_t layer)
 {
     struct tensor_name name;
     names_describe(&d->config, slot, layer, &name);
@@ -94,11 +93,11 @@ static struct norm bind_norm(const struct decoder *d, enum slot slot, size_t lay
         return norm;
     struct tensor_name name;
     names_describe(c, slot, layer, &name);
-    norm.w = bind_vector(d, slot, layer);
+    norm.w = decoder_stored_vector(d, slot, layer);
     for (size_t i = 0; c->norm_plus_one && i < name.rows; i++)
         norm.w[i] += 1;
     if (names_has(c, SLOT_BIAS(slot), layer))
-        norm.b = bind_vector(d, SLOT_BIAS(slot), layer);
+        norm.b = decoder_stored_vector(d, SLOT_BIAS(slot), layer);
     return norm;
 }
 
@@ -132,7 +131,7 @@ static void bind_layer(struct decoder *d, size_t i)
             continue;
         l->w[s] = bind_matrix(d, s, i);
         if (names_has(&d->config, SLOT_BIAS(s), i))
-            l->bias[s] = bind_vector(d, SLOT_BIAS(s), i);
+            l->bias[s] = decoder_stored_vector(d, SLOT_BIAS(s), i);
     }
 }
 
@@ -198,6 +197,8 @@ void decoder_close(struct decoder *d)
     if (!d)
         return;
     decoder_release_workspace(d);
+    decoder_wear(d, NULL);
+    free(d->displaced);
     for (size_t i = 0; d->layers && i < d->config.n_layers; i++) {
         struct layer *l = &d->layers[i];
         for (enum slot s = 0; s < SLOT_WEIGHTS; s++) {
@@ -323,9 +324,11 @@ int decoder_check_batch(const struct decoder *d, const struct batch *b, struct e
 
 int decoder_reserve_xent(struct decoder *d, struct err *err)
 {
-    return d->xent ? 0
-                   : xent_new(&d->xent, d->gemm, &d->head, (float)d->config.logit_scale,
-                              (float)d->config.final_softcap, err);
+    if (!d->xent && xent_new(&d->xent, d->gemm, &d->head, (float)d->config.logit_scale,
+                             (float)d->config.final_softcap, err))
+        return -1;
+    xent_train_head(d->xent, d->d_head);
+    return 0;
 }
 
 /* Forward up to the log-probabilities of the n predictions. */

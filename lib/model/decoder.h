@@ -40,6 +40,11 @@ void decoder_set_pass_tokens(struct decoder *d, size_t pass_tokens); /* 0: the d
 /* Bytes that training needs beside the mapped base for passes of that many tokens (estimate). */
 size_t decoder_training_bytes(const struct decoder *d, const struct lora *lora, size_t pass_tokens);
 
+/* The base's values of a tensor that the model has (names_has), in Hugging Face's order. */
+void decoder_base_values(struct decoder *d, enum slot slot, size_t layer, float *out);
+/* Sets the magnitudes of a DoRA adapter so that they change nothing yet: the rows' norms. */
+int decoder_init_magnitudes(struct decoder *d, struct lora *l, struct err *err);
+
 /* Packed documents. ids [n] < vocab; trained [n] (NULL: all); lengths [n_documents] add up to n;
  * weights [n], of each token as a target (NULL: all 1), count in decoder_accumulate alone. */
 struct batch {

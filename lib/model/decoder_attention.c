@@ -102,17 +102,12 @@ void attention_turn(const struct pass *p, size_t row, float *q, float *k)
     rope_forward(k, c->n_kv_heads, c->head_dim, l->rotation->half, a.cos_, a.sin_);
 }
 
-static void unturn(const struct pass *p, size_t row, float *dq, float *dk, float *tmp)
+static void unturn_norms(const struct pass *p, size_t row, float *dq, float *dk, float *tmp)
 {
     const struct model_config *c = &p->d->config;
     const struct layer *l = pass_layer(p);
     const struct activations *kept = pass_activations(p);
     size_t wide_q = query_width(c), wide_k = key_width(c);
-    if (l->rotation) {
-        struct angles a = rotation_angles(l->rotation, &p->d->ws, row);
-        rope_backward(dq, c->n_heads, c->head_dim, l->rotation->half, a.cos_, a.sin_);
-        rope_backward(dk, c->n_kv_heads, c->head_dim, l->rotation->half, a.cos_, a.sin_);
-    }
     if (!c->qk_norm)
         return;
     norm_heads_backward(&l->norm[SLOT_Q_NORM], dq, operand_row(&kept->q, row, tmp), wide_q,
@@ -190,6 +185,22 @@ int attention_half(struct pass *p, struct half_output out)
     return 0;
 }
 
+/* The gradients of rotated queries (wide[1]) and keys (wide[2]) become those before it. */
+static void unrotate_rows(void *arg, size_t r0, size_t r1, float *tmp)
+{
+    (void)tmp;
+    struct pass *p = arg;
+    const struct model_config *c = &p->d->config;
+    const struct rotation *r = pass_layer(p)->rotation;
+    for (size_t i = r0; r && i < r1; i++) {
+        struct angles a = rotation_angles(r, &p->d->ws, i);
+        rope_backward(p->d->ws.wide[1] + i * query_width(c), c->n_heads, c->head_dim, r->half,
+                      a.cos_, a.sin_);
+        rope_backward(p->d->ws.wide[2] + i * key_width(c), c->n_kv_heads, c->head_dim, r->half,
+                      a.cos_, a.sin_);
+    }
+}
+
 /* The gradients of attention's queries (wide[1]), keys (wide[2]) and values (dv) become those of
  * the projections; fused ones are put together in wide[0]. */
 static void unturn_rows(void *arg, size_t r0, size_t r1, float *tmp)
@@ -201,7 +212,7 @@ static void unturn_rows(void *arg, size_t r0, size_t r1, float *tmp)
     for (size_t i = r0; i < r1; i++) {
         float *dq = ws->wide[1] + i * query_width(c), *dk = ws->wide[2] + i * key_width(c),
               *dv = ws->dv + i * key_width(c);
-        unturn(p, i, dq, dk, tmp);
+        unturn_norms(p, i, dq, dk, tmp);
         if (c->qkv == QKV_SEPARATE)
             continue;
         struct qkv_row to = row_in(c, i, ws->wide[0], NULL, NULL);
@@ -253,6 +264,11 @@ int attention_half_backward(struct pass *p, float *d_out, bool below)
                            b->n_documents, pass_layer(p)->window, ws->wide[0], ws->wide[1],
                            ws->wide[2], ws->dv, p->err))
         return -1;
+    decoder_rows(p->d, b->n, unrotate_rows, p);
+    if (pass_trains_weights(p) && p->d->config.qk_norm) {
+        trained_norm_backward(p, SLOT_Q_NORM, &a->q, ws->wide[1], 1);
+        trained_norm_backward(p, SLOT_K_NORM, &a->k, ws->wide[2], 1);
+    }
     decoder_rows(p->d, b->n, unturn_rows, p);
     projections_backward(p, below);
     return 0;

@@ -49,8 +49,9 @@ struct activations {
         v;              /* [T, Q], [T, K]: rotated; q and k before their norms if they have some */
     struct operand out; /* [T, Q]: attention's output */
     float *lse;         /* [T, n_heads]; NULL: nothing is kept of this layer */
-    struct operand gate, up; /* [T, F] */
-    float *h[SLOT_WEIGHTS];  /* [T, r]: scale * x A^T of each adapted matrix */
+    struct operand gate, up;        /* [T, F] */
+    float *h[SLOT_WEIGHTS];         /* [T, r]: scale * x A^T of each adapted matrix */
+    struct operand u[SLOT_WEIGHTS]; /* [T, out]: of DoRA's, the product before the gain */
 };
 
 /* Buffers for up to `rows` rows that every layer uses in turn. */
@@ -69,6 +70,9 @@ struct workspace {
     struct operand grad[3];      /* [T, widest]: gradients that are multiplied with */
     float *dh[3];                /* [T, rank] */
     float *low;                  /* [T, widest]: dx through dropout */
+    float *product[3];           /* [T, widest], for DoRA: products before the gain */
+    struct operand scaled[3];    /* the same: gradients times the gain */
+    struct operand rest;         /* the same: an input less what dropout left of it */
     struct operand predict;      /* [T, H]: last norm's output where something is predicted */
     float *d_predict;            /* [T, H] */
     size_t *positions, *rows_of; /* [T]: position in the document; row of each prediction */
@@ -81,7 +85,21 @@ struct workspace {
     struct activations
         *saved; /* [n_saved]: [0] serves all layers below first_saved, then one each */
     size_t n_saved, first_saved;
-    bool training, dropout;
+    bool training, dropout, dora;
+};
+
+/* A place where the decoder keeps one of the base's tensors: a matrix or a vector. */
+struct place {
+    struct matrix *matrix;
+    float **vector;
+};
+
+/* What a place had before an adapter's weight took it. */
+struct displaced {
+    struct place at;
+    struct matrix matrix;
+    float *vector;
+    float *shifted; /* what is there now, where the file keeps a norm's w - 1; else NULL */
 };
 
 struct decoder {
@@ -98,6 +116,9 @@ struct decoder {
     struct layer *layers;
     struct nf4 *quantised;        /* [n_layers * SLOT_COUNT], where the base isn't held as stored */
     struct rotation rotations[2]; /* of most layers; of those with LAYER_LOCAL_ROPE */
+    struct displaced *displaced;  /* [n_displaced]: what an adapter's weights stand for */
+    size_t n_displaced;
+    float *d_head; /* gradient of the output matrix, where that is trained; else NULL */
     size_t n_positions;
     struct workspace ws;
 };
@@ -110,6 +131,7 @@ struct pass {
     bool training;
     uint64_t dropout_key;
     size_t lowest; /* first layer with an adapter: backward stops there */
+    bool through;  /* but goes through that layer, to what is trained at its bottom or below */
     size_t layer;
     int (*attend)(struct pass *p); /* from ws.wide, what the projections gave, to the layer's out;
                                       NULL: documents attend to themselves */
@@ -131,6 +153,8 @@ size_t decoder_widest(const struct model_config *c);
 /* Whether what a half gives can't be added to x as it comes. */
 bool decoder_has_branch(const struct model_config *c);
 
+/* A vector of the file as floats, in Hugging Face's order; the caller frees it. */
+float *decoder_stored_vector(const struct decoder *d, enum slot slot, size_t layer);
 /* The file's tensor of that name, which names_check has found. */
 const struct tensor *decoder_stored_tensor(const struct decoder *d, const struct tensor_name *name);
 
@@ -238,5 +262,38 @@ void linear_backward_adapters(struct pass *p, const struct linear_group *group,
 void linear_backward_input(struct pass *p, const struct linear_group *group,
                            struct operand *const dy[], size_t n, float *dx);
 bool group_is_adapted(const struct pass *p, const struct linear_group *group);
+
+/*
+ * Weights of the adapter in place of the base's, decoder_trained.c. decoder_wear makes the decoder
+ * see the adapter's own weights (l may be NULL) until the next call; decoder_reserve does it.
+ */
+void decoder_wear(struct decoder *d, const struct lora *l);
+bool pass_trains_weights(const struct pass *p); /* the adapter has weights, with gradients */
+/* Gradients of the pass's layer's trained weights, added: of a matrix and its bias from dy and the
+ * input x; of a norm of rows or of the heads in them, from scale * dn, the gradient of its output
+ * [T, x's columns], and its input x. */
+void trained_matrix_backward(struct pass *p, enum slot slot, const struct operand *x,
+                             const struct operand *dy);
+void trained_bias_backward(struct pass *p, enum slot slot, const struct operand *dy);
+void trained_norm_backward(struct pass *p, enum slot slot, const struct operand *x, const float *dn,
+                           double scale);
+/* Of the last norm, from ws.d_predict of n predictions; of the embeddings, from ws.dx. */
+void trained_last_norm_backward(struct pass *p, size_t n);
+void trained_embedding_backward(struct pass *p);
+
+/*
+ * DoRA, decoder_dora.c: y_j = gain_j * (x (W + scale B A)_j^T) + bias_j, where gain = magnitude
+ * over the row's norm, a constant on the way back.
+ */
+int decoder_refresh_gains(struct decoder *d, const struct lora *l, struct err *err);
+/* linear_forward of a group whose matrices all have pairs or none, jobs as without DoRA; low is
+ * the adapters' input, x after dropout. */
+void dora_forward(struct pass *p, const struct linear_group *group, const struct operand *x,
+                  const struct operand *low, const struct gemm_forward *jobs);
+/* Gradients of magnitudes; leaves gain * dy_j in ws.scaled[j]. */
+void dora_backward(struct pass *p, const struct linear_group *group, struct operand *const dy[]);
+/* With dropout: ws.low += sum of (gain - 1) dy_j W_j over the jobs that have a pair. */
+void dora_backward_dropped(struct pass *p, const struct linear_group *group,
+                           struct operand *const dy[], const struct gemm_backward *jobs);
 
 #endif

@@ -73,15 +73,25 @@ static bool is_parallel(const struct pass *p)
     return p->d->config.residual != RESIDUAL_SEQUENTIAL;
 }
 
-static const struct norm *norm_before(const struct pass *p, enum half half)
+static enum slot norm_slot(const struct pass *p, enum half half)
 {
     bool own = half == HALF_MLP && p->d->config.residual != RESIDUAL_SHARED_NORM;
-    return &pass_layer(p)->norm[own ? SLOT_MLP_NORM : SLOT_ATTN_NORM];
+    return own ? SLOT_MLP_NORM : SLOT_ATTN_NORM;
+}
+
+static const struct norm *norm_before(const struct pass *p, enum half half)
+{
+    return &pass_layer(p)->norm[norm_slot(p, half)];
+}
+
+static enum slot post_norm_slot(enum half half)
+{
+    return half == HALF_MLP ? SLOT_MLP_POST_NORM : SLOT_ATTN_POST_NORM;
 }
 
 static const struct norm *norm_after(const struct pass *p, enum half half)
 {
-    return &pass_layer(p)->norm[half == HALF_MLP ? SLOT_MLP_POST_NORM : SLOT_ATTN_POST_NORM];
+    return &pass_layer(p)->norm[post_norm_slot(half)];
 }
 
 /* Halves that read the same x keep it once. */
@@ -154,6 +164,8 @@ static void unnorm_rows(void *arg, size_t r0, size_t r1, float *tmp)
 void half_unnorm(struct pass *p, enum half half)
 {
     struct half_run run = {p, norm_before(p, half), kept_input(p, half)};
+    if (pass_trains_weights(p) && run.norm->w)
+        trained_norm_backward(p, norm_slot(p, half), &run.kept->x, p->d->ws.dn, 1);
     decoder_rows(p->d, p->batch->n, unnorm_rows, &run);
 }
 
@@ -227,6 +239,9 @@ static float *half_unjoin(struct pass *p, enum half half)
     struct half_run run = {p, norm_after(p, half), &pass_activations(p)->half[half]};
     if (is_direct(p, half))
         return p->d->ws.dx;
+    if (pass_trains_weights(p) && run.norm->w)
+        trained_norm_backward(p, post_norm_slot(half), &run.kept->out, p->d->ws.dx,
+                              p->d->config.residual_scale);
     decoder_rows(p->d, p->batch->n, unjoin_rows, &run);
     return p->d->ws.d_branch;
 }
@@ -257,7 +272,7 @@ int pass_forward(struct pass *p)
 /* No further back than to the lowest adapter. */
 static int layer_backward(struct pass *p)
 {
-    bool below = p->layer > p->lowest, attention = below || attention_is_adapted(p);
+    bool below = p->layer > p->lowest || p->through, attention = below || attention_is_adapted(p);
     float *dy = half_unjoin(p, HALF_MLP);
     mlp_half_backward(p, dy, below || (attention && !is_parallel(p)));
     if (!attention)

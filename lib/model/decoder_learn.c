@@ -88,8 +88,12 @@ static int learn_forward(struct pass *p, size_t first, const struct learning *ho
         .mean_logprob = how->label_smoothing > 0 ? ws->mean_logprobs : NULL,
         .d_hidden = ws->d_predict,
     };
+    *n = 0;
     if (decoder_reserve_xent(d, p->err))
         return -1;
+    /* Its gradient is made before the documents' coefficients are known. */
+    if (how->weigh && d->d_head)
+        return err_set(p->err, "a loss of whole documents can't train the output matrix");
     *n = decoder_find_predictions(d, p->batch, false);
     if (*n == 0 && !how->weigh)
         return 0;
@@ -137,6 +141,7 @@ int decoder_accumulate(struct decoder *d, struct lora *lora, const struct batch 
                          .batch = &part,
                          .training = true,
                          .lowest = lowest,
+                         .through = lora->n_weights > 0,
                          .dropout_key = how->key + first,
                          .err = err};
         double sum = 0;
@@ -149,9 +154,13 @@ int decoder_accumulate(struct decoder *d, struct lora *lora, const struct batch 
         if (n == 0)
             continue;
         memset(d->ws.dx, 0, part.n * d->config.hidden * sizeof *d->ws.dx);
+        if (pass_trains_weights(&p))
+            trained_last_norm_backward(&p, n);
         decoder_rows(d, n, unpredict_rows, &p);
         if (pass_backward(&p))
             return -1;
+        if (pass_trains_weights(&p))
+            trained_embedding_backward(&p);
     }
     return 0;
 }

@@ -78,6 +78,11 @@ bool group_is_adapted(const struct pass *p, const struct linear_group *group)
     return false;
 }
 
+static bool group_has_dora(const struct pass *p, const struct linear_group *group)
+{
+    return p->lora && p->lora->dora && group_is_adapted(p, group);
+}
+
 void linear_forward(struct pass *p, const struct linear_group *group, const struct operand *x,
                     float *const y[], bool add)
 {
@@ -97,19 +102,31 @@ void linear_forward(struct pass *p, const struct linear_group *group, const stru
         gemm_down(p->d->gemm, &low, m, pair->a, pair->r, pair->scale, a->h[s]);
         jobs[j].lora = (struct gemm_low_rank){pair->b, a->h[s], pair->r};
     }
-    gemm_forward(p->d->gemm, x, m, jobs, group->n);
+    if (group_has_dora(p, group))
+        dora_forward(p, group, x, &low, jobs);
+    else
+        gemm_forward(p->d->gemm, x, m, jobs, group->n);
 }
 
 /* The way back: first the gradient of x A^T, which both of the others read. */
 
+/* The gradient that a pair sees: with DoRA times the gain. */
+static const struct operand *pair_gradient(const struct pass *p, struct operand *const dy[],
+                                           size_t j)
+{
+    return p->lora->dora ? &p->d->ws.scaled[j] : dy[j];
+}
+
 void linear_backward_low(struct pass *p, const struct linear_group *group,
                          struct operand *const dy[])
 {
+    if (group_has_dora(p, group))
+        dora_backward(p, group, dy);
     for (size_t j = 0; j < group->n; j++) {
         const struct lora_pair *pair = lora_find(p->lora, p->layer, group->slots[j]);
         if (pair)
-            gemm_down_backward(p->d->gemm, dy[j], p->batch->n, pair->b, pair->r, pair->scale,
-                               p->d->ws.dh[j]);
+            gemm_down_backward(p->d->gemm, pair_gradient(p, dy, j), p->batch->n, pair->b, pair->r,
+                               pair->scale, p->d->ws.dh[j]);
     }
 }
 
@@ -118,6 +135,10 @@ void linear_backward_adapters(struct pass *p, const struct linear_group *group,
 {
     struct activations *a = pass_activations(p);
     size_t m = p->batch->n;
+    for (size_t j = 0; pass_trains_weights(p) && j < group->n; j++) {
+        trained_matrix_backward(p, group->slots[j], x, dy[j]);
+        trained_bias_backward(p, group->slots[j], dy[j]);
+    }
     if (!group_is_adapted(p, group))
         return;
     struct operand low = adapter_input(p, group, x);
@@ -126,7 +147,8 @@ void linear_backward_adapters(struct pass *p, const struct linear_group *group,
         if (!pair)
             continue;
         gemm_grad_a(p->d->gemm, &low, m, p->d->ws.dh[j], pair->r, pair->grad_a);
-        gemm_grad_b(p->d->gemm, dy[j], m, a->h[pair->slot], pair->r, pair->grad_b);
+        gemm_grad_b(p->d->gemm, pair_gradient(p, dy, j), m, a->h[pair->slot], pair->r,
+                    pair->grad_b);
     }
 }
 
@@ -141,8 +163,9 @@ static void undrop_rows(void *arg, size_t r0, size_t r1, float *tmp)
 }
 
 /* dx += mask * sum of dh_j A_j: the adapters' share when their input went through dropout. */
-static void add_dropped(struct pass *p, const struct linear_group *group, size_t n,
-                        const struct gemm_backward *jobs, float *dx)
+static void add_dropped(struct pass *p, const struct linear_group *group,
+                        struct operand *const dy[], size_t n, const struct gemm_backward *jobs,
+                        float *dx)
 {
     struct workspace *ws = &p->d->ws;
     size_t m = p->batch->n;
@@ -150,6 +173,8 @@ static void add_dropped(struct pass *p, const struct linear_group *group, size_t
     for (size_t j = 0; j < group->n; j++)
         if (jobs[j].r)
             gemm_up(p->d->gemm, jobs[j].dh, m, jobs[j].a, jobs[j].r, n, ws->low);
+    if (p->lora->dora)
+        dora_backward_dropped(p, group, dy, jobs);
     struct dropout_run run = {p, NULL, n, dropout_stream(p, group)};
     decoder_rows(p->d, m, undrop_rows, &run);
     for (size_t i = 0; i < m; i++)
@@ -171,8 +196,9 @@ void linear_backward_input(struct pass *p, const struct linear_group *group,
         jobs[j].a = pair->a;
         jobs[j].dh = p->d->ws.dh[j];
         jobs[j].r = pair->r;
+        jobs[j].dy = pair_gradient(p, dy, j);
     }
     gemm_backward(p->d->gemm, dx, p->batch->n, false, dropping ? base : jobs, group->n);
     if (dropping)
-        add_dropped(p, group, n, jobs, dx);
+        add_dropped(p, group, dy, n, jobs, dx);
 }

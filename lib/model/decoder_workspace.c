@@ -24,8 +24,10 @@ static void free_activations(struct activations *a)
         free(a->half[i].rstd_out);
     }
     free(a->lse);
-    for (enum slot s = 0; s < SLOT_WEIGHTS; s++)
+    for (enum slot s = 0; s < SLOT_WEIGHTS; s++) {
         free(a->h[s]);
+        free_operand(&a->u[s]);
+    }
 }
 
 void decoder_release_workspace(struct decoder *d)
@@ -33,13 +35,16 @@ void decoder_release_workspace(struct decoder *d)
     struct workspace *ws = &d->ws;
     for (size_t i = 0; i < ws->n_saved; i++)
         free_activations(&ws->saved[i]);
-    struct operand *operands[] = {&ws->normed, &ws->dropped, &ws->act,     &ws->predict, &ws->q,
-                                  &ws->k,      &ws->grad[0], &ws->grad[1], &ws->grad[2]};
+    struct operand *operands[] = {&ws->normed,   &ws->dropped, &ws->act,       &ws->predict,
+                                  &ws->q,        &ws->k,       &ws->grad[0],   &ws->grad[1],
+                                  &ws->grad[2],  &ws->rest,    &ws->scaled[0], &ws->scaled[1],
+                                  &ws->scaled[2]};
     for (size_t i = 0; i < ARRAY_SIZE(operands); i++)
         free_operand(operands[i]);
     for (size_t i = 0; i < 3; i++) {
         free(ws->wide[i]);
         free(ws->dh[i]);
+        free(ws->product[i]);
     }
     for (size_t i = 0; ws->thread_rows && i < pool_threads(d->pool); i++)
         free(ws->thread_rows[i]);
@@ -129,6 +134,17 @@ static void allocate_activations(struct allocator *a, const struct decoder *d,
             out->h[s] = floats(a, d->ws.rank);
 }
 
+/* What DoRA keeps of a layer: the products of its adapted matrices. */
+static void allocate_products(struct allocator *a, struct activations *out, const struct lora *lora,
+                              size_t layer)
+{
+    for (enum slot s = 0; s < SLOT_WEIGHTS; s++) {
+        const struct lora_pair *pair = lora_find(lora, layer, s);
+        if (pair)
+            operand(a, &out->u[s], pair->out);
+    }
+}
+
 static void allocate_training(struct allocator *a, struct workspace *ws,
                               const struct model_config *c, bool dropout)
 {
@@ -149,6 +165,17 @@ static void allocate_training(struct allocator *a, struct workspace *ws,
         ws->low = floats(a, widest);
 }
 
+static void allocate_dora(struct allocator *a, struct workspace *ws, size_t widest)
+{
+    for (size_t i = 0; i < 3; i++) {
+        ws->product[i] = floats(a, widest);
+        if (ws->training)
+            operand(a, &ws->scaled[i], widest);
+    }
+    if (ws->dropout)
+        operand(a, &ws->rest, widest);
+}
+
 static int allocate(struct decoder *d, size_t rows, const struct lora *lora, bool training,
                     struct err *err)
 {
@@ -160,6 +187,7 @@ static int allocate(struct decoder *d, size_t rows, const struct lora *lora, boo
     ws->rank = lora_max_rank(lora);
     ws->training = training;
     ws->dropout = training && lora->dropout > 0;
+    ws->dora = lora && lora->dora;
     ws->x = floats(&a, c->hidden);
     operand(&a, &ws->normed, c->hidden);
     if (decoder_has_branch(c))
@@ -183,6 +211,8 @@ static int allocate(struct decoder *d, size_t rows, const struct lora *lora, boo
     ws->mean_logprobs = floats(&a, 1);
     if (training)
         allocate_training(&a, ws, c, ws->dropout);
+    if (ws->dora)
+        allocate_dora(&a, ws, widest);
     ws->thread_rows = xcalloc(threads, sizeof *ws->thread_rows);
     for (size_t i = 0; i < threads; i++)
         ws->thread_rows[i] = xcalloc(4 * widest, sizeof(float));
@@ -192,16 +222,33 @@ static int allocate(struct decoder *d, size_t rows, const struct lora *lora, boo
     ws->saved = xcalloc(ws->n_saved, sizeof *ws->saved);
     for (size_t i = 0; i < ws->n_saved; i++)
         allocate_activations(&a, d, &ws->saved[i], i > 0);
+    for (size_t i = 1; i < ws->n_saved && ws->dora; i++)
+        allocate_products(&a, &ws->saved[i], lora, ws->first_saved + i - 1);
     return a.failed ? -1 : 0;
+}
+
+/* Whether there is room for what an adapter with DoRA keeps. */
+static bool has_products(const struct workspace *ws, const struct lora *lora)
+{
+    if (!lora || !lora->dora)
+        return true;
+    for (size_t i = 0; i < lora->n_pairs && ws->training && ws->dora; i++) {
+        const struct lora_pair *p = &lora->pairs[i];
+        if (p->layer < ws->first_saved || !ws->saved[1 + p->layer - ws->first_saved].u[p->slot].p)
+            return false;
+    }
+    return ws->dora;
 }
 
 int decoder_reserve(struct decoder *d, size_t rows, const struct lora *lora, bool training,
                     struct err *err)
 {
     struct workspace *ws = &d->ws;
-    if (decoder_reserve_positions(d, rows, err))
+    decoder_wear(d, lora);
+    if (decoder_reserve_positions(d, rows, err) || decoder_refresh_gains(d, lora, err))
         return -1;
     bool fits = ws->rows >= rows && ws->rank >= lora_max_rank(lora) && ws->training == training &&
+                has_products(ws, lora) &&
                 (!training || (ws->first_saved <= lora_first_layer(lora, d->config.n_layers) &&
                                (ws->dropout || !(lora->dropout > 0))));
     if (fits)
@@ -234,6 +281,10 @@ size_t decoder_training_bytes(const struct decoder *d, const struct lora *lora, 
         shared += 2 * c->hidden * sizeof(float);
     if (c->qk_norm)
         shared += (q + k) * width;
+    for (size_t i = 0; i < lora->n_pairs && lora->dora; i++)
+        saved += lora->pairs[i].out * width;
+    if (lora->dora)
+        shared += 3 * widest * (sizeof(float) + width);
     size_t logits = (size_t)64 << 20;
     return pass_tokens * (saved + shared) + logits + lora->n_params * 4 * sizeof(float);
 }

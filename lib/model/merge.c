@@ -122,7 +122,7 @@ bool merge_is_no_op(const struct merge_adapter *a)
         return true;
     bool nothing = !adapter_whole_count(a->adapter);
     for (size_t i = 0; i < adapter_count(a->adapter) && nothing; i++)
-        nothing = is_zero(adapter_at(a->adapter, i)->b);
+        nothing = !adapter_at(a->adapter, i)->magnitude && is_zero(adapter_at(a->adapter, i)->b);
     return nothing;
 }
 
@@ -158,6 +158,29 @@ static void add_pair(const struct job *j, const struct part *part, size_t first,
                        b + i * p->r, p->r);
     gemm_tile(false, false, n, j->cols, p->r, (float)(part->weight * p->scale), b, p->r, part->a,
               j->cols, 1, x, j->cols);
+}
+
+/* The same with a magnitude: x += weight * (m V / |V| - W) for these rows, V = W + scale * B A.
+ * Scratch: b [n, r], then v [n, cols]. */
+static void add_dora(const struct job *j, const struct part *part, size_t first, size_t n, float *b,
+                     float *x)
+{
+    float *v = b + part->pair->r * j->tile_rows, weight = (float)part->weight;
+    struct part whole = *part;
+    whole.weight = 1;
+    load_base(j, first, n, v);
+    add_pair(j, &whole, first, n, b, v);
+    for (size_t i = 0; i < n; i++)
+        adapter_pair_normalise(part->pair, canonical_row(j, first + i), 1, v + i * j->cols);
+    if (j->n_parts == 1 && part->weight == 1) { /* exactly, not W + (V - W) */
+        memcpy(x, v, n * j->cols * sizeof *x);
+        return;
+    }
+    for (size_t k = 0; k < n * j->cols; k++)
+        x[k] += weight * v[k];
+    load_base(j, first, n, v);
+    for (size_t k = 0; k < n * j->cols; k++)
+        x[k] -= weight * v[k];
 }
 
 /* x += weight * (V - W) for these rows; v and w [n, cols] are scratch for one row each. */
@@ -229,7 +252,9 @@ static void make_tile(void *arg, size_t i, size_t thread)
     uint8_t *out = j->out + i * j->tile_rows * j->out_row_bytes;
     load_base(j, first, n, x);
     for (size_t p = 0; p < j->n_parts; p++)
-        if (j->parts[p].pair)
+        if (j->parts[p].pair && j->parts[p].pair->magnitude)
+            add_dora(j, &j->parts[p], first, n, spare, x);
+        else if (j->parts[p].pair)
             add_pair(j, &j->parts[p], first, n, spare, x);
         else
             add_whole(j, &j->parts[p], first, n, spare, x);
@@ -272,8 +297,10 @@ static size_t spare_numbers(const struct job *j)
 {
     size_t most = 2 * j->cols; /* add_whole's two rows */
     for (size_t i = 0; i < j->n_parts; i++)
-        if (j->parts[i].pair && j->parts[i].pair->r * j->tile_rows > most)
-            most = j->parts[i].pair->r * j->tile_rows;
+        if (j->parts[i].pair) {
+            const struct adapter_pair *p = j->parts[i].pair;
+            most = size_max(most, (p->r + (p->magnitude ? j->cols : 0)) * j->tile_rows);
+        }
     return most;
 }
 

@@ -11,6 +11,8 @@
 #include "compute/quantise.h"
 #include "compute/schedule.h"
 #include "formats/json.h"
+#include "model/adapter.h"
+#include "model/lora_init.h"
 
 const char *const keep_choices[] = {"best", "last", NULL};
 
@@ -37,6 +39,14 @@ static const struct field fields[] = {
     FIELD(FIELD_REAL, "alpha", alpha),
     FIELD(FIELD_TEXT, "targets", targets),
     FIELD(FIELD_FLAG, "rslora", rslora),
+    FIELD(FIELD_FLAG, "dora", dora),
+    FIELD(FIELD_TEXT, "exclude", excluded),
+    FIELD(FIELD_TEXT, "layers", layers),
+    FIELD(FIELD_TEXT, "rank-pattern", rank_pattern),
+    FIELD(FIELD_TEXT, "alpha-pattern", alpha_pattern),
+    FIELD(FIELD_TEXT, "modules-to-save", saved),
+    CHOICE("bias", bias, adapter_bias_choices),
+    CHOICE("init", init, lora_init_choices),
     FIELD(FIELD_REAL, "dropout", dropout),
     FIELD(FIELD_U64, "seed", seed),
     FIELD(FIELD_SIZE, "steps", steps),
@@ -47,6 +57,7 @@ static const struct field fields[] = {
     CHOICE("backend", backend, backend_choices),
     CHOICE("base-type", base_type, base_type_choices),
     FIELD(FIELD_REAL, "lr", lr),
+    FIELD(FIELD_REAL, "lora-plus-ratio", lora_plus_ratio),
     CHOICE("schedule", schedule, schedule_choices),
     FIELD(FIELD_TEXT, "warmup", warmup),
     FIELD(FIELD_TEXT, "decay", decay),
@@ -61,6 +72,9 @@ static const struct field fields[] = {
 };
 
 const struct train_options train_options_unset = {
+    .bias = -1,
+    .init = -1,
+    .lora_plus_ratio = NAN,
     .rank = SIZE_MAX,
     .alpha = NAN,
     .dropout = NAN,
@@ -83,7 +97,11 @@ const struct train_options train_options_unset = {
     .keep = -1,
 };
 
+/* What stays unset is as if it weren't there. */
 static const struct train_options defaults = {
+    .bias = -1,
+    .init = -1,
+    .lora_plus_ratio = NAN,
     .rank = 16,
     .alpha = NAN, /* twice the rank */
     .targets = "all-linear",
@@ -195,18 +213,20 @@ static bool within(double v, double least, double below)
 
 int train_options_check(const struct train_options *o, struct err *err)
 {
-    const char *wrong = o->batch < 1 || o->batch == SIZE_MAX              ? "batch"
-                        : !o->steps && !(o->epochs > 0)                   ? "epochs"
-                        : o->schedule < 0                                 ? "schedule"
-                        : o->backend < 0                                  ? "backend"
-                        : o->base_type < 0                                ? "base-type"
-                        : o->keep < 0                                     ? "keep"
-                        : !o->warmup                                      ? "warmup"
-                        : !o->decay                                       ? "decay"
-                        : !within(o->beta1, 0, 1)                         ? "beta1"
-                        : !within(o->beta2, 0, 1)                         ? "beta2"
-                        : !within(o->eps, 0, INFINITY)                    ? "eps"
-                        : !within(o->lr, 0, INFINITY)                     ? "lr"
+    const char *wrong = o->batch < 1 || o->batch == SIZE_MAX ? "batch"
+                        : !o->steps && !(o->epochs > 0)      ? "epochs"
+                        : o->schedule < 0                    ? "schedule"
+                        : o->backend < 0                     ? "backend"
+                        : o->base_type < 0                   ? "base-type"
+                        : o->keep < 0                        ? "keep"
+                        : !o->warmup                         ? "warmup"
+                        : !o->decay                          ? "decay"
+                        : !within(o->beta1, 0, 1)            ? "beta1"
+                        : !within(o->beta2, 0, 1)            ? "beta2"
+                        : !within(o->eps, 0, INFINITY)       ? "eps"
+                        : !within(o->lr, 0, INFINITY)        ? "lr"
+                        : !isnan(o->lora_plus_ratio) && !within(o->lora_plus_ratio, 0, INFINITY)
+                            ? "lora-plus-ratio"
                         : !within(o->clip, 0, INFINITY)                   ? "clip"
                         : !isfinite(o->weight_decay)                      ? "weight-decay"
                         : !isnan(o->dropout) && !within(o->dropout, 0, 1) ? "dropout"

@@ -25,7 +25,10 @@ struct train_options {
     size_t rank;
     double alpha;
     const char *targets; /* module name endings with commas between, or "all-linear" */
-    bool rslora;
+    bool rslora, dora;
+    const char *excluded, *layers, *rank_pattern, *alpha_pattern, *saved; /* adapter_options */
+    int bias; /* in adapter_bias_choices */
+    int init; /* enum lora_init */
 
     double dropout;
     uint64_t seed;
@@ -39,6 +42,7 @@ struct train_options {
     int base_type;      /* enum base_type */
 
     double lr;
+    double lora_plus_ratio;     /* of the rate for B matrices and vectors to lr */
     int schedule;               /* enum schedule_kind */
     const char *warmup, *decay; /* as schedule_length takes them */
     double weight_decay, clip, beta1, beta2, eps;

@@ -11,6 +11,7 @@
 #include "base/program.h"
 #include "formats/checkpoint.h"
 #include "model/adapter.h"
+#include "model/lora_init.h"
 #include "model/vocabulary.h"
 
 struct train_session {
@@ -149,33 +150,35 @@ static int read_rows(struct train_session *s, struct err *err)
 
 static int new_adapter(struct train_session *s, struct err *err)
 {
-    struct train_options *o = &s->options;
-    char *text = xstrdup(o->targets), *rest = text, *target;
-    const char **targets = NULL;
-    size_t n = 0, cap = 0;
-    while ((target = strsep(&rest, ",")))
-        if (*target) {
-            ARRAY_GROW(targets, n, cap);
-            targets[n++] = target;
-        }
-    const struct lora_options how = {.rank = o->rank,
-                                     .alpha = o->alpha,
-                                     .rslora = o->rslora,
-                                     .dropout = o->dropout,
-                                     .targets = targets,
-                                     .n_targets = n,
-                                     .seed = o->seed};
+    const struct train_options *o = &s->options;
+    const struct adapter_options how = {.rank = o->rank,
+                                        .alpha = o->alpha,
+                                        .dropout = o->dropout,
+                                        .rslora = o->rslora,
+                                        .dora = o->dora,
+                                        .targets = o->targets,
+                                        .excluded = o->excluded,
+                                        .layers = o->layers,
+                                        .rank_pattern = o->rank_pattern,
+                                        .alpha_pattern = o->alpha_pattern,
+                                        .saved = o->saved,
+                                        .bias = o->bias < 0 ? NULL : adapter_bias_choices[o->bias]};
+    const enum lora_init init = o->init < 0 ? LORA_INIT_DEFAULT : (enum lora_init)o->init;
     const struct model_config *config = decoder_config(s->decoder);
-    int status =
-        n ? lora_new(&s->lora, config, &how, err) : err_set(err, "--targets names no matrix");
-    if (!status) {
-        char *base = adapter_base_name(s->checkpoint);
-        s->adapter_config = adapter_config_new(&how, config, base);
-        free(base);
+    char *base = adapter_base_name(s->checkpoint);
+    s->adapter_config = adapter_config_new(&how, config, base, err);
+    free(base);
+    if (!s->adapter_config || adapter_new(&s->lora, s->adapter_config, config, err) ||
+        lora_init(s->lora, init, o->seed, err))
+        return -1;
+    if (init != LORA_INIT_DEFAULT)
+        json_object_set_new(s->adapter_config, "init_lora_weights",
+                            json_string(lora_init_choices[init]));
+    for (size_t i = 0; i < s->lora->n_weights; i++) {
+        const struct lora_weight *w = &s->lora->weights[i];
+        decoder_base_values(s->decoder, w->slot, w->layer, w->values);
     }
-    free(targets);
-    free(text);
-    return status;
+    return decoder_init_magnitudes(s->decoder, s->lora, err);
 }
 
 /* Options of the adapter may be given again, but not change it. */
@@ -184,8 +187,19 @@ static int check_shape(const struct train_session *s, struct err *err)
     const struct train_options *o = &s->options;
     const char *path = s->request->initial;
     const json_t *c = s->adapter_config;
-    if (o->targets)
-        return err_set(err, "%s: has its targets; --targets can't change them", path);
+    const char *other = o->targets         ? "targets"
+                        : o->excluded      ? "exclude"
+                        : o->layers        ? "layers"
+                        : o->rank_pattern  ? "rank-pattern"
+                        : o->alpha_pattern ? "alpha-pattern"
+                        : o->saved         ? "modules-to-save"
+                        : o->bias >= 0     ? "bias"
+                        : o->init >= 0     ? "init"
+                                           : NULL;
+    if (other)
+        return err_set(err, "%s: has its targets and values; --%s can't change them", path, other);
+    if (o->dora && !json_is_true(json_object_get(c, "use_dora")))
+        return err_set(err, "%s: has no DoRA; --dora can't change it", path);
     if (o->rslora && !json_is_true(json_object_get(c, "use_rslora")))
         return err_set(err, "%s: is not scaled by rsLoRA; --rslora can't change it", path);
     if (o->rank != SIZE_MAX && (json_int_t)o->rank != json_integer_value(json_object_get(c, "r")))
@@ -229,7 +243,7 @@ static int resumed_adapter(struct train_session *s, struct err *err)
     if (train_state_bind(&s->state, config, err))
         return err_prefix(err, "%s", s->folder.state);
     s->adapter_config = json_deep_copy(s->state.adapter_config);
-    return lora_from_pairs(&s->lora, config, s->state.pairs, s->state.n_pairs, true, err);
+    return lora_new(&s->lora, config, &s->state.parts, true, err);
 }
 
 static int open_adapter(struct train_session *s, struct err *err)

@@ -62,7 +62,7 @@ static json_t *hashes_to_json(const struct train_hashes *h)
     return json;
 }
 
-/* ["q", layer, r, scale] for each pair, in the order of their parameters. */
+/* ["q", layer, r, scale, fixed] for each pair, in the order of their parameters. */
 static json_t *pairs_to_json(const struct lora *l)
 {
     json_t *json = json_array();
@@ -73,7 +73,20 @@ static json_t *pairs_to_json(const struct lora *l)
         json_array_append_new(pair, json_integer((json_int_t)p->layer));
         json_array_append_new(pair, json_integer((json_int_t)p->r));
         json_array_append_new(pair, json_real((double)p->scale));
+        json_array_append_new(pair, json_integer((json_int_t)p->fixed));
         json_array_append_new(json, pair);
+    }
+    return json;
+}
+
+/* "model.norm.weight" for each weight. */
+static json_t *weights_to_json(const struct lora *l, const struct model_config *model)
+{
+    json_t *json = json_array();
+    for (size_t i = 0; i < l->n_weights; i++) {
+        struct tensor_name name;
+        names_describe(model, l->weights[i].slot, l->weights[i].layer, &name);
+        json_array_append_new(json, json_string(name.hf));
     }
     return json;
 }
@@ -132,6 +145,8 @@ int train_state_save(const char *path, const struct train_options *options,
     json_object_set_new(json, "hashes", hashes_to_json(hashes));
     json_object_set(json, "adapter_config", (json_t *)(uintptr_t)arrays->adapter_config);
     json_object_set_new(json, "pairs", pairs_to_json(arrays->lora));
+    json_object_set_new(json, "weights", weights_to_json(arrays->lora, arrays->model));
+    json_object_set_new(json, "dora", json_boolean(arrays->lora->dora));
     json_add(&description, json);
     json_decref(json);
     hash_state(&description, all, ARRAY_SIZE(all), n, hex);
@@ -250,49 +265,91 @@ int train_state_load(struct train_state *s, const char *path, struct err *err)
     return err_prefix(err, "%s", path);
 }
 
+/* The next n parameters; NULL if there aren't that many. */
+static float *take(const struct train_state *s, size_t *used, size_t n)
+{
+    size_t end;
+    if (!size_add(*used, n, &end) || end > s->n_params)
+        return NULL;
+    float *p = s->params + *used;
+    *used = end;
+    return p;
+}
+
+static int bind_pair(struct train_state *s, struct lora_pair *p, const json_t *item,
+                     const struct model_config *config, size_t *used, struct err *err)
+{
+    struct tensor_name name;
+    size_t a, b;
+    p->layer = (size_t)json_integer_value(json_array_get(item, 1));
+    p->r = (size_t)json_integer_value(json_array_get(item, 2));
+    p->scale = (float)json_number_value(json_array_get(item, 3));
+    p->fixed = (size_t)json_integer_value(json_array_get(item, 4));
+    const char *linear = json_string_value(json_array_get(item, 0));
+    if (!linear || !slot_by_name(linear, &p->slot) || p->layer >= config->n_layers || p->r < 1 ||
+        p->fixed >= p->r || !isfinite(p->scale) || !names_has(config, p->slot, p->layer))
+        return err_set(err, "the model has no matrix for it");
+    names_describe(config, p->slot, p->layer, &name);
+    p->in = name.cols;
+    p->out = name.rows;
+    p->a = size_mul(p->r, p->in, &a) ? take(s, used, a) : NULL;
+    p->b = p->a && size_mul(p->r, p->out, &b) ? take(s, used, b) : NULL;
+    p->magnitude = p->b && s->parts.dora ? take(s, used, p->out) : NULL;
+    if (!p->b || (s->parts.dora && !p->magnitude))
+        return err_set(err, "%zu parameters are too few", s->n_params);
+    return 0;
+}
+
+static int bind_weight(struct train_state *s, struct lora_weight *w, const json_t *item,
+                       const struct model_config *config, size_t *used, struct err *err)
+{
+    const char *hf = json_string_value(item);
+    struct tensor_name name;
+    if (!hf || !names_find_hf(config, hf, &name))
+        return err_set(err, "the model has no tensor for it");
+    *w = (struct lora_weight){.slot = name.slot,
+                              .layer = name.layer,
+                              .rows = (size_t)name.rows,
+                              .cols = (size_t)name.cols};
+    w->values = take(s, used, lora_weight_size(w));
+    return w->values ? 0 : err_set(err, "%zu parameters are too few", s->n_params);
+}
+
+static void drop_parts(struct train_state *s)
+{
+    free((void *)(uintptr_t)s->parts.pairs);
+    free((void *)(uintptr_t)s->parts.weights);
+    s->parts = (struct lora_parts){0};
+}
+
 int train_state_bind(struct train_state *s, const struct model_config *config, struct err *err)
 {
     const json_t *list = json_object_get(s->json, "pairs");
+    const json_t *whole = json_object_get(s->json, "weights");
     size_t used = 0;
-    free(s->pairs);
-    s->pairs = xcalloc(json_array_size(list), sizeof *s->pairs);
-    s->n_pairs = 0;
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *item = json_array_get(list, i);
-        struct lora_pair *p = &s->pairs[s->n_pairs++];
-        const char *linear = json_string_value(json_array_get(item, 0));
-        struct tensor_name name;
-        p->layer = (size_t)json_integer_value(json_array_get(item, 1));
-        p->r = (size_t)json_integer_value(json_array_get(item, 2));
-        p->scale = (float)json_number_value(json_array_get(item, 3));
-        if (!linear || !slot_by_name(linear, &p->slot) || p->layer >= config->n_layers ||
-            !names_has(config, p->slot, p->layer) || p->r < 1 || !isfinite(p->scale))
-            return err_set(err, "the model has no matrix for pair %zu of the adapter", i);
-        names_describe(config, p->slot, p->layer, &name);
-        p->in = name.cols;
-        p->out = name.rows;
-        size_t size, end;
-        if (!size_add(p->in, p->out, &size) || !size_mul(size, p->r, &size) ||
-            !size_add(used, size, &end) || end > s->n_params)
-            return err_set(err, "%zu parameters are too few for pair %zu of the adapter",
-                           s->n_params, i);
-        p->a = s->params + used;
-        p->b = p->a + p->r * p->in;
-        used = end;
-    }
+    drop_parts(s);
+    struct lora_pair *pairs = xcalloc(json_array_size(list), sizeof *pairs);
+    struct lora_weight *weights = xcalloc(json_array_size(whole), sizeof *weights);
+    s->parts = (struct lora_parts){pairs, json_array_size(list), weights, json_array_size(whole),
+                                   json_is_true(json_object_get(s->json, "dora"))};
+    for (size_t i = 0; i < s->parts.n_pairs; i++)
+        if (bind_pair(s, &pairs[i], json_array_get(list, i), config, &used, err))
+            return err_prefix(err, "pair %zu of the adapter", i);
+    for (size_t i = 0; i < s->parts.n_weights; i++)
+        if (bind_weight(s, &weights[i], json_array_get(whole, i), config, &used, err))
+            return err_prefix(err, "weight %zu of the adapter", i);
     if (used != s->n_params)
-        return err_set(err, "%zu parameters, but the adapter's pairs have %zu", s->n_params, used);
+        return err_set(err, "%zu parameters, but the adapter has %zu", s->n_params, used);
     return 0;
 }
 
 void train_state_drop_arrays(struct train_state *s)
 {
-    free(s->pairs);
+    drop_parts(s);
     free(s->params);
     free(s->m);
     free(s->v);
     free(s->best);
-    s->pairs = NULL;
     s->params = s->m = s->v = s->best = NULL;
 }
 

@@ -43,6 +43,7 @@ struct train_arrays {
     const float *m, *v; /* [lora->n_params] */
     const float *best;  /* [lora->n_params], NULL: none */
     const json_t *adapter_config;
+    const struct model_config *model;
 };
 
 int train_state_save(const char *path, const struct train_options *options,
@@ -53,8 +54,8 @@ struct train_state {
     struct train_options options; /* texts are views of json */
     struct train_progress progress;
     struct train_hashes hashes;
-    struct lora_pair *pairs; /* shapes and scales; a and b point into params */
-    size_t n_pairs, n_params;
+    struct lora_parts parts; /* shapes, and values that point into params; owned */
+    size_t n_params;
     float *params, *m, *v, *best; /* [n_params]; best may be NULL */
     const json_t *adapter_config; /* adapter_config.json; a view of json */
     json_t *json;
@@ -62,9 +63,9 @@ struct train_state {
 
 /* Reads and checks a saved state for a model. Errors name the file. */
 int train_state_load(struct train_state *s, const char *path, struct err *err);
-/* Gives the pairs their places in a model: fails if it has no such matrix. */
+/* Gives pairs and weights their places in a model: fails if it has no such tensor. */
 int train_state_bind(struct train_state *s, const struct model_config *config, struct err *err);
-/* Frees the arrays and pairs; options and the adapter's configuration stay. */
+/* Frees the arrays and parts; options and the adapter's configuration stay. */
 void train_state_drop_arrays(struct train_state *s);
 void train_state_release(struct train_state *s);
 

@@ -166,6 +166,7 @@ int trainer_restore(struct trainer *t, const struct train_state *s, struct err *
     if (l->n_params != s->n_params)
         return err_set(err, "%s: the state is of another adapter", t->setup.folder->path);
     memcpy(l->params, s->params, bytes);
+    lora_changed(l);
     memcpy(t->adamw.m, s->m, bytes);
     memcpy(t->adamw.v, s->v, bytes);
     if (s->best) {
@@ -191,37 +192,28 @@ static bool keeps_best(const struct trainer *t)
 /* The adapter of a folder is the best one so far where there is a choice. */
 static int save_adapter(struct trainer *t, struct err *err)
 {
-    struct lora shown = *t->setup.lora, *copy = NULL;
-    const struct model_config *config = decoder_config(t->setup.decoder);
+    const struct lora *l = t->setup.lora;
     if (!t->adapter_dirty)
         return 0;
     if (!t->adapter_begun && train_folder_drop_adapter(t->setup.folder, err))
         return -1;
     t->adapter_begun = true;
-    if (keeps_best(t) && t->best) {
-        /* The pairs are views of the parameters: give copies of them the best ones. */
-        shown.pairs = xcalloc(shown.n_pairs, sizeof *shown.pairs);
-        for (size_t i = 0; i < shown.n_pairs; i++) {
-            struct lora_pair *p = &shown.pairs[i];
-            *p = t->setup.lora->pairs[i];
-            p->a = t->best + (p->a - t->setup.lora->params);
-            p->b = t->best + (p->b - t->setup.lora->params);
-        }
-        shown.params = t->best;
-        copy = &shown;
-    }
-    int status = adapter_save(t->setup.folder->path, t->setup.adapter_config,
-                              copy ? copy : t->setup.lora, config, t->setup.provenance, err);
-    if (copy)
-        free(shown.pairs);
+    struct lora shown = lora_view(l, keeps_best(t) && t->best ? t->best : l->params);
+    int status = adapter_save(t->setup.folder->path, t->setup.adapter_config, &shown,
+                              decoder_config(t->setup.decoder), t->setup.provenance, err);
+    lora_view_release(&shown);
     t->adapter_dirty = status != 0;
     return status;
 }
 
 static int save_state(struct trainer *t, struct err *err)
 {
-    const struct train_arrays arrays = {t->setup.lora, t->adamw.m, t->adamw.v,
-                                        keeps_best(t) ? t->best : NULL, t->setup.adapter_config};
+    const struct train_arrays arrays = {t->setup.lora,
+                                        t->adamw.m,
+                                        t->adamw.v,
+                                        keeps_best(t) ? t->best : NULL,
+                                        t->setup.adapter_config,
+                                        decoder_config(t->setup.decoder)};
     if (!t->dirty)
         return 0;
     if (metrics_sync(t->setup.metrics, err) ||
@@ -482,6 +474,28 @@ static int log_step(struct trainer *t, double norm, double lr, const struct step
     return metrics_add_step(t->setup.metrics, &m, err);
 }
 
+struct update_run {
+    struct trainer *t;
+    double scale, lr, raised_lr;
+};
+
+static void update_stretch(void *arg, size_t first, size_t n, bool raised)
+{
+    const struct update_run *run = arg;
+    const struct lora *l = run->t->setup.lora;
+    adamw_update_part(&run->t->adamw, first, n, l->params, l->grads, run->scale,
+                      raised ? run->raised_lr : run->lr);
+}
+
+static void update(struct trainer *t, double scale, double lr)
+{
+    const double ratio = t->setup.options->lora_plus_ratio;
+    struct update_run run = {t, scale, lr, isnan(ratio) ? lr : lr * ratio};
+    adamw_begin(&t->adamw);
+    lora_stretches(t->setup.lora, update_stretch, &run);
+    lora_changed(t->setup.lora);
+}
+
 /* 1 when stopped before the update. */
 static int step(struct trainer *t, struct err *err)
 {
@@ -493,6 +507,7 @@ static int step(struct trainer *t, struct err *err)
     int status = accumulate(t, first, end, &sums, err);
     if (status)
         return status;
+    lora_clear_fixed(l);
     const double mean = 1 / sums.weight, norm = gradient_norm(l->grads, l->n_params) * mean;
     if (!isfinite(norm) || !isfinite(sums.loss))
         return blame_step(t, first, end, err);
@@ -500,8 +515,7 @@ static int step(struct trainer *t, struct err *err)
     t->loss = sums.loss * mean;
     if (log_step(t, norm, lr, &sums, err))
         return log_failed(t);
-    adamw_update(&t->adamw, l->params, l->grads, mean * gradient_clip(norm, t->setup.options->clip),
-                 lr);
+    update(t, mean * gradient_clip(norm, t->setup.options->clip), lr);
     t->dirty = t->adapter_dirty = true;
     p->step++;
     p->tokens += sums.tokens;

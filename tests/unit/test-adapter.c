@@ -82,12 +82,14 @@ static void test_config_keys(void)
                config_says("\"use_dora\":false,\"layer_replication\":null,\"megatron_config\":{},"
                            "\"lora_bias\":false,\"target_parameters\":[]"),
                "");
-    tap_is_str("config: DoRA", config_says("\"use_dora\":true"),
-               "\"use_dora\" is not supported, and ignoring it would change the result");
+    tap_is_str("config: DoRA", config_says("\"use_dora\":true"), "");
+    tap_is_str("config: a method nobody has", config_says("\"use_qalora\":true"),
+               "\"use_qalora\" is not supported, and ignoring it would change the result");
     tap_is_str("config: a key nobody knows", config_says("\"sparkle\":0.5"),
                "\"sparkle\" is not supported, and ignoring it would change the result");
-    tap_is_str("config: bias", config_says("\"bias\":\"all\""),
-               "\"bias\" is \"all\", only \"none\" is supported");
+    tap_is_str("config: bias", config_says("\"bias\":\"all\""), "");
+    tap_is_str("config: another bias", config_says("\"bias\":\"some\""),
+               "\"bias\" is \"some\", which is none of none, all, lora_only");
     tap_ok(strstr(config_says("\"init_lora_weights\":\"pissa\""), "path_initial_model_for"),
            "config: PiSSA's base is another one");
     tap_is_str("config: gaussian", config_says("\"init_lora_weights\":\"gaussian\""), "");
@@ -161,11 +163,10 @@ static void test_read_and_write(void)
     free(x);
     free(y);
 
-    const char *targets[] = {"v_proj", "all-linear"};
-    struct lora_options o = {
-        .rank = 8, .alpha = 16, .dropout = 0.05, .targets = targets, .n_targets = 2};
+    struct adapter_options o = {
+        .rank = 8, .alpha = 16, .dropout = 0.05, .targets = "v_proj,all-linear"};
     char *base = adapter_base_name(c);
-    json_t *fresh = adapter_config_new(&o, &config, base);
+    json_t *fresh = adapter_config_new(&o, &config, base, &err);
     struct adapter_settings s;
     tap_ok(!adapter_settings_read(&s, fresh, &err) && s.r == 8 && s.alpha == 16 &&
                json_array_size(s.targets) == 7,
@@ -261,12 +262,15 @@ static void test_misfits(void)
          "base_model.model.model.layers.0.self_attn.z_proj.lora_B.weight 48x4");
     SAYS("misfit: DoRA's vectors", CONFIG("[\"q_proj\"]"),
          "odd/adapter_model.safetensors: tensor " Q0
-         ".lora_magnitude_vector: such a part of an adapter is not supported",
+         ".lora_magnitude_vector: has no lora_A.weight beside it",
          Q0 ".lora_magnitude_vector 48x1");
+    SAYS("misfit: a part nobody knows", CONFIG("[\"q_proj\"]"),
+         "odd/adapter_model.safetensors: tensor " Q0
+         ".lora_E: such a part of an adapter is not supported",
+         Q0 ".lora_E 48x1");
     SAYS("misfit: a weight from elsewhere", CONFIG("[\"q_proj\"]"),
          "odd/adapter_model.safetensors: tensor base_model.model.lm_head.weight: is neither part "
-         "of a "
-         "LoRA pair nor named by modules_to_save",
+         "of a LoRA pair nor named by modules_to_save or bias",
          "base_model.model.lm_head.weight 10x10");
     SAYS("misfit: a name from elsewhere", CONFIG("[\"q_proj\"]"),
          "odd/adapter_model.safetensors: tensor lora.down.weight: its name doesn't begin with "

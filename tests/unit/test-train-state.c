@@ -9,6 +9,8 @@
 #include "compute/backend.h"
 #include "compute/schedule.h"
 #include "formats/json.h"
+#include "model/adapter.h"
+#include "model/lora_init.h"
 #include "model/train_state.h"
 
 static char path[] = "/tmp/test-train-state-XXXXXX";
@@ -147,10 +149,15 @@ struct sample {
 
 static void sample_init(struct sample *s)
 {
-    const char *targets[] = {"q_proj", "layers.1.mlp.down_proj"};
-    const struct lora_options how = {.rank = 3, .alpha = 6, .targets = targets, .n_targets = 2};
+    const struct adapter_options how = {.rank = 3,
+                                        .alpha = 6,
+                                        .dora = true,
+                                        .targets = "q_proj,layers.1.mlp.down_proj",
+                                        .saved = "norm"};
     struct err err;
-    if (lora_new(&s->lora, &config, &how, &err)) {
+    s->config = adapter_config_new(&how, &config, NULL, &err);
+    if (!s->config || adapter_new(&s->lora, s->config, &config, &err) ||
+        lora_init(s->lora, LORA_INIT_DEFAULT, 0, &err)) {
         printf("Bail out! %s\n", err.msg);
         exit(1);
     }
@@ -161,7 +168,6 @@ static void sample_init(struct sample *s)
         s->m[i] = (float)i * 0.125f;
     s->options = train_options_unset;
     train_options_complete(&s->options, true);
-    s->config = json_pack("{s:i}", "r", 3);
 }
 
 static void sample_release(struct sample *s)
@@ -173,7 +179,8 @@ static void sample_release(struct sample *s)
 
 static int save(const struct sample *s, const struct train_progress *p, bool best, struct err *err)
 {
-    const struct train_arrays arrays = {s->lora, s->m, s->v, best ? s->best : NULL, s->config};
+    const struct train_arrays arrays = {s->lora,   s->m,   s->v, best ? s->best : NULL,
+                                        s->config, &config};
     return train_state_save(path, &s->options, p, &hashes, &arrays, err);
 }
 
@@ -206,14 +213,20 @@ static void test_round_trip(void)
                same_floats(t.best, s.best, n),
            "its arrays");
     tap_ok(json_integer_value(json_object_get(t.adapter_config, "r")) == 3, "the adapter's config");
-    tap_ok(!train_state_bind(&t, &config, &err) && t.n_pairs == s.lora->n_pairs, "its pairs");
+    tap_ok(!train_state_bind(&t, &config, &err) && t.parts.n_pairs == s.lora->n_pairs &&
+               t.parts.n_weights == 1 && t.parts.dora,
+           "its pairs and weights");
     bool same = true;
-    for (size_t i = 0; i < t.n_pairs; i++) {
-        const struct lora_pair *a = &t.pairs[i], *b = &s.lora->pairs[i];
+    for (size_t i = 0; i < t.parts.n_pairs; i++) {
+        const struct lora_pair *a = &t.parts.pairs[i], *b = &s.lora->pairs[i];
         same = same && a->slot == b->slot && a->layer == b->layer && a->r == b->r &&
                a->in == b->in && a->out == b->out && a->scale == b->scale &&
-               a->a - t.params == b->a - s.lora->params && a->b - t.params == b->b - s.lora->params;
+               a->a - t.params == b->a - s.lora->params &&
+               a->b - t.params == b->b - s.lora->params &&
+               a->magnitude - t.params == b->magnitude - s.lora->params;
     }
+    same =
+        same && t.parts.weights[0].values - t.params == s.lora->weights[0].values - s.lora->params;
     tap_ok(same, "have their shapes and places");
     struct model_config wider = config, flatter = config;
     wider.hidden = 16;
