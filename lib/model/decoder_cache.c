@@ -1,16 +1,15 @@
 /* Generation: new tokens of several sequences at once against their caches. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "compute/ops.h"
 #include "model/decoder_internal.h"
-
-#include <stdlib.h>
 
 struct kv_cache {
     size_t n_slots, max_tokens, width; /* width = n_kv_heads * D */
     size_t n_layers;
     float *keys, *values; /* [n_layers, n_slots, max_tokens, width], rotated keys */
+    uint32_t *ids;        /* [n_slots, max_tokens] */
     size_t *lengths;      /* [n_slots] */
 };
 
@@ -21,14 +20,19 @@ int kv_cache_new(struct kv_cache **out, const struct decoder *d, size_t n_slots,
     struct kv_cache *cache = xcalloc(1, sizeof *cache);
     size_t n;
     *out = NULL;
-    *cache = (struct kv_cache){n_slots, max_tokens, c->n_kv_heads * c->head_dim, c->n_layers, NULL,
-                               NULL,    NULL};
+    *cache = (struct kv_cache){.n_slots = n_slots,
+                               .max_tokens = max_tokens,
+                               .width = key_width(c),
+                               .n_layers = c->n_layers};
     if (!size_mul(c->n_layers * cache->width, n_slots, &n) || !size_mul(n, max_tokens, &n))
         n = SIZE_MAX;
     cache->keys = mem_array(n, sizeof(float), "key cache", err);
     cache->values = cache->keys ? mem_array(n, sizeof(float), "value cache", err) : NULL;
+    cache->ids = cache->values
+                     ? mem_array(n_slots * max_tokens, sizeof *cache->ids, "token cache", err)
+                     : NULL;
     cache->lengths = xcalloc(n_slots, sizeof *cache->lengths);
-    if (!cache->values) {
+    if (!cache->ids) {
         kv_cache_free(cache);
         return err_prefix(err, "%zu sequences of %zu tokens", n_slots, max_tokens);
     }
@@ -42,6 +46,7 @@ void kv_cache_free(struct kv_cache *cache)
         return;
     free(cache->keys);
     free(cache->values);
+    free(cache->ids);
     free(cache->lengths);
     free(cache);
 }
@@ -67,6 +72,7 @@ struct extend {
     struct kv_cache *cache;
     const size_t *slots, *counts;
     size_t n;
+    uint32_t *ids;   /* [T] */
     size_t *slot_of; /* [T]: slot of each row */
     float *queries;  /* [T, n_heads D] */
     float *scores;   /* [threads, max_tokens] */
@@ -112,23 +118,64 @@ static int attend_cached(struct pass *p)
     return 0;
 }
 
-/* Fills in where each new row belongs, and which rows are the last of their part. */
-static int place_rows(struct extend *e, struct err *err)
+/* Where the rows of part i begin: behind what its slot holds. But if the angles depend on the whole
+ * length, a sequence that grows beyond the original positions is computed again from its start. */
+static size_t first_row(const struct extend *e, size_t i)
 {
-    struct workspace *ws = &e->pass.d->ws;
-    size_t row = 0;
-    for (size_t i = 0; i < e->n; i++) {
-        size_t length = e->cache->lengths[e->slots[i]];
-        if (e->counts[i] > e->cache->max_tokens - length)
+    const struct rope_config *rope = &e->pass.d->config.rope;
+    size_t held = e->cache->lengths[e->slots[i]];
+    bool again = rope_depends_on_length(rope) && held <= rope->original_positions &&
+                 held + e->counts[i] > rope->original_positions;
+    return again ? 0 : held;
+}
+
+/* Number of rows; ids are kept with their slots. */
+static int take_ids(const struct extend *e, const uint32_t *ids, size_t *rows, struct err *err)
+{
+    const struct kv_cache *cache = e->cache;
+    *rows = 0;
+    for (size_t i = 0; i < e->n; ids += e->counts[i++]) {
+        size_t held = cache->lengths[e->slots[i]];
+        if (e->counts[i] > cache->max_tokens - held)
             return err_set(err,
                            "a sequence of %zu tokens is more than the %zu that there is room for",
-                           length + e->counts[i], e->cache->max_tokens);
-        for (size_t k = 0; k < e->counts[i]; k++, row++) {
-            ws->positions[row] = length + k;
+                           held + e->counts[i], cache->max_tokens);
+        memcpy(cache->ids + e->slots[i] * cache->max_tokens + held, ids,
+               e->counts[i] * sizeof *ids);
+        *rows += held + e->counts[i] - first_row(e, i);
+    }
+    return 0;
+}
+
+/* Fills in what each row is and where it belongs, and which rows are the last of their part. */
+static void place_rows(struct extend *e)
+{
+    struct workspace *ws = &e->pass.d->ws;
+    const struct model_config *c = &e->pass.d->config;
+    size_t row = 0;
+    for (size_t i = 0; i < e->n; i++) {
+        size_t length = e->cache->lengths[e->slots[i]] + e->counts[i];
+        for (size_t t = first_row(e, i); t < length; t++, row++) {
+            ws->positions[row] = t;
+            ws->beyond[row] =
+                rope_depends_on_length(&c->rope) && length > c->rope.original_positions;
             e->slot_of[row] = e->slots[i];
+            e->ids[row] = e->cache->ids[e->slots[i] * e->cache->max_tokens + t];
         }
         ws->rows_of[i] = row - 1;
     }
+}
+
+/* The rows are placed; appends them and computes the logits. */
+static int extend(struct extend *e, float *logits)
+{
+    struct pass *p = &e->pass;
+    place_rows(e);
+    if (pass_embed(p) || pass_forward(p))
+        return -1;
+    decoder_predict_logits(p->d, e->n, logits);
+    for (size_t i = 0; i < e->n; i++)
+        e->cache->lengths[e->slots[i]] += e->counts[i];
     return 0;
 }
 
@@ -136,31 +183,27 @@ int decoder_extend(struct decoder *d, const struct lora *lora, struct kv_cache *
                    const size_t *slots, const size_t *counts, size_t n, const uint32_t *ids,
                    float *logits, struct err *err)
 {
-    struct batch b = {.ids = ids};
-    for (size_t i = 0; i < n; i++)
-        b.n += counts[i];
-    if (decoder_check_ids(d, ids, b.n, err))
-        return -1;
+    struct batch b = {0};
     struct extend e = {
         .pass = {.d = d, .lora = lora, .batch = &b, .attend = attend_cached, .err = err},
         .cache = cache,
         .slots = slots,
         .counts = counts,
-        .n = n};
-    if (decoder_reserve(d, b.n, lora, false, err) ||
+        .n = n,
+    };
+    size_t given = 0;
+    for (size_t i = 0; i < n; i++)
+        given += counts[i];
+    if (decoder_check_ids(d, ids, given, err) || take_ids(&e, ids, &b.n, err) ||
+        decoder_reserve(d, b.n, lora, false, err) ||
         decoder_reserve_positions(d, cache->max_tokens, err))
         return -1;
+    b.ids = e.ids = xcalloc(b.n, sizeof *e.ids);
     e.slot_of = xcalloc(b.n, sizeof *e.slot_of);
     e.queries = xcalloc(b.n * query_width(&d->config), sizeof *e.queries);
     e.scores = xcalloc(pool_threads(d->pool) * cache->max_tokens, sizeof *e.scores);
-    int status = place_rows(&e, err);
-    if (!status)
-        status = pass_embed(&e.pass) || pass_forward(&e.pass) ? -1 : 0;
-    if (!status) {
-        decoder_predict_logits(d, n, logits);
-        for (size_t i = 0; i < n; i++)
-            cache->lengths[slots[i]] += counts[i];
-    }
+    int status = extend(&e, logits);
+    free(e.ids);
     free(e.slot_of);
     free(e.queries);
     free(e.scores);
