@@ -66,6 +66,8 @@ struct name_map; /* model/names.h */
 struct model_config {
     char architecture[32];        /* model_type: "llama", whatever a GGUF file calls it */
     const struct name_map *names; /* what its tensors are called */
+    bool gguf_pairs; /* llama.cpp rotates it pair by pair, and GGUF files have the rows of queries
+                        and keys in that order */
     size_t n_layers;
     size_t hidden;     /* H: width of the residual stream */
     size_t ffn;        /* F: width inside the MLP */

@@ -12,8 +12,10 @@
 #include "formats/gguf.h"
 #include "model/config.h"
 
-/* general.* and the architecture's keys. name: what the model is called. */
-void gguf_add_config(struct gguf_writer *w, const struct model_config *config, const char *name);
+/* general.* and the architecture's keys. name: what the model is called. An error where llama.cpp's
+ * keys can't say what the model is. */
+int gguf_add_config(struct gguf_writer *w, const struct model_config *config, const char *name,
+                    struct err *err);
 
 /*
  * tokenizer.*: vocabulary, merges, token types, special ids and chat templates, from tokenizer.json
@@ -23,9 +25,5 @@ void gguf_add_config(struct gguf_writer *w, const struct model_config *config, c
 int gguf_add_tokenizer(struct gguf_writer *w, const struct checkpoint *c,
                        const struct model_config *config, const char *pre, bool *found,
                        struct err *err);
-
-/* rope_freqs.weight: what each pair's frequency is divided by, divisors [head_dim / 2]. false: the
- * model's rope scaling needs none. */
-bool gguf_rope_divisors(const struct model_config *config, float *divisors);
 
 #endif

@@ -8,12 +8,12 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "formats/gguf.h"
+#include "model/config_rope.h"
 #include "model/gguf_meta.h"
 #include "model/quant_mix.h"
 
 #define FILE_TYPE "general.file_type"
 #define PROVENANCE "tuneutils.provenance"
-#define ROPE_FREQS "rope_freqs.weight"
 
 /* As the base has it where nothing changes; what is changed and can't be written so gets 8 bits. */
 static enum dtype own_type(const struct merge *m, const struct tensor_name *name)
@@ -97,29 +97,15 @@ static int add_metadata(struct merge *m, struct gguf_writer *w, const struct qua
         m->has_vocabulary = gguf_find(g, "tokenizer.ggml.tokens") != NULL;
     } else {
         char *name = adapter_base_name(m->base);
-        gguf_add_config(w, &m->config, name);
+        int status = gguf_add_config(w, &m->config, name, err);
         free(name);
-        if (gguf_add_tokenizer(w, m->base, &m->config, m->pre, &m->has_vocabulary, err))
+        if (status || gguf_add_tokenizer(w, m->base, &m->config, m->pre, &m->has_vocabulary, err))
             return -1;
     }
     add_file_type(m, w, mix, types);
     if (m->provenance)
         gguf_writer_string(w, PROVENANCE, m->provenance, strlen(m->provenance));
     return 0;
-}
-
-/* llama3's rope scaling: computed from config.json, or as the base has it. NULL: none. */
-static float *rope_freqs(const struct merge *m)
-{
-    size_t n = m->config.head_dim / 2;
-    float *divisors = xcalloc(n, sizeof *divisors);
-    if (m->config.rope.has_divisors)
-        memcpy(divisors, m->config.rope.divisors[0], n * sizeof *divisors);
-    else if (!gguf_rope_divisors(&m->config, divisors)) {
-        free(divisors);
-        return NULL;
-    }
-    return divisors;
 }
 
 static int write_to_gguf(void *arg, const void *p, size_t len, struct err *err)
@@ -142,15 +128,15 @@ static int write_tensors(struct merge *m, struct gguf_writer *w, const enum dtyp
 }
 
 static int write_file(struct merge *m, struct gguf_writer *w, const char *path,
-                      const struct quant_mix *mix, const enum dtype *types, const float *divisors,
-                      struct err *err)
+                      const struct quant_mix *mix, const enum dtype *types, struct err *err)
 {
-    const uint64_t n_divisors = m->config.head_dim / 2;
+    struct rope_tensor rope[2];
+    size_t n_rope = rope_gguf_tensors(&m->config, rope);
     struct tensor_name name;
     if (add_metadata(m, w, mix, types, err))
         return -1;
-    if (divisors)
-        gguf_writer_declare(w, ROPE_FREQS, DTYPE_F32, 1, &n_divisors);
+    for (size_t i = 0; i < n_rope; i++)
+        gguf_writer_declare(w, rope[i].name, DTYPE_F32, 1, &(const uint64_t){rope[i].n});
     for (size_t i = 0; i < names_count(&m->config); i++) {
         names_at(&m->config, i, &name);
         const uint64_t shape[] = {name.rows, name.cols};
@@ -158,8 +144,9 @@ static int write_file(struct merge *m, struct gguf_writer *w, const char *path,
     }
     if (gguf_writer_open(w, path, err))
         return -1;
-    if (divisors && gguf_writer_write(w, divisors, (size_t)n_divisors * sizeof *divisors, err))
-        return -1;
+    for (size_t i = 0; i < n_rope; i++)
+        if (gguf_writer_write(w, rope[i].divisors, rope[i].n * sizeof *rope[i].divisors, err))
+            return -1;
     return write_tensors(m, w, types, err);
 }
 
@@ -168,19 +155,17 @@ int merge_write_gguf(struct merge *m, const char *path, const struct quant_mix *
 {
     size_t n = names_count(&m->config);
     enum dtype *types = xcalloc(n, sizeof *types);
-    float *divisors = rope_freqs(m);
     struct gguf_writer *w = gguf_writer_new();
     for (size_t i = 0; i < n; i++) {
         struct tensor_name name;
         names_at(&m->config, i, &name);
         types[i] = output_type(m, &name, mix);
     }
-    int status = write_file(m, w, path, mix, types, divisors, err);
+    int status = write_file(m, w, path, mix, types, err);
     if (status)
         gguf_writer_abandon(w);
     else
         status = gguf_writer_finish(w, err);
     free(types);
-    free(divisors);
     return status;
 }

@@ -211,7 +211,7 @@ static void fill_layer(char out[NAME_SIZE], const char *pattern, size_t layer, c
 /* Architectures that llama.cpp rotates pair by pair have their rows in that order. */
 static struct row_order gguf_order(const struct model_config *c, enum slot owner)
 {
-    if ((owner == SLOT_Q || owner == SLOT_K) && !strcmp(c->architecture, "llama"))
+    if ((owner == SLOT_Q || owner == SLOT_K) && c->gguf_pairs)
         return (struct row_order){2, c->head_dim / 2, 1};
     if (owner == SLOT_QKV && c->qkv == QKV_PER_HEAD)
         return (struct row_order){c->n_heads, 3, c->head_dim};

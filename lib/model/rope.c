@@ -22,17 +22,61 @@ static float llama3_frequency(const struct rope_config *rope, float freq)
     return (float)((1 - smooth) * (double)freq / rope->factor + smooth * (double)freq);
 }
 
+/* The pair, as a real number, that turns so many times in the original positions. */
+static double yarn_pair(const struct rope_config *rope, size_t dim, double turns)
+{
+    double positions = (double)rope->original_positions;
+    return (double)dim * log(positions / (turns * 2 * 3.14159265358979323846)) /
+           (2 * log(rope->theta));
+}
+
+/* transformers' _compute_yarn_parameters: pairs that turn often keep their frequency, those that
+ * turn rarely have it divided, and between them a straight line over the pair's number. */
+static float yarn_frequency(const struct rope_config *rope, size_t dim, size_t i, float period)
+{
+    double low = yarn_pair(rope, dim, rope->beta_fast),
+           high = yarn_pair(rope, dim, rope->beta_slow);
+    if (rope->truncate) {
+        low = floor(low);
+        high = ceil(high);
+    }
+    low = fmax(low, 0);
+    high = fmin(high, (double)dim - 1);
+    if (low == high)
+        high += 0.001;
+    float ramp = (float)(((double)i - low) / (high - low));
+    float keep = 1 - fminf(fmaxf(ramp, 0), 1);
+    return 1 / ((float)rope->factor * period) * (1 - keep) + 1 / period * keep;
+}
+
+/* From a pair's period in positions, over 2 pi. The order of the roundings is transformers'. */
+static float frequency(const struct rope_config *rope, size_t dim, size_t i, bool beyond,
+                       float period)
+{
+    float freq = 1 / period;
+    switch (rope->scaling) {
+    case ROPE_DEFAULT:
+        break;
+    case ROPE_LINEAR:
+        freq = (float)((double)freq / rope->factor);
+        break;
+    case ROPE_LLAMA3:
+        freq = llama3_frequency(rope, freq);
+        break;
+    case ROPE_YARN:
+        freq = yarn_frequency(rope, dim, i, period);
+        break;
+    case ROPE_LONGROPE:
+        return 1 / (rope->divisors[beyond][i] * period);
+    }
+    return rope->has_divisors ? freq / rope->divisors[beyond][i] : freq;
+}
+
 void rope_inv_freq(const struct rope_config *rope, size_t rotary_dim, bool beyond, float *inv_freq)
 {
     for (size_t i = 0; i < rotary_dim / 2; i++) {
         float exponent = (float)(2 * i) / (float)rotary_dim;
-        float freq = 1 / (float)pow(rope->theta, (double)exponent);
-        if (rope->scaling == ROPE_LINEAR)
-            freq = (float)((double)freq / rope->factor);
-        else if (rope->scaling == ROPE_LLAMA3)
-            freq = llama3_frequency(rope, freq);
-        if (rope->has_divisors)
-            freq /= rope->divisors[beyond][i];
-        inv_freq[i] = freq;
+        float period = (float)pow(rope->theta, (double)exponent);
+        inv_freq[i] = frequency(rope, rotary_dim, i, beyond, period);
     }
 }
