@@ -187,6 +187,11 @@ static void hand_over(const struct str *s, struct template_rendering *out)
     }
 }
 
+void template_set_strict(struct template *t)
+{
+    t->strict = true;
+}
+
 int template_render(const struct template *t, const json_t *variables,
                     struct template_rendering *out, struct err *err)
 {

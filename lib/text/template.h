@@ -27,6 +27,10 @@ int template_compile(struct template **t, const char *name, const char *source, 
                      struct err *err);
 void template_free(struct template *t);
 
+/* From here on what is undefined is an error where it would be written, as in Jinja's
+ * StrictUndefined; chat templates count on its being empty. */
+void template_set_strict(struct template *t);
+
 /* Whether the template mentions the variable anywhere. */
 bool template_mentions(const struct template *t, const char *variable);
 

@@ -234,8 +234,12 @@ static enum flow execute_one(struct render *r, const struct node *n)
         emit(r, n->constant.s);
         break;
     case N_OUTPUT:
-        for (const struct node *e = n->a; e; e = e->next)
-            emit(r, value_to_str(&r->l, evaluate(r, e)));
+        for (const struct node *e = n->a; e; e = e->next) {
+            struct value v = evaluate(r, e);
+            if (r->t->strict)
+                need_defined(&r->l, v);
+            emit(r, value_to_str(&r->l, v));
+        }
         break;
     case N_IF:
         return execute_if(r, n);

@@ -456,7 +456,7 @@ struct template
     struct limits memory;
     struct node *body;
     struct symbol *symbols;
-    bool has_generation;
+    bool has_generation, strict;
     /* names with a meaning of their own */
     const struct str *loop, *caller, *varargs, *kwargs;
 };

@@ -30,6 +30,7 @@ my %programs = (
     'ft-train' => {args => ['-m', $model, '-o', 'adapter', '--steps', '1'], input => 'shard', cut => 1},
     'ft-merge' => {args => ['-m', $model, '-o', '-'], input => undef, stdout => 1},
     'ft-eval'  => {args => ['-m', $model], input => 'shard', stdout => 1, cut => 1},
+    'ft-score' => {args => ['-m', 'speaker'], input => 'questions', stdout => 1, cut => 1},
     'ft-gen'   => {args => ['-m', $model, '--max-tokens', '1'], input => 'ids', stdout => 1},
 );
 
@@ -84,13 +85,16 @@ sub is_failure {
 
 spew('text', "A line of text.\n\nAnother one.\n");
 spew('documents', qq({"text":"A line of text."}\n{"text":"Another one."}\n));
+spew('questions', qq({"prompt":"One and one is","choices":["two","three"],"answer":0}\n));
 spew('ids', qq({"ids":[1,2,3,4]}\n{"ids":[5,6,7]}\n));
 system("ft-pack -m '$model' --length 8 -o shard ids 2>/dev/null") == 0 or print "Bail out! ft-pack fails\n";
-for my $input (qw(text documents ids shard)) {
+for my $input (qw(text documents questions ids shard)) {
     my $bytes = slurp($input);
     spew("$input.cut", substr $bytes, 0, length($bytes) - 9);
 }
 make_path('folder');
+make_path('speaker'); # a model with a tokenizer
+symlink $_, 'speaker/' . s{.*/}{}r for glob("$model/*.json $model/*.safetensors $data/chat/tokenizer*.json");
 
 # ---- every program ----
 
