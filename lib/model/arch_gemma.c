@@ -26,7 +26,7 @@ static void shared(struct config_keys *k, struct model_config *c, size_t kv_head
     keys_bias(k, c, &c->qkv_bias, "attention_bias", false, SLOT_Q);
     keys_bias(k, c, &c->o_bias, "attention_bias", false, SLOT_O);
     keys_tied(k, c, true);
-    c->norm_plus_one = k->mode == KEYS_READ_JSON;
+    c->norm_plus_one = true;
     c->embed_scale = sqrt((double)c->hidden);
 }
 

@@ -17,6 +17,7 @@ const struct name_map names_gpt2 = {
             [SLOT_UP] = {"transformer.h.%zu.mlp.c_fc", "blk.%zu.ffn_up"},
             [SLOT_DOWN] = {"transformer.h.%zu.mlp.c_proj", "blk.%zu.ffn_down"},
         },
+    .derived = {"attn.bias", "attn.masked_bias"},
 };
 
 void describe_gpt2(struct config_keys *k, struct model_config *c)
@@ -26,7 +27,7 @@ void describe_gpt2(struct config_keys *k, struct model_config *c)
     c->qkv_bias = c->o_bias = c->mlp_bias = true;
     c->gated = false;
     c->learned_positions = true;
-    c->transposed = k->mode == KEYS_READ_JSON;
+    c->transposed = true;
     keys_size(k, &c->n_layers, "n_layer", "block_count", KEYS_REQUIRED);
     keys_size(k, &c->max_positions, "n_positions", "context_length", KEYS_REQUIRED);
     keys_size(k, &c->hidden, "n_embd", "embedding_length", KEYS_REQUIRED);

@@ -15,6 +15,7 @@ const struct name_map names_gpt_neox = {
             [SLOT_UP] = {"gpt_neox.layers.%zu.mlp.dense_h_to_4h", "blk.%zu.ffn_up"},
             [SLOT_DOWN] = {"gpt_neox.layers.%zu.mlp.dense_4h_to_h", "blk.%zu.ffn_down"},
         },
+    .derived = {"attention.bias", "attention.masked_bias"},
 };
 
 static void residual(struct config_keys *k, struct model_config *c)

@@ -80,9 +80,9 @@ struct model_config {
     uint8_t layer_flags[CONFIG_MAX_LAYERS];
 
     enum norm_kind norm;
-    bool norm_bias; /* of SLOT_NORM, SLOT_ATTN_NORM, SLOT_MLP_NORM */
-    bool
-        norm_plus_one; /* the file keeps w - 1 for every norm's w (gemma in Hugging Face folders) */
+    bool norm_bias;     /* of SLOT_NORM, SLOT_ATTN_NORM, SLOT_MLP_NORM */
+    bool norm_plus_one; /* Hugging Face folders, and so PEFT's, keep w - 1 for every norm's w; GGUF
+                           files keep w (gemma) */
     bool pre_norms, post_norms; /* of both halves of a layer: before, after, or both */
     enum qk_norm qk_norm;
     enum residual residual;
@@ -110,8 +110,8 @@ struct model_config {
     double logit_scale;    /* of the logits, before the cap */
     double final_softcap;  /* of the logits; 0: none */
 
-    bool transposed; /* the file keeps the layers' matrices as [in, out] (gpt2 in Hugging Face
-                        folders); shapes in names.h are [out, in] */
+    bool transposed; /* Hugging Face folders keep the layers' matrices as [in, out] (gpt2); GGUF
+                        files, and shapes in names.h, have [out, in] */
 
     /*
      * Mixture of experts: p = softmax(router(x)) over all experts; the experts_used largest p,

@@ -94,7 +94,7 @@ static struct norm bind_norm(const struct decoder *d, enum slot slot, size_t lay
     struct tensor_name name;
     names_describe(c, slot, layer, &name);
     norm.w = decoder_stored_vector(d, slot, layer);
-    for (size_t i = 0; c->norm_plus_one && i < name.rows; i++)
+    for (size_t i = 0; c->norm_plus_one && !checkpoint_gguf(d->checkpoint) && i < name.rows; i++)
         norm.w[i] += 1;
     if (names_has(c, SLOT_BIAS(slot), layer))
         norm.b = decoder_stored_vector(d, SLOT_BIAS(slot), layer);

@@ -39,14 +39,17 @@ void decoder_base_values(struct decoder *d, enum slot slot, size_t layer, float 
         return;
     }
     float *vector = decoder_stored_vector(d, slot, layer);
-    memcpy(out, vector, (size_t)name.rows * sizeof *out);
+    bool whole = d->config.norm_plus_one && checkpoint_gguf(d->checkpoint) && slot_is_norm(slot);
+    for (size_t i = 0; i < name.rows; i++)
+        out[i] = whole ? vector[i] - 1 : vector[i];
     free(vector);
 }
 
-/* Where the file keeps a norm's w - 1, so does the adapter: w itself is made for the decoder. */
+/* Where Hugging Face folders keep a norm's w - 1, so does the adapter: w itself is made for the
+ * decoder. */
 static float *shifted(const struct decoder *d, const struct lora_weight *w)
 {
-    if (!d->config.norm_plus_one || w->cols || slot_is_bias(w->slot))
+    if (!d->config.norm_plus_one || !slot_is_norm(w->slot))
         return NULL;
     float *values = xcalloc(w->rows, sizeof *values);
     for (size_t i = 0; i < w->rows; i++)

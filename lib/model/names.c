@@ -171,6 +171,11 @@ bool slot_is_linear(enum slot slot)
     return slot_name(slot) != NULL;
 }
 
+bool slot_is_norm(enum slot slot)
+{
+    return slot < SLOT_WEIGHTS && shapes[slot].cols == NONE;
+}
+
 const char *slot_name(enum slot slot)
 {
     return slot < SLOT_WEIGHTS ? shapes[slot].linear : NULL;
@@ -370,10 +375,17 @@ static int check_shape(const struct tensor_name *name, const struct tensor *t, b
 }
 
 /* Tensors that files carry although they are computed from the configuration. */
-static bool is_derived(const char *name)
+static bool is_derived(const struct model_config *c, const char *name, bool gguf)
 {
-    const char *end = strrchr(name, '.');
-    return (end && !strcmp(end, ".inv_freq")) || !strcmp(name, "rope_freqs.weight");
+    if (gguf)
+        return !strcmp(name, "rope_freqs.weight") || !strcmp(name, "rope_factors_short.weight") ||
+               !strcmp(name, "rope_factors_long.weight");
+    if (names_ends_in(name, "inv_freq"))
+        return true;
+    for (const char *const *ending = c->names->derived; *ending; ending++)
+        if (names_ends_in(name, *ending))
+            return true;
+    return false;
 }
 
 /* Some folders of tied models store the same matrix twice; that is harmless if it is the same. */
@@ -419,7 +431,8 @@ int names_check(const struct model_config *config, const struct checkpoint *c, s
     }
     for (size_t i = 0; i < checkpoint_count(c); i++) {
         const struct tensor *t = checkpoint_at(c, i);
-        if (!is_known(config, c, t) && !is_derived(t->name) && !is_copy_of_embedding(config, c, t))
+        if (!is_known(config, c, t) && !is_derived(config, t->name, gguf) &&
+            !is_copy_of_embedding(config, c, t))
             return err_set(err, "%s: tensor %s has no place in a %s model with %zu layers", t->file,
                            t->name, config->architecture, config->n_layers);
     }

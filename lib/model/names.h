@@ -63,6 +63,9 @@ static inline bool slot_in_layer(enum slot slot)
 /* The matrix of a linear layer that LoRA can target ("all-linear": not the head). */
 bool slot_is_linear(enum slot slot);
 
+/* A norm's w: [n], no bias. */
+bool slot_is_norm(enum slot slot);
+
 /* What a linear layer is for, whatever the architecture calls it: "q", "gate_up"; NULL for other
  * slots. And back; false if there is none. */
 const char *slot_name(enum slot slot);
@@ -79,6 +82,7 @@ struct name_map {
     struct slot_name {
         const char *hf, *gguf;
     } slots[SLOT_WEIGHTS];
+    const char *derived[3]; /* endings of tensors of masks in old folders, which say nothing */
 };
 
 extern const struct name_map names_llama;
