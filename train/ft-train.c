@@ -12,6 +12,7 @@
 #include "compute/backend.h"
 #include "compute/schedule.h"
 #include "model/adapter.h"
+#include "model/full.h"
 #include "model/lora_init.h"
 #include "model/train_session.h"
 
@@ -53,6 +54,15 @@ static const struct option_spec options[] = {
     {OPT_CHOICE, 0, "init", &TUNE.init, NULL, "first values of its matrices [default]",
      lora_init_choices, 0, 0},
     {OPT_DOUBLE, 0, "dropout", &TUNE.dropout, "P", "of the adapter's input [0]", NULL, 0, 0.99},
+
+    {OPT_HEADING, 0, "In place of an adapter", NULL, NULL, NULL, NULL, 0, 0},
+    {OPT_FLAG, 0, "full", &TUNE.full, NULL,
+     "train the model's own weights, of --targets and --layers or all, and write a model", NULL, 0,
+     0},
+    {OPT_CHOICE, 0, "save-type", &TUNE.save_type, NULL, "type of its weights [base]",
+     full_type_choices, 0, 0},
+    {OPT_SIZE, 0, "shard-size", &TUNE.shard_size, "SIZE", "largest file of weights in it [5G]",
+     NULL, 1 << 10, 1e15},
 
     {OPT_HEADING, 0, "Length", NULL, NULL, NULL, NULL, 0, 0},
     {OPT_DOUBLE, 0, "epochs", &TUNE.epochs, "E", "passes over the rows, also 0.5 [1]", NULL, 1e-6,
@@ -239,7 +249,7 @@ static void say_end(const struct train_session *s, enum trainer_end end, uint64_
         snprintf(of, sizeof of, " of step %" PRIu64 " (held-out loss %.4f)", p->best_step,
                  p->best_loss);
     if (end == TRAINER_DONE || end == TRAINER_EARLY)
-        warn("%s: the adapter%s", folder, of);
+        warn("%s: the %s%s", folder, train_session_options(s)->full ? "model" : "adapter", of);
     else
         warn("stopped after step %" PRIu64 " of %" PRIu64 "; go on with: ft-train --resume %s%s",
              p->step, p->steps, folder,

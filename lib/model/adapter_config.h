@@ -1,6 +1,6 @@
 /*
  * adapter_config: what adapter_config.json means: which modules an adapter changes, with which rank
- * and scale. Used by adapter.c only.
+ * and scale. Used by adapter*.c and full.c.
  */
 #ifndef MODEL_ADAPTER_CONFIG_H
 #define MODEL_ADAPTER_CONFIG_H
@@ -10,6 +10,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "model/config.h"
 
 enum adapter_bias { BIAS_NONE, BIAS_ALL, BIAS_OF_TARGETS };
 
@@ -40,6 +41,10 @@ int adapter_settings_whole(const struct adapter_settings *s, const char *module,
  */
 int adapter_settings_tensor(const struct adapter_settings *s, const char *tensor, bool *whole,
                             struct err *err);
+
+/* Fails at an ending in a list that no module of the model has; what is the option's name. */
+int adapter_check_known(const json_t *list, const char *what, const struct model_config *model,
+                        struct err *err);
 
 /* Rank and scale of a module's pair, by rank_pattern and alpha_pattern. */
 int adapter_settings_scale(const struct adapter_settings *s, const char *module, size_t *r,

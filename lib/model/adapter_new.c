@@ -214,8 +214,8 @@ static int check_targets(const json_t *targets, const struct model_config *model
     return 0;
 }
 
-static int check_list(const json_t *list, const char *what, const struct model_config *model,
-                      struct err *err)
+int adapter_check_known(const json_t *list, const char *what, const struct model_config *model,
+                        struct err *err)
 {
     size_t i;
     json_t *v;
@@ -305,7 +305,8 @@ static int check_names(const struct adapter_settings *s, const struct model_conf
 {
     if (json_is_array(s->targets) && check_targets(s->targets, model, err))
         return -1;
-    if (json_is_array(s->excluded) && check_list(s->excluded, "exclude_modules", model, err))
+    if (json_is_array(s->excluded) &&
+        adapter_check_known(s->excluded, "exclude_modules", model, err))
         return -1;
     if (s->layers && json_is_string(s->targets))
         return err_set(err,
@@ -313,7 +314,7 @@ static int check_names(const struct adapter_settings *s, const struct model_conf
     if (check_keys(s->rank_pattern, "rank_pattern", model, err) ||
         check_keys(s->alpha_pattern, "alpha_pattern", model, err))
         return -1;
-    return check_list(s->whole, "modules_to_save", model, err);
+    return adapter_check_known(s->whole, "modules_to_save", model, err);
 }
 
 int adapter_new(struct lora **l, const json_t *config, const struct model_config *model,

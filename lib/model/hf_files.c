@@ -31,3 +31,26 @@ json_t *hf_config(const struct model_config *c, const struct gguf *g, struct err
     json_object_set_new(o, "initializer_range", json_real(0.02));
     return o;
 }
+
+static bool ends_with(const char *text, const char *ending)
+{
+    size_t n = strlen(text), k = strlen(ending);
+    return n >= k && !strcmp(text + n - k, ending);
+}
+
+bool hf_is_carried(const char *name)
+{
+    static const char *const endings[] = {".json", ".jinja", ".txt", ".model", ".tiktoken", ".spm"};
+    static const char *const beginnings[] = {"LICENSE", "LICENCE", "NOTICE", "COPYING",
+                                             "USE_POLICY"};
+    if (!strcmp(name, "config.json") || ends_with(name, ".index.json") || *name == '.' ||
+        !strncmp(name, "adapter_", 8) || !strncmp(name, "train_", 6))
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(endings); i++)
+        if (ends_with(name, endings[i]))
+            return true;
+    for (size_t i = 0; i < ARRAY_SIZE(beginnings); i++)
+        if (!strncmp(name, beginnings[i], strlen(beginnings[i])))
+            return true;
+    return false;
+}

@@ -1,5 +1,6 @@
 /*
- * hf_files: the files beside the weights in a Hugging Face folder, made from GGUF metadata.
+ * hf_files: the files beside the weights in a Hugging Face folder: which they are, and how they are
+ * made from GGUF metadata.
  */
 #ifndef MODEL_HF_FILES_H
 #define MODEL_HF_FILES_H
@@ -19,6 +20,10 @@ json_t *hf_config(const struct model_config *config, const struct gguf *g, struc
 /* tokenizer.json of the vocabulary in the metadata. NULL when it can't be expressed, and with
  * *there false when there is none. The caller decrefs it. */
 json_t *hf_tokenizer(const struct gguf *g, bool *there, struct err *err);
+
+/* Whether a file of that name belongs to a model beside its weights and config.json: tokenizer,
+ * templates, generation settings, licence. Not weights in other formats, nor code. */
+bool hf_is_carried(const char *name);
 
 /* Writes one file of the folder, keys sorted and indented. */
 int hf_write_json(struct outdir *dir, const char *name, const json_t *v, struct err *err);

@@ -199,6 +199,8 @@ struct lora lora_view(const struct lora *l, float *params)
     size_t at = 0;
     view.params = params;
     view.grads = NULL;
+    view.pair_lookup = NULL;
+    view.weight_lookup = NULL;
     view.pairs = xcalloc(l->n_pairs, sizeof *view.pairs);
     view.weights = xcalloc(l->n_weights, sizeof *view.weights);
     for (size_t i = 0; i < l->n_pairs; i++) {

@@ -90,8 +90,8 @@ size_t lora_max_rank(const struct lora *l);
 /* The lowest layer with a pair or a weight, where the way back ends; n_layers if there is none. */
 size_t lora_first_layer(const struct lora *l, size_t n_layers);
 
-/* The same adapter with other parameters [n_params] and no gradients, to be read from: a view of
- * l and of params, released with lora_view_release. */
+/* The same adapter with other parameters [n_params], to be saved: a view of l and of params without
+ * gradients and lookup tables, released with lora_view_release. */
 struct lora lora_view(const struct lora *l, float *params);
 void lora_view_release(struct lora *view);
 

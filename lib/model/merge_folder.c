@@ -158,31 +158,6 @@ static int write_config(const struct merge *m, const struct plan *plan, struct o
     return status;
 }
 
-static bool ends_with(const char *text, const char *ending)
-{
-    size_t n = strlen(text), k = strlen(ending);
-    return n >= k && !strcmp(text + n - k, ending);
-}
-
-/* What belongs to a model beside its weights and config.json: tokenizer, templates, generation
- * settings, licence. Not weights in other formats, nor code. */
-static bool is_carried(const char *name)
-{
-    static const char *const endings[] = {".json", ".jinja", ".txt", ".model", ".tiktoken", ".spm"};
-    static const char *const beginnings[] = {"LICENSE", "LICENCE", "NOTICE", "COPYING",
-                                             "USE_POLICY"};
-    if (!strcmp(name, "config.json") || ends_with(name, ".index.json") || *name == '.' ||
-        !strncmp(name, "adapter_", 8))
-        return false;
-    for (size_t i = 0; i < ARRAY_SIZE(endings); i++)
-        if (ends_with(name, endings[i]))
-            return true;
-    for (size_t i = 0; i < ARRAY_SIZE(beginnings); i++)
-        if (!strncmp(name, beginnings[i], strlen(beginnings[i])))
-            return true;
-    return false;
-}
-
 static int copy_file(struct outdir *dir, const char *folder, const char *name, struct err *err)
 {
     struct buf path = BUF_INIT;
@@ -212,7 +187,7 @@ static int copy_files(const struct merge *m, struct outdir *dir, struct err *err
     if (!d)
         return err_errno(err, "%s", folder);
     while (!status && (errno = 0, entry = readdir(d)))
-        if (is_carried(entry->d_name))
+        if (hf_is_carried(entry->d_name))
             status = copy_file(dir, folder, entry->d_name, err);
     if (!status && errno)
         status = err_errno(err, "%s", folder);

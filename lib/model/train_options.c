@@ -12,6 +12,7 @@
 #include "compute/schedule.h"
 #include "formats/json.h"
 #include "model/adapter.h"
+#include "model/full.h"
 #include "model/lora_init.h"
 
 const char *const keep_choices[] = {"best", "last", NULL};
@@ -35,6 +36,9 @@ struct field {
     }
 
 static const struct field fields[] = {
+    FIELD(FIELD_FLAG, "full", full),
+    CHOICE("save-type", save_type, full_type_choices),
+    FIELD(FIELD_SIZE, "shard-size", shard_size),
     FIELD(FIELD_SIZE, "rank", rank),
     FIELD(FIELD_REAL, "alpha", alpha),
     FIELD(FIELD_TEXT, "targets", targets),
@@ -72,6 +76,8 @@ static const struct field fields[] = {
 };
 
 const struct train_options train_options_unset = {
+    .save_type = -1,
+    .shard_size = SIZE_MAX,
     .bias = -1,
     .init = -1,
     .lora_plus_ratio = NAN,
@@ -99,6 +105,8 @@ const struct train_options train_options_unset = {
 
 /* What stays unset is as if it weren't there. */
 static const struct train_options defaults = {
+    .save_type = -1,
+    .shard_size = SIZE_MAX,
     .bias = -1,
     .init = -1,
     .lora_plus_ratio = NAN,
@@ -191,6 +199,10 @@ static void add_value(struct buf *b, const struct train_options *o, const struct
 
 void train_options_complete(struct train_options *o, bool fresh)
 {
+    const double lr_of_all = 2e-5;
+    if (o->full && isnan(o->lr))
+        o->lr = lr_of_all;
+    fresh = fresh && !o->full;
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
         const struct field *f = &fields[i];
         if (!fresh && (f->offset == offsetof(struct train_options, rank) ||
@@ -204,6 +216,31 @@ void train_options_complete(struct train_options *o, bool fresh)
         o->alpha = 2 * (double)o->rank;
     if (!o->steps && !(o->epochs > 0))
         o->epochs = 1;
+}
+
+/* Options that say something about adapters only, or about whole models only. */
+static const char *const adapter_only[] = {
+    "rank",          "alpha",           "rslora", "dora", "dropout",         "rank-pattern",
+    "alpha-pattern", "modules-to-save", "bias",   "init", "lora-plus-ratio",
+};
+static const char *const full_only[] = {"save-type", "shard-size"};
+
+static const char *first_set(const struct train_options *o, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < ARRAY_SIZE(fields); k++)
+            if (!strcmp(fields[k].name, names[i]) && is_set(o, &fields[k]))
+                return names[i];
+    return NULL;
+}
+
+int train_options_check_kind(const struct train_options *o, struct err *err)
+{
+    const char *wrong = o->full ? first_set(o, adapter_only, ARRAY_SIZE(adapter_only))
+                                : first_set(o, full_only, ARRAY_SIZE(full_only));
+    if (wrong && o->full)
+        return err_set(err, "--%s is about adapters; --full trains the weights themselves", wrong);
+    return wrong ? err_set(err, "--%s goes with --full", wrong) : 0;
 }
 
 static bool within(double v, double least, double below)

@@ -21,6 +21,10 @@ extern const char *const keep_choices[]; /* "best", "last": for OPT_CHOICE */
 
 /* Unset: SIZE_MAX, UINT64_MAX, NaN, NULL, -1; a flag is unset when false. Texts are not owned. */
 struct train_options {
+    bool full;         /* the model's own weights are trained: no adapter */
+    int save_type;     /* enum full_type */
+    size_t shard_size; /* bytes */
+
     /* A fresh adapter; unset when the run goes on from another adapter. */
     size_t rank;
     double alpha;
@@ -54,7 +58,12 @@ struct train_options {
 
 extern const struct train_options train_options_unset;
 
-/* Fills what is unset with the defaults. With `fresh` false rank, alpha and targets stay unset. */
+/* Fails if options of adapters and of whole models are mixed. To be called before the defaults are
+ * filled in. */
+int train_options_check_kind(const struct train_options *o, struct err *err);
+
+/* Fills what is unset with the defaults. With `fresh` false, or for a whole model,
+ * rank, alpha and targets stay unset. */
 void train_options_complete(struct train_options *o, bool fresh);
 
 /* Whether a trainer can work with the values, which may come from a file. */

@@ -11,6 +11,7 @@
 #include "base/program.h"
 #include "formats/checkpoint.h"
 #include "model/adapter.h"
+#include "model/full.h"
 #include "model/lora_init.h"
 #include "model/vocabulary.h"
 
@@ -81,8 +82,16 @@ static int settle_options(struct train_session *s, struct err *err)
         s->options.backend = -1; /* what it became then */
     if (q->resume && train_options_adopt(&s->options, &s->state.options, err))
         return err_prefix(err, "%s", q->folder);
+    if (!q->resume && train_options_check_kind(&s->options, err))
+        return -1;
+    if (!q->resume && s->options.full && q->initial)
+        return err_set(err, "--full trains the weights themselves; merge %s into the model first",
+                       q->initial);
     if (!q->resume)
         train_options_complete(&s->options, !q->initial);
+    if (s->options.full && s->options.base_type != BASE_STORED)
+        return err_set(err, "--full can't train a base that is held in fewer bits; leave out "
+                            "--base-type");
     if (train_options_check(&s->options, err))
         return err_prefix(err, "%s", q->folder);
     train_run_set(&s->run.model, q->model);
@@ -181,6 +190,14 @@ static int new_adapter(struct train_session *s, struct err *err)
     return decoder_init_magnitudes(s->decoder, s->lora, err);
 }
 
+static int all_weights(struct train_session *s, struct err *err)
+{
+    const struct train_options *o = &s->options;
+    const struct full_options how = {o->targets, o->excluded, o->layers};
+    s->adapter_config = json_object();
+    return full_new(&s->lora, s->decoder, &how, err);
+}
+
 /* Options of the adapter may be given again, but not change it. */
 static int check_shape(const struct train_session *s, struct err *err)
 {
@@ -248,7 +265,10 @@ static int resumed_adapter(struct train_session *s, struct err *err)
 
 static int open_adapter(struct train_session *s, struct err *err)
 {
+    if (s->options.full && full_check_folder(s->request->folder, s->checkpoint, err))
+        return -1;
     return s->request->resume    ? resumed_adapter(s, err)
+           : s->options.full     ? all_weights(s, err)
            : s->request->initial ? initial_adapter(s, err)
                                  : new_adapter(s, err);
 }
@@ -313,6 +333,7 @@ static int open_trainer(struct train_session *s, struct err *err)
     const struct train_request *q = s->request;
     const struct trainer_setup setup = {
         .decoder = s->decoder,
+        .base = s->checkpoint,
         .lora = s->lora,
         .adapter_config = s->adapter_config,
         .provenance = s->provenance,

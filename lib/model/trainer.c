@@ -12,6 +12,7 @@
 #include "compute/adamw.h"
 #include "compute/schedule.h"
 #include "model/adapter.h"
+#include "model/full.h"
 
 struct trainer {
     struct trainer_setup setup;
@@ -104,7 +105,7 @@ int trainer_new(struct trainer **out, const struct trainer_setup *setup, struct 
         return -1;
     }
     t->order = xreallocarray(NULL, rows_totals(setup->rows)->rows, sizeof *t->order);
-    setup->lora->dropout = o->dropout;
+    setup->lora->dropout = isnan(o->dropout) ? 0 : o->dropout;
     *out = t;
     return 0;
 }
@@ -189,18 +190,41 @@ static bool keeps_best(const struct trainer *t)
     return t->setup.held && t->setup.options->keep == KEEP_BEST;
 }
 
+/* Removes what an earlier run left. */
+static int drop_result(const struct trainer *t, struct err *err)
+{
+    return t->setup.options->full ? full_drop(t->setup.folder->path, err)
+                                  : train_folder_drop_adapter(t->setup.folder, err);
+}
+
+static int save_result(const struct trainer *t, const struct lora *l, struct err *err)
+{
+    const struct train_options *o = t->setup.options;
+    const struct model_config *model = decoder_config(t->setup.decoder);
+    const size_t usual = (size_t)5 << 30;
+    if (!o->full)
+        return adapter_save(t->setup.folder->path, t->setup.adapter_config, l, model,
+                            t->setup.provenance, err);
+    const struct full_output out = {
+        .base = t->setup.base,
+        .model = model,
+        .type = o->save_type < 0 ? FULL_AS_BASE : (enum full_type)o->save_type,
+        .shard_bytes = o->shard_size == SIZE_MAX ? usual : o->shard_size,
+        .provenance = t->setup.provenance};
+    return full_save(t->setup.folder->path, &out, l, err);
+}
+
 /* The adapter of a folder is the best one so far where there is a choice. */
 static int save_adapter(struct trainer *t, struct err *err)
 {
     const struct lora *l = t->setup.lora;
     if (!t->adapter_dirty)
         return 0;
-    if (!t->adapter_begun && train_folder_drop_adapter(t->setup.folder, err))
+    if (!t->adapter_begun && drop_result(t, err))
         return -1;
     t->adapter_begun = true;
     struct lora shown = lora_view(l, keeps_best(t) && t->best ? t->best : l->params);
-    int status = adapter_save(t->setup.folder->path, t->setup.adapter_config, &shown,
-                              decoder_config(t->setup.decoder), t->setup.provenance, err);
+    int status = save_result(t, &shown, err);
     lora_view_release(&shown);
     t->adapter_dirty = status != 0;
     return status;

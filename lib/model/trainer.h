@@ -28,9 +28,10 @@
 /* All of it must outlive the trainer. */
 struct trainer_setup {
     struct decoder *decoder;
-    struct lora *lora; /* with gradients */
-    const json_t *adapter_config;
-    const char *provenance; /* for the adapter */
+    const struct checkpoint *base; /* what the decoder was opened from */
+    struct lora *lora;             /* with gradients */
+    const json_t *adapter_config;  /* an empty object where the model itself is trained */
+    const char *provenance;        /* for the adapter */
     const struct rows *rows;
     const struct rows *held;             /* NULL: no evaluation */
     const struct train_options *options; /* complete */
