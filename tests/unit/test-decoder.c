@@ -1,8 +1,11 @@
 /*
- * The decoder against PyTorch: logits, log-probabilities, losses, LoRA gradients of every model in
- * tests/data/models, and the properties that packing and threads must have.
+ * The decoder against PyTorch: logits, log-probabilities, losses, LoRA gradients and optimiser
+ * steps of every model in tests/data/models and ${SHARED}/fixtures/models, and the properties that
+ * packing and threads must have.
  */
 #include "fixture.h"
+
+#include "compute/adamw.h"
 
 static struct decoder *open_model(const char *dir, struct checkpoint **c, size_t threads,
                                   enum backend backend)
@@ -126,6 +129,66 @@ static void check_gradients(struct decoder *d, const char *name, const char *dir
     lora_free(l);
 }
 
+/* Three steps of AdamW from the stored adapter: losses, and where it gets to. */
+static void check_steps(struct decoder *d, const char *name, const char *dir,
+                        const struct fixture_inputs *in)
+{
+    enum { STEPS = 3 };
+    struct err err;
+    struct adamw o;
+    char path[4096], what[512];
+    snprintf(path, sizeof path, "%s/lora", dir);
+    json_t *root = fixture_json(path, "expected.json");
+    struct lora *l = fixture_lora(dir, "lora/initial", decoder_config(d));
+    struct lora *after = fixture_lora(dir, "lora/after3", decoder_config(d));
+    struct batch b = fixture_batch(in);
+    double nll, worst = 0, targets = (double)batch_targets(&b);
+    if (adamw_init(&o, l->n_params, 0.9, 0.999, 1e-8, 0.01, &err))
+        exit(1);
+    for (size_t k = 0; k <= STEPS; k++) {
+        const json_t *want = k < STEPS ? json_array_get(json_object_get(root, "losses"), k)
+                                       : json_object_get(root, "loss_after");
+        memset(l->grads, 0, l->n_params * sizeof *l->grads);
+        decoder_accumulate(d, l, &b, &(struct learning){.key = 0}, &nll, &err);
+        worst = fmax(worst, fabs(nll / targets - json_number_value(want)));
+        if (k < STEPS)
+            adamw_update(&o, l->params, l->grads, 1 / targets, 0.01);
+    }
+    tap_ok(worst <= 1e-5, "%s: losses of three steps and after them within 1e-5 (%.2g)", name,
+           worst);
+    snprintf(what, sizeof what, "%s: adapter after three steps", name);
+    tap_close(what, l->params, after->params, l->n_params, 1e-4);
+    adamw_release(&o);
+    json_decref(root);
+    lora_free(after);
+    lora_free(l);
+}
+
+/* With the adapter beside the base, which is what merging it gives too. */
+static void check_adapted_logits(struct decoder *d, const char *name, const char *dir,
+                                 const struct fixture_inputs *in)
+{
+    struct err err;
+    char path[4096], what[512];
+    size_t n, vocab = decoder_config(d)->vocab, start = in->lengths[0];
+    snprintf(path, sizeof path, "%s/lora", dir);
+    struct safetensors *expected = fixture_tensors(path, "expected.safetensors");
+    struct lora *l = fixture_lora(dir, "lora/initial", decoder_config(d));
+    struct batch b = fixture_batch(in);
+    float *logits = xcalloc(in->n * vocab, sizeof *logits);
+    static const char *const keys[] = {"adapter_logits.1", "merged_logits.1"};
+    tap_ok(decoder_logits(d, l, &b, logits, &err) == 0, "%s: logits with the adapter", name);
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+        float *want = fixture_floats(expected, keys[i], &n);
+        snprintf(what, sizeof what, "%s: %s", name, keys[i]);
+        tap_close(what, logits + start * vocab, want, n, 1e-4);
+        free(want);
+    }
+    free(logits);
+    lora_free(l);
+    safetensors_close(expected);
+}
+
 /* One thread and three give the same bits. */
 static void check_threads(const char *name, const char *dir, const struct fixture_inputs *in)
 {
@@ -213,6 +276,8 @@ static void check_model(const char *dir, const char *name)
     check_cache(d, name, &in, expected);
     if (fixture_exists(dir, "lora")) {
         check_gradients(d, name, dir, &in);
+        check_steps(d, name, dir, &in);
+        check_adapted_logits(d, name, dir, &in);
         check_dropout(d, name, dir, &in);
         check_threads(name, dir, &in);
     }
@@ -222,21 +287,37 @@ static void check_model(const char *dir, const char *name)
     checkpoint_close(c);
 }
 
-int main(void)
+/* Checks the models of a folder that aren't in `but`. Returns how many there were. */
+static int check_models(const char *models, const char *but)
 {
-    const char *srcdir = getenv("SRCDIR");
-    char models[512];
     struct dirent **entries;
-    snprintf(models, sizeof models, "%s/tests/data/models", srcdir ? srcdir : ".");
-    int n = scandir(models, &entries, NULL, alphasort);
+    int checked = 0, n = scandir(models, &entries, NULL, alphasort);
     for (int i = 0; i < n; i++) {
         char dir[2048];
-        snprintf(dir, sizeof dir, "%s/%s", models, entries[i]->d_name);
-        if (entries[i]->d_name[0] != '.')
-            check_model(dir, entries[i]->d_name);
+        const char *name = entries[i]->d_name;
+        snprintf(dir, sizeof dir, "%s/%s", models, name);
+        if (name[0] != '.' && !(but && fixture_exists(but, name))) {
+            check_model(dir, name);
+            checked++;
+        }
         free(entries[i]);
     }
-    free(entries);
-    tap_ok(n > 2, "there are models in %s", models);
+    if (n >= 0)
+        free(entries);
+    return checked;
+}
+
+int main(void)
+{
+    const char *srcdir = getenv("SRCDIR"), *shared = getenv("SHARED");
+    char own[512], others[512];
+    snprintf(own, sizeof own, "%s/tests/data/models", srcdir ? srcdir : ".");
+    if (shared)
+        snprintf(others, sizeof others, "%s/fixtures/models", shared);
+    else
+        snprintf(others, sizeof others, "%s/../shared/fixtures/models", srcdir ? srcdir : ".");
+    tap_ok(check_models(own, NULL) > 2, "there are models in %s", own);
+    if (!check_models(others, own))
+        printf("# no %s: the other architectures' reference models were not looked at\n", others);
     return tap_done();
 }
