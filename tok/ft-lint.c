@@ -5,13 +5,11 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/mapfile.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/program.h"
 #include "base/progress.h"
 #include "formats/archive.h"
-#include "formats/document.h"
 #include "text/chat.h"
 #include "text/chat_args.h"
 #include "text/language.h"
@@ -20,12 +18,13 @@
 #include "text/tokenizer.h"
 
 static struct {
-    const char *model, *output, *template, *language;
+    const char *model, *output, *language;
     size_t length, threads, most;
     double near;
     bool json, tsv, fix, strict;
-    int train_on, style, progress;
-    struct string_list against, fields, variables, ignore, warn, error, drop, keep;
+    int progress;
+    struct chat_args chat;
+    struct string_list against, ignore, warn, error, drop, keep;
 } opt = {.near = 0.6, .most = 10};
 
 static const struct option_spec options[] = {
@@ -49,12 +48,7 @@ static const struct option_spec options[] = {
     {OPT_STRING, 'm', "model", &opt.model, "MODEL",
      "count tokens and check what is learnt, with its tokenizer and template", NULL, 0, 0},
     {OPT_SIZE, 0, "length", &opt.length, "N", "most tokens that a document may have", NULL, 1, 1e9},
-    {OPT_CHOICE, 0, "train-on", &opt.train_on, NULL, "what is learnt [auto]", chat_train_choices, 0,
-     0},
-    {OPT_CHOICE, 0, "style", &opt.style, NULL, "how a prompt and its completion are joined [auto]",
-     chat_style_choices, 0, 0},
-    {OPT_STRING, 0, "template", &opt.template, "FILE", "chat template [the model's]", NULL, 0, 0},
-    {OPT_LIST, 0, "set", &opt.variables, "NAME=JSON", "set a variable of the template", NULL, 0, 0},
+    CHAT_ARGS_LEARNT(opt.chat),
     {OPT_HEADING, 0, "What is a fault", NULL, NULL, NULL, NULL, 0, 0},
     {OPT_LIST, 0, "ignore", &opt.ignore, "KIND,...", "don't look for it", NULL, 0, 0},
     {OPT_LIST, 0, "warn", &opt.warn, "KIND,...", "make it a warning", NULL, 0, 0},
@@ -65,8 +59,8 @@ static const struct option_spec options[] = {
      "share of common words from which documents are nearly the same [0.6]", NULL, 0.3, 1},
     {OPT_STRING, 0, "language", &opt.language, "CODE,...",
      "languages that are right [that of most documents]", NULL, 0, 0},
-    {OPT_LIST, 0, "field", &opt.fields, "FIELD=KEY",
-     "take a field (text, prompt ...) from this key", NULL, 0, 0},
+    {OPT_HEADING, 0, "What goes in", NULL, NULL, NULL, NULL, 0, 0},
+    CHAT_ARGS_INPUT(opt.chat),
 };
 
 static const struct program program = {
@@ -143,26 +137,31 @@ static void add_language(const char *option, const char *name, size_t len, void 
 
 static void check_options(void)
 {
+    struct err err;
     if (opt.json && opt.tsv)
         usage_error("only one of --json and --tsv");
     if (opt.length && !opt.model)
         usage_error("--length counts tokens: give the model with -m");
-    if ((opt.template || opt.variables.n || opt.train_on || opt.style) && !opt.model)
+    const struct chat_args *a = &opt.chat;
+    if ((a->template || a->variables.n || a->train_on || a->style) && !opt.model)
         usage_error("--template, --set, --train-on and --style need the model: give it with -m");
     if ((opt.drop.n || opt.keep.n) && !opt.fix)
         usage_error("--drop and --keep go with --fix");
     if (opt.fix && !opt.output && isatty(STDOUT_FILENO))
         usage_error("--fix writes documents: give -o FILE, or a pipe");
+    if (chat_args_parse(&opt.chat, &err))
+        usage_error("%s", err.msg);
 }
 
-static struct lint_options lint_options_of(const struct document_fields *fields)
+static struct lint_options lint_options_of(void)
 {
     struct lint_options o;
     lint_options_init(&o);
-    o.fields = fields;
+    o.fields = &opt.chat.parsed_fields;
+    o.format = (enum document_format)opt.chat.format;
     o.resemblance = opt.near;
     o.length = opt.length;
-    o.train_on = (enum chat_train)opt.train_on;
+    o.train_on = (enum chat_train)opt.chat.train_on;
     change_kinds(&o, "error", &opt.error, LINT_ERROR, false);
     change_kinds(&o, "warn", &opt.warn, LINT_WARNING, false);
     change_kinds(&o, "ignore", &opt.ignore, LINT_IGNORED, false);
@@ -173,30 +172,6 @@ static struct lint_options lint_options_of(const struct document_fields *fields)
     if (opt.fix && o.drops[LINT_LANGUAGE] && !o.expected_languages)
         usage_error("dropping other languages needs to be told which is right: give --language");
     return o;
-}
-
-static struct chat *load_chat(const struct tokenizer *tokenizer)
-{
-    struct chat *chat;
-    struct err err;
-    size_t len = 0;
-    char *source = NULL;
-    json_t *variables = chat_args_variables(opt.variables.items, opt.variables.n, &err);
-    if (!variables)
-        usage_error("--set: %s", err.msg);
-    if (opt.template && !(source = file_read(opt.template, (size_t)4 << 20, &len, &err)))
-        die("%s", err.msg);
-    struct chat_options o = {.train_on = (enum chat_train)opt.train_on,
-                             .style = (enum chat_style)opt.style,
-                             .template_text = source,
-                             .template_len = len,
-                             .template_name = opt.template,
-                             .variables = variables};
-    if (chat_new(&chat, tokenizer, &o, &err))
-        die("%s", err.msg);
-    json_decref(variables);
-    free(source);
-    return chat;
 }
 
 /* ---- out ---- */
@@ -251,15 +226,6 @@ static void on_batch(void *arg, const struct lint_summary *s)
 
 /* ---- in ---- */
 
-static struct input *open_input(const char *path)
-{
-    struct input *in;
-    struct err err;
-    if (input_open(&in, path, &err))
-        die("%s", err.msg);
-    return in;
-}
-
 static void fail(const struct err *err)
 {
     progress_clear(&progress);
@@ -269,11 +235,12 @@ static void fail(const struct err *err)
 static void lint(struct lint *l, char **files, size_t n)
 {
     struct err err;
+    struct input *in;
     for (size_t i = 0; i < opt.against.n; i++)
-        if (lint_hold_out(l, open_input(opt.against.items[i]), &err))
+        if (input_open(&in, opt.against.items[i], &err) || lint_hold_out(l, in, &err))
             fail(&err);
     for (size_t i = 0; i < (n ? n : 1); i++)
-        if (lint_read(l, open_input(n ? files[i] : NULL), &err))
+        if (input_open(&in, n ? files[i] : NULL, &err) || lint_read(l, in, &err))
             fail(&err);
     if (lint_finish(l, &err))
         fail(&err);
@@ -295,6 +262,8 @@ static int finish(const struct lint_summary *s)
         die("no document is without a fault");
     if (opt.fix && output_commit(documents, &err))
         die("%s", err.msg);
+    if (s->passed_over)
+        warn("%" PRIu64 " members of archives are no documents: passed over", s->passed_over);
     if (opt.fix)
         warn("%" PRIu64 " of %" PRIu64 " documents kept", n_documents, s->documents);
     if (!errors && !(opt.strict && warnings))
@@ -308,7 +277,6 @@ static int finish(const struct lint_summary *s)
 int main(int argc, char **argv)
 {
     int first = program_start(&program, argc, argv);
-    struct document_fields fields;
     struct tokenizer *tokenizer = NULL;
     struct chat *chat = NULL;
     struct lint_sink sink = {on_report, opt.fix ? on_kept : NULL, on_batch, NULL};
@@ -316,13 +284,11 @@ int main(int argc, char **argv)
     struct err err;
 
     check_options();
-    if (chat_args_fields(&fields, opt.fields.items, opt.fields.n, &err))
-        usage_error("--field: %s", err.msg);
-    struct lint_options o = lint_options_of(&fields);
-    if (opt.model && tokenizer_load(&tokenizer, opt.model, &err))
+    struct lint_options o = lint_options_of();
+    if (opt.model && (tokenizer_load(&tokenizer, opt.model, &err) ||
+                      chat_args_chat(&chat, &opt.chat, tokenizer, (struct chat_options){0}, &err)))
         die("%s", err.msg);
-    if (opt.model)
-        o.chat = chat = load_chat(tokenizer);
+    o.chat = chat;
     struct pool *pool = pool_new(opt.threads, &err);
     if (!pool || lint_new(&l, &o, pool, &sink, &err))
         die("%s", err.msg);
@@ -340,7 +306,7 @@ int main(int argc, char **argv)
     pool_free(pool);
     chat_free(chat);
     tokenizer_free(tokenizer);
-    chat_args_fields_free(&fields);
+    chat_args_release(&opt.chat);
     buf_release(&text);
     return status;
 }

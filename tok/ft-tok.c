@@ -5,12 +5,11 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/mapfile.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/program.h"
 #include "formats/archive.h"
-#include "formats/document.h"
+#include "formats/document_source.h"
 #include "formats/json.h"
 #include "formats/stream.h"
 #include "text/chat.h"
@@ -21,13 +20,12 @@
 #include "text/tokenizer.h"
 
 static struct {
-    const char *model, *output, *template;
+    const char *model, *output;
     bool ids, decode, render, count;
     bool text, lines;
     bool allow_special, no_specials;
-    int train_on, style;
     size_t threads;
-    struct string_list fields, variables;
+    struct chat_args chat;
 } opt;
 
 static const struct option_spec options[] = {
@@ -45,15 +43,9 @@ static const struct option_spec options[] = {
     {OPT_HEADING, 0, "What goes in", NULL, NULL, NULL, NULL, 0, 0},
     {OPT_FLAG, 0, "text", &opt.text, NULL, "each file is one document of plain text", NULL, 0, 0},
     {OPT_FLAG, 0, "lines", &opt.lines, NULL, "each line is a document of plain text", NULL, 0, 0},
-    {OPT_LIST, 0, "field", &opt.fields, "FIELD=KEY",
-     "take a field (text, prompt ...) from this key", NULL, 0, 0},
+    CHAT_ARGS_INPUT(opt.chat),
     {OPT_HEADING, 0, "How", NULL, NULL, NULL, NULL, 0, 0},
-    {OPT_CHOICE, 0, "train-on", &opt.train_on, NULL, "what is learnt [auto]", chat_train_choices, 0,
-     0},
-    {OPT_CHOICE, 0, "style", &opt.style, NULL, "how a prompt and its completion are joined [auto]",
-     chat_style_choices, 0, 0},
-    {OPT_STRING, 0, "template", &opt.template, "FILE", "chat template [the model's]", NULL, 0, 0},
-    {OPT_LIST, 0, "set", &opt.variables, "NAME=JSON", "set a variable of the template", NULL, 0, 0},
+    CHAT_ARGS_LEARNT(opt.chat),
     {OPT_FLAG, 0, "allow-special", &opt.allow_special, NULL,
      "special tokens written in the documents are special", NULL, 0, 0},
     {OPT_FLAG, 0, "no-specials", &opt.no_specials, NULL, "no BOS and EOS around plain text", NULL,
@@ -81,6 +73,7 @@ struct run {
     struct buf line;
     struct stream_record record;
     enum stream_kind kind; /* of all documents */
+    uint64_t passed_over;  /* members of archives */
     uint64_t documents, untrained, unusable, tokens, trained, lost_calls, unusual_roles;
     char *unusual_role; /* the first one */
     uint64_t *lengths;  /* --count */
@@ -97,41 +90,20 @@ static bool writes_stream(void)
 
 static void check_options(void)
 {
+    struct err err;
     if (!opt.model)
         usage_error("-m MODEL is needed");
     if (opt.ids + opt.render + opt.count + opt.decode > 1)
         usage_error("only one of --ids, --render, --count and --decode");
     if (opt.text && opt.lines)
         usage_error("only one of --text and --lines");
+    if ((opt.text || opt.lines) && (opt.chat.format || opt.chat.fields.n))
+        usage_error("--text and --lines are for plain text: no --format, no --field");
+    if (chat_args_parse(&opt.chat, &err))
+        usage_error("%s", err.msg);
     if (writes_stream() && !opt.output && isatty(STDOUT_FILENO))
         usage_error("a token stream is not for terminals: give -o FILE, or a pipe; or --ids, "
                     "--render, --count");
-}
-
-static struct chat *make_chat(const struct tokenizer *t)
-{
-    struct err err;
-    struct chat *chat;
-    size_t len = 0;
-    char *source = NULL;
-    json_t *variables = chat_args_variables(opt.variables.items, opt.variables.n, &err);
-    if (!variables)
-        usage_error("--set: %s", err.msg);
-    if (opt.template && !(source = file_read(opt.template, (size_t)4 << 20, &len, &err)))
-        die("%s", err.msg);
-    struct chat_options o = {.train_on = (enum chat_train)opt.train_on,
-                             .style = (enum chat_style)opt.style,
-                             .allow_special = opt.allow_special,
-                             .no_specials = opt.no_specials,
-                             .template_text = source,
-                             .template_len = len,
-                             .template_name = opt.template,
-                             .variables = variables};
-    if (chat_new(&chat, t, &o, &err))
-        die("%s", err.msg);
-    json_decref(variables);
-    free(source);
-    return chat;
 }
 
 /* ---- out ---- */
@@ -141,14 +113,14 @@ static char *provenance_line(void)
 {
     struct buf b = BUF_INIT;
     buf_addf(&b, "%s %s --train-on=%s --style=%s", program.name, TUNEUTILS_VERSION,
-             chat_train_choices[opt.train_on], chat_style_choices[opt.style]);
+             chat_train_choices[opt.chat.train_on], chat_style_choices[opt.chat.style]);
     buf_addstr(&b, opt.text ? " --text" : opt.lines ? " --lines" : "");
     buf_addstr(&b, opt.allow_special ? " --allow-special" : "");
     buf_addstr(&b, opt.no_specials ? " --no-specials" : "");
-    for (size_t i = 0; i < opt.fields.n; i++)
-        buf_addf(&b, " --field=%s", opt.fields.items[i]);
-    for (size_t i = 0; i < opt.variables.n; i++)
-        buf_addf(&b, " --set=%s", opt.variables.items[i]);
+    for (size_t i = 0; i < opt.chat.fields.n; i++)
+        buf_addf(&b, " --field=%s", opt.chat.fields.items[i]);
+    for (size_t i = 0; i < opt.chat.variables.n; i++)
+        buf_addf(&b, " --set=%s", opt.chat.variables.items[i]);
     return buf_detach(&b, NULL);
 }
 
@@ -239,8 +211,9 @@ static int check_kind(struct run *r, const struct tokenised *d, struct err *err)
         r->kind = kind;
     if (kind == r->kind)
         return 0;
-    return err_set(err, "%s:%zu: would be of kind %s, but those before are of kind %s", d->file,
-                   d->line, stream_kind_names[kind], stream_kind_names[r->kind]);
+    return err_set(err, "%s:%zu: would be of kind %s, but those before are of kind %s",
+                   d->place.file, d->place.line, stream_kind_names[kind],
+                   stream_kind_names[r->kind]);
 }
 
 static int take(void *arg, const struct tokenised *d, struct err *err)
@@ -314,6 +287,8 @@ static void say_warnings(const struct run *r)
     if (untrained && !opt.count)
         warn("%" PRIu64 " of %" PRIu64 " documents have no trained token%s", untrained,
              r->documents, left);
+    if (r->passed_over)
+        warn("%" PRIu64 " members of archives are no documents: passed over", r->passed_over);
     if (r->unusual_roles)
         warn("%" PRIu64 " documents have a role that is not system, user, assistant or tool, "
              "\"%.60s\" for instance: what it says is not learnt",
@@ -343,37 +318,25 @@ static void finish(struct run *r)
     free(r->unusual_role);
 }
 
-static struct input *open_input(const char *path)
-{
-    struct input *in;
-    struct err err;
-    if (input_open(&in, path, &err))
-        die("%s", err.msg);
-    return in;
-}
-
 /* ---- the two ways ---- */
 
 static void tokenise_inputs(struct run *r, const struct chat *chat, char **files, size_t n)
 {
     struct err err;
-    struct document_fields fields;
-    if (chat_args_fields(&fields, opt.fields.items, opt.fields.n, &err))
-        usage_error("--field: %s", err.msg);
+    struct input *in;
+    enum document_format format = opt.text    ? DOCUMENT_FILE
+                                  : opt.lines ? DOCUMENT_LINES
+                                              : (enum document_format)opt.chat.format;
     struct pool *pool = pool_new(opt.threads, &err);
     if (!pool)
         die("%s", err.msg);
-    struct tokeniser *t = tokeniser_new(chat, &fields,
-                                        opt.text    ? TOKENISE_FILE
-                                        : opt.lines ? TOKENISE_LINES
-                                                    : TOKENISE_JSON,
-                                        pool);
+    struct tokeniser *t = tokeniser_new(chat, &opt.chat.parsed_fields, format, pool);
     for (size_t i = 0; i < (n ? n : 1); i++)
-        if (tokenise(t, open_input(n ? files[i] : NULL), take, r, &err))
+        if (input_open(&in, n ? files[i] : NULL, &err) || tokenise(t, in, take, r, &err))
             die("%s", err.msg);
+    r->passed_over = tokeniser_passed_over(t);
     tokeniser_free(t);
     pool_free(pool);
-    chat_args_fields_free(&fields);
 }
 
 static int take_text(void *arg, const char *id, const char *text, size_t len, struct err *err)
@@ -395,9 +358,10 @@ static int take_text(void *arg, const char *id, const char *text, size_t len, st
 static void decode_inputs(struct run *r, char **files, size_t n)
 {
     struct err err;
+    struct input *in;
     for (size_t i = 0; i < (n ? n : 1); i++)
-        if (token_text_decode(r->tokenizer, open_input(n ? files[i] : NULL), opt.no_specials,
-                              take_text, r, &err))
+        if (input_open(&in, n ? files[i] : NULL, &err) ||
+            token_text_decode(r->tokenizer, in, opt.no_specials, take_text, r, &err))
             die("%s", err.msg);
 }
 
@@ -412,7 +376,10 @@ int main(int argc, char **argv)
         die("%s", err.msg);
     r.tokenizer = tokenizer;
     stream_record_init(&r.record);
-    struct chat *chat = make_chat(tokenizer);
+    struct chat_options o = {.allow_special = opt.allow_special, .no_specials = opt.no_specials};
+    struct chat *chat;
+    if (chat_args_chat(&chat, &opt.chat, tokenizer, o, &err))
+        die("%s", err.msg);
     r.chat = chat;
     if (!writes_stream())
         open_output(&r);
@@ -422,6 +389,7 @@ int main(int argc, char **argv)
         tokenise_inputs(&r, chat, argv + first, (size_t)(argc - first));
     finish(&r);
     chat_free(chat);
+    chat_args_release(&opt.chat);
     tokenizer_free(tokenizer);
     return 0;
 }

@@ -18,13 +18,16 @@
  */
 struct input {
     char *name;
-    int fd; /* -1: none, bytes in memory */
+    int fd; /* -1: none, bytes in memory or of a source */
+    byte_source *source;
+    void *source_arg;
     bool owns_fd;
     bool started; /* the kind is known and p, len are in use */
     bool ended;
     struct archive *a; /* undoes a compression; NULL: plain */
     const char *compression;
     uint8_t *block;     /* what is read from fd */
+    struct buf head;    /* what input_head has put together, before it is read */
     size_t block_len;   /* what `sniff` has read and `archive_block` not yet handed on */
     uint64_t delivered; /* compressed bytes handed to libarchive */
     const uint8_t *p;   /* decompressed bytes that wait */
@@ -47,6 +50,15 @@ static const struct {
     {"lz4", "\x02\x21\x4c\x18", 4, 4},
 };
 
+static struct input *input_new(const char *name, int fd)
+{
+    struct input *in = xcalloc(1, sizeof *in);
+    in->name = xstrdup(name);
+    in->fd = fd;
+    buf_init(&in->head);
+    return in;
+}
+
 int input_open(struct input **out, const char *path, struct err *err)
 {
     bool is_stdin = !path || !strcmp(path, "-");
@@ -67,10 +79,20 @@ int input_open(struct input **out, const char *path, struct err *err)
         errno = EISDIR;
         return err_errno(err, "%s", path);
     }
-    struct input *in = xcalloc(1, sizeof *in);
-    in->name = xstrdup(path);
-    in->fd = fd;
+    struct input *in = input_new(path, fd);
     in->owns_fd = !is_stdin;
+    in->block = xmalloc(BLOCK);
+    *out = in;
+    return 0;
+}
+
+int input_open_source(struct input **out, const char *name, byte_source *source, void *arg,
+                      struct err *err)
+{
+    (void)err;
+    struct input *in = input_new(name, -1);
+    in->source = source;
+    in->source_arg = arg;
     in->block = xmalloc(BLOCK);
     *out = in;
     return 0;
@@ -80,22 +102,29 @@ int input_open_memory(struct input **out, const char *name, const void *p, size_
                       struct err *err)
 {
     (void)err;
-    struct input *in = xcalloc(1, sizeof *in);
-    in->name = xstrdup(name);
-    in->fd = -1;
+    struct input *in = input_new(name, -1);
     in->p = p;
     in->len = len;
     *out = in;
     return 0;
 }
 
-static ssize_t read_some(int fd, void *p, size_t n)
+static bool in_memory(const struct input *in)
+{
+    return in->fd < 0 && !in->source;
+}
+
+static ssize_t read_some(struct input *in, void *p, size_t n, struct err *err)
 {
     ssize_t got;
+    if (in->source) {
+        got = in->source(in->source_arg, p, n, err);
+        return got < 0 ? err_prefix(err, "%s", in->name) : got;
+    }
     do
-        got = read(fd, p, n);
+        got = read(in->fd, p, n);
     while (got < 0 && errno == EINTR);
-    return got;
+    return got < 0 ? err_errno(err, "%s: reading", in->name) : got;
 }
 
 /* -1: it is none, whatever follows; 0: it may become one; 1: it is compressions[*which]. */
@@ -119,9 +148,11 @@ static la_ssize_t archive_block(struct archive *a, void *arg, const void **block
     struct input *in = arg;
     *block = in->block;
     if (!in->block_len) {
-        ssize_t got = read_some(in->fd, in->block, BLOCK);
+        struct err err;
+        errno = 0;
+        ssize_t got = read_some(in, in->block, BLOCK, &err);
         if (got < 0) {
-            archive_set_error(a, errno, "%s", strerror(errno));
+            archive_set_error(a, EIO, "%s", errno ? strerror(errno) : err.msg);
             return -1;
         }
         in->block_len = (size_t)got;
@@ -155,7 +186,7 @@ static int decompress(struct input *in, size_t which, struct err *err)
     archive_read_support_format_raw(in->a);
     archive_read_support_format_empty(in->a);
     int status;
-    if (in->fd < 0) {
+    if (in_memory(in)) {
         status = archive_read_open_memory(in->a, in->p, in->len);
         in->delivered = in->len;
         in->len = 0;
@@ -180,22 +211,22 @@ static int start(struct input *in, struct err *err)
     size_t which = 0;
     int verdict = 0;
     in->started = true;
-    if (in->fd < 0) {
+    if (in_memory(in)) {
         verdict = match(in->p, in->len, &which);
     } else {
         ssize_t got = 0;
         do {
-            got = read_some(in->fd, in->block + in->block_len, BLOCK - in->block_len);
+            got = read_some(in, in->block + in->block_len, BLOCK - in->block_len, err);
             if (got < 0)
-                return err_errno(err, "%s: reading", in->name);
+                return -1;
             in->block_len += (size_t)got;
             verdict = match(in->block, in->block_len, &which);
         } while (verdict == 0 && got > 0);
     }
-    size_t arrived = in->fd < 0 ? in->len : in->block_len;
+    size_t arrived = in_memory(in) ? in->len : in->block_len;
     if (verdict == 1 || (verdict == 0 && arrived >= compressions[which].certain))
         return decompress(in, which, err);
-    if (in->fd >= 0) {
+    if (!in_memory(in)) {
         in->p = in->block;
         in->len = in->block_len;
         in->ended = !in->block_len;
@@ -209,11 +240,11 @@ static int check_consumed(struct input *in, struct err *err)
 {
     uint64_t consumed = (uint64_t)archive_filter_bytes(in->a, -1);
     bool more = in->block_len > 0;
-    if (in->fd >= 0 && !more) {
+    if (!in_memory(in) && !more) {
         uint8_t byte;
-        ssize_t got = read_some(in->fd, &byte, 1);
+        ssize_t got = read_some(in, &byte, 1, err);
         if (got < 0)
-            return err_errno(err, "%s: reading", in->name);
+            return -1;
         more = got > 0;
     }
     if (consumed != in->delivered || more)
@@ -244,11 +275,11 @@ static int fill(struct input *in, struct err *err)
         }
         return 0;
     }
-    if (in->len || in->ended || in->fd < 0)
+    if (in->len || in->ended || in_memory(in))
         return 0;
-    ssize_t got = read_some(in->fd, in->block, BLOCK);
+    ssize_t got = read_some(in, in->block, BLOCK, err);
     if (got < 0)
-        return err_errno(err, "%s: reading", in->name);
+        return -1;
     in->p = in->block;
     in->len = (size_t)got;
     in->ended = got == 0;
@@ -277,6 +308,33 @@ int input_peek(struct input *in, uint8_t *byte, struct err *err)
         return 0;
     *byte = *in->p;
     return 1;
+}
+
+int input_head(struct input *in, size_t n, const uint8_t **p, size_t *len, struct err *err)
+{
+    if (fill(in, err))
+        return -1;
+    if (in->len && in->len < n && !in_memory(in)) {
+        struct buf head = BUF_INIT; /* another than in->head, which in->p may be in */
+        buf_add(&head, in->p, in->len);
+        while (head.len < n) {
+            in->len = 0;
+            if (fill(in, err)) {
+                buf_release(&head);
+                return -1;
+            }
+            if (!in->len)
+                break;
+            buf_add(&head, in->p, in->len);
+        }
+        buf_release(&in->head);
+        in->head = head;
+        in->p = (const uint8_t *)head.p;
+        in->len = head.len;
+    }
+    *p = in->p;
+    *len = in->len;
+    return 0;
 }
 
 int input_line(struct input *in, struct buf *line, size_t limit, struct err *err)
@@ -325,6 +383,7 @@ void input_close(struct input *in)
     if (in->owns_fd)
         close(in->fd);
     free(in->block);
+    buf_release(&in->head);
     free(in->name);
     free(in);
 }

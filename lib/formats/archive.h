@@ -23,10 +23,17 @@ int input_open(struct input **in, const char *path, struct err *err);
 /* An input over bytes in memory (not copied), for members of archives and tests. */
 int input_open_memory(struct input **in, const char *name, const void *p, size_t len,
                       struct err *err);
+/* What a stream of bytes is read with: up to n bytes, 0 at the end, -1 with a message. */
+typedef ssize_t byte_source(void *arg, void *p, size_t n, struct err *err);
+/* An input over such a stream; messages of the source get the name in front. */
+int input_open_source(struct input **in, const char *name, byte_source *source, void *arg,
+                      struct err *err);
 /* Up to n bytes; fewer only when that is what has arrived. 0 at the end, -1 on failure. */
 ssize_t input_read(struct input *in, void *p, size_t n, struct err *err);
 /* The next byte, which stays there: 1, 0 at the end, -1. */
 int input_peek(struct input *in, uint8_t *byte, struct err *err);
+/* The next bytes, which stay there: n of them, or all that there are, for which it waits. */
+int input_head(struct input *in, size_t n, const uint8_t **p, size_t *len, struct err *err);
 /* One line without its newline into `line` (cleared first; may hold NULs). 1, 0 at the end, -1.
  * A line over `limit` bytes is an error that names the line. */
 int input_line(struct input *in, struct buf *line, size_t limit, struct err *err);
@@ -72,14 +79,11 @@ bool archive_kind_seeks(enum archive_kind kind);
 
 struct members;
 
-/* What a stream of bytes is read with: up to n bytes, 0 at the end, -1 with a message. */
-typedef ssize_t members_source(void *arg, void *p, size_t n, struct err *err);
-
 /* An archive in memory (a mapped file, a member of another archive), which must outlive m. */
 int members_open_memory(struct members **m, enum archive_kind kind, const void *p, size_t len,
                         struct err *err);
-int members_open_stream(struct members **m, enum archive_kind kind, members_source *source,
-                        void *arg, struct err *err);
+int members_open_stream(struct members **m, enum archive_kind kind, byte_source *source, void *arg,
+                        struct err *err);
 /* The next regular file: 1, 0 at the end, -1 when the archive cannot be read any further. */
 int members_next(struct members *m, struct err *err);
 /* Path as stored, in UTF-8 or, failing that, the bytes that stand there; "" for a single compressed

@@ -17,7 +17,7 @@ struct members {
     enum archive_kind kind;
     const void *p; /* in memory; NULL for a stream */
     size_t len;
-    members_source *source;
+    byte_source *source;
     void *source_arg;
     struct err source_err; /* what the source said */
     char *block;
@@ -176,7 +176,7 @@ int members_open_memory(struct members **out, enum archive_kind kind, const void
     return open_members(out, m, err);
 }
 
-int members_open_stream(struct members **out, enum archive_kind kind, members_source *source,
+int members_open_stream(struct members **out, enum archive_kind kind, byte_source *source,
                         void *arg, struct err *err)
 {
     struct members *m = xcalloc(1, sizeof *m);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mapfile.h"
 #include "base/mem.h"
 #include "formats/json.h"
 
@@ -60,4 +61,36 @@ json_t *chat_args_variables(const char *const *specs, size_t n, struct err *err)
         }
     }
     return out;
+}
+
+int chat_args_parse(struct chat_args *a, struct err *err)
+{
+    if (chat_args_fields(&a->parsed_fields, a->fields.items, a->fields.n, err))
+        return err_prefix(err, "--field");
+    a->parsed_variables = chat_args_variables(a->variables.items, a->variables.n, err);
+    return a->parsed_variables ? 0 : err_prefix(err, "--set");
+}
+
+void chat_args_release(struct chat_args *a)
+{
+    chat_args_fields_free(&a->parsed_fields);
+    json_decref(a->parsed_variables);
+    a->parsed_variables = NULL;
+}
+
+int chat_args_chat(struct chat **c, const struct chat_args *a, const struct tokenizer *t,
+                   struct chat_options o, struct err *err)
+{
+    enum { TEMPLATE_LIMIT = 4 << 20 };
+    char *source = NULL;
+    if (a->template && !(source = file_read(a->template, TEMPLATE_LIMIT, &o.template_len, err)))
+        return -1;
+    o.train_on = (enum chat_train)a->train_on;
+    o.style = (enum chat_style)a->style;
+    o.template_text = source;
+    o.template_name = a->template;
+    o.variables = a->parsed_variables;
+    int status = chat_new(c, t, &o, err);
+    free(source);
+    return status;
 }

@@ -8,7 +8,9 @@
 #include <stddef.h>
 
 #include "base/err.h"
-#include "formats/document.h"
+#include "base/program.h"
+#include "formats/document_source.h"
+#include "text/chat.h"
 
 /* FIELD=KEY, n times: f->items is new, the names in it are views of specs and of copies that
  * chat_args_fields_free releases. */
@@ -18,5 +20,51 @@ void chat_args_fields_free(struct document_fields *f);
 
 /* NAME=JSON, n times, as one object; a value that is no JSON is a string. NULL on failure. */
 json_t *chat_args_variables(const char *const *specs, size_t n, struct err *err);
+
+/* Those that programs share which turn documents into what is learnt. */
+struct chat_args {
+    int train_on, style, format;
+    const char *template;
+    struct string_list variables, fields;
+
+    /* by chat_args_parse */
+    json_t *parsed_variables;
+    struct document_fields parsed_fields;
+};
+
+/* Lines of a program's table, for a struct chat_args named a. */
+#define CHAT_ARGS_INPUT(a)                                                                         \
+    {OPT_CHOICE,                                                                                   \
+     0,                                                                                            \
+     "format",                                                                                     \
+     &(a).format,                                                                                  \
+     NULL,                                                                                         \
+     "of the files [auto: by their names]",                                                        \
+     document_format_choices,                                                                      \
+     0,                                                                                            \
+     0},                                                                                           \
+    {                                                                                              \
+        OPT_LIST, 0, "field", &(a).fields, "FIELD=KEY",                                            \
+            "take a field (text, prompt ...) from this key or column", NULL, 0, 0                  \
+    }
+#define CHAT_ARGS_LEARNT(a)                                                                        \
+    {OPT_CHOICE,         0, "train-on", &(a).train_on, NULL, "what is learnt [auto]",              \
+     chat_train_choices, 0, 0},                                                                    \
+        {OPT_CHOICE,         0,    "style",                                                        \
+         &(a).style,         NULL, "how a prompt and its completion are joined [auto]",            \
+         chat_style_choices, 0,    0},                                                             \
+        {OPT_STRING, 0, "template", &(a).template, "FILE", "chat template [the model's]",          \
+         NULL,       0, 0},                                                                        \
+    {                                                                                              \
+        OPT_LIST, 0, "set", &(a).variables, "NAME=JSON", "set a variable of the template", NULL,   \
+            0, 0                                                                                   \
+    }
+
+/* -1 for what is not FIELD=KEY or NAME=JSON, which is wrong usage. */
+int chat_args_parse(struct chat_args *a, struct err *err);
+void chat_args_release(struct chat_args *a);
+/* What they make of a tokenizer; o has the other options, and gets these. After chat_args_parse. */
+int chat_args_chat(struct chat **c, const struct chat_args *a, const struct tokenizer *t,
+                   struct chat_options o, struct err *err);
 
 #endif

@@ -11,11 +11,11 @@
 #include "text/minhash.h"
 
 enum { BATCH_DOCUMENTS = 256, BATCH_BYTES = 4 << 20, SHORT_ANSWER = 200 };
-#define MAX_LINE ((size_t)1 << 30)
 
 struct slot {
-    struct buf line;
-    uint64_t number; /* of the line */
+    struct buf line; /* the document as JSON */
+    uint64_t number; /* of the line where it begins */
+    uint32_t file;
     struct lint_document document;
     uint32_t keys[MINHASH_ROWS];
     struct heldout_match held;
@@ -177,51 +177,49 @@ static struct slot *slot_at(struct lint *l, size_t i)
     return s;
 }
 
-static bool is_blank(const struct buf *line)
+static void add_file(struct lint *l, const char *name)
 {
-    return strspn(line->p, " \t\r\f\v") == line->len;
+    ARRAY_GROW(l->files, l->n_files, l->files_cap);
+    l->files[l->n_files++] = xstrdup(name);
 }
 
-/* A byte order mark, as Windows' tools write it. */
-static void drop_mark(struct buf *line)
+/* An input that is being read, and the file in it of the last document. */
+struct reading {
+    struct document_source *source;
+    const char *file;
+};
+
+static int open_reading(struct lint *l, struct reading *r, struct input *in, struct err *err)
 {
-    if (line->len < 3 || memcmp(line->p, "\xef\xbb\xbf", 3))
-        return;
-    line->len -= 3;
-    memmove(line->p, line->p + 3, line->len + 1);
+    r->file = NULL;
+    return document_source_open(&r->source, in, l->options.format, l->options.fields, err);
 }
 
-static int read_line(struct input *in, struct slot *s, struct err *err)
+static void close_reading(struct lint *l, struct reading *r)
 {
-    int status;
-    do {
-        status = input_line(in, &s->line, MAX_LINE, err);
-        if (status > 0 && input_line_number(in) == 1)
-            drop_mark(&s->line);
-    } while (status > 0 && is_blank(&s->line));
-    s->number = input_line_number(in);
-    return status;
+    l->summary.passed_over += document_source_passed_over(r->source);
+    document_source_close(r->source);
 }
 
 /* Documents up to the batch's size: 1 if there may be more, 0 at the end, -1; *n of them. */
-static int fill(struct lint *l, struct input *in, size_t *n, struct err *err)
+static int fill(struct lint *l, struct reading *from, size_t *n, struct err *err)
 {
     size_t bytes = 0;
     for (*n = 0; *n < BATCH_DOCUMENTS && bytes < BATCH_BYTES; ++*n) {
         struct slot *s = slot_at(l, *n);
-        int status = read_line(in, s, err);
+        struct document_place place;
+        int status = document_source_next(from->source, &s->line, &place, err);
         if (status <= 0)
             return status;
+        if (place.file != from->file) {
+            from->file = place.file;
+            add_file(l, place.file);
+        }
+        s->number = place.line;
+        s->file = (uint32_t)l->n_files - 1;
         bytes += s->line.len;
     }
     return 1;
-}
-
-static uint32_t add_file(struct lint *l, const char *name)
-{
-    ARRAY_GROW(l->files, l->n_files, l->files_cap);
-    l->files[l->n_files] = xstrdup(name);
-    return (uint32_t)l->n_files++;
 }
 
 /* ---- held-out documents ---- */
@@ -236,17 +234,17 @@ static void read_task(void *arg, size_t i, size_t thread)
         lint_found(&s->document.findings, LINT_SHAPE, "", "%s", err.msg);
 }
 
-static int hold(struct lint *l, const struct slot *s, uint32_t file, struct err *err)
+static int hold(struct lint *l, const struct slot *s, struct err *err)
 {
     const struct lint_document *d = &s->document;
     uint32_t number = (uint32_t)heldout_count(l->heldout);
     if (!d->readable)
-        return err_set(err, "%s:%zu: %s", l->files[file], (size_t)s->number,
+        return err_set(err, "%s:%zu: %s", l->files[s->file], (size_t)s->number,
                        d->findings.text.p + d->findings.items[0].message);
     if (heldout_add(l->heldout, &d->shingles, d->answer_hash, err))
         return -1;
     ARRAY_GROW(l->held_places, number, l->held_cap);
-    l->held_places[number] = (struct place){s->number, file};
+    l->held_places[number] = (struct place){s->number, s->file};
     lint_index_add(&l->held_exact, d->hash, number);
     if (d->prompt_hash)
         lint_index_add(&l->held_prompts, d->prompt_hash, number);
@@ -255,17 +253,19 @@ static int hold(struct lint *l, const struct slot *s, uint32_t file, struct err 
 
 int lint_hold_out(struct lint *l, struct input *in, struct err *err)
 {
-    uint32_t file = add_file(l, input_name(in));
+    struct reading from;
     int more = 1;
+    if (open_reading(l, &from, in, err))
+        return -1;
     while (more > 0) {
         size_t n;
-        more = fill(l, in, &n, err);
+        more = fill(l, &from, &n, err);
         pool_run(l->pool, n, read_task, l);
         for (size_t i = 0; i < n && more >= 0; i++)
-            if (hold(l, &l->slots[i], file, err))
+            if (hold(l, &l->slots[i], err))
                 more = -1;
     }
-    input_close(in);
+    close_reading(l, &from);
     return more;
 }
 
@@ -436,7 +436,7 @@ static void count_kinds(struct lint *l, const struct lint_findings *f, bool kept
     l->summary.with_warnings += warnings;
 }
 
-static int report(struct lint *l, const struct slot *s, uint32_t file, struct err *err)
+static int report(struct lint *l, const struct slot *s, struct err *err)
 {
     const struct lint_findings *f = &s->document.findings;
     for (size_t i = 0; i < f->n; i++) {
@@ -444,7 +444,7 @@ static int report(struct lint *l, const struct slot *s, uint32_t file, struct er
         struct lint_report r = {
             .kind = x->kind,
             .severity = (enum lint_severity)l->options.severity[x->kind],
-            .file = l->files[file],
+            .file = l->files[s->file],
             .line = s->number,
             .id = s->document.document.id,
             .where = f->text.p + x->where,
@@ -459,7 +459,7 @@ static int report(struct lint *l, const struct slot *s, uint32_t file, struct er
     return 0;
 }
 
-static int hand_on(struct lint *l, const struct slot *s, uint32_t file, struct err *err)
+static int hand_on(struct lint *l, const struct slot *s, struct err *err)
 {
     const struct lint_document *d = &s->document;
     bool dropped = is_dropped(l, d);
@@ -467,8 +467,8 @@ static int hand_on(struct lint *l, const struct slot *s, uint32_t file, struct e
     l->summary.dropped += dropped;
     count_kinds(l, &d->findings, !dropped);
     if (d->readable)
-        count_document(l, d, s->number, file);
-    if (report(l, s, file, err))
+        count_document(l, d, s->number, s->file);
+    if (report(l, s, err))
         return -1;
     return !dropped && l->sink.keep ? l->sink.keep(l->sink.arg, s->line.p, s->line.len, err) : 0;
 }
@@ -495,18 +495,18 @@ static void count_frames(struct lint *l, size_t n)
     heldout_refresh(l->heldout, l->frames);
 }
 
-static int run_batch(struct lint *l, size_t n, uint32_t file, struct err *err)
+static int run_batch(struct lint *l, size_t n, struct err *err)
 {
     pool_run(l->pool, n, check_task, l);
     count_frames(l, n);
     pool_run(l->pool, n, compare_task, l);
     for (size_t i = 0; i < n; i++) {
         struct slot *s = &l->slots[i];
-        struct place place = {s->number, file};
+        struct place place = {s->number, s->file};
         if (s->document.readable && !is_copy(l, &s->document, place) &&
             compare_near(l, s, place, err))
             return -1;
-        if (hand_on(l, s, file, err))
+        if (hand_on(l, s, err))
             return -1;
     }
     return 0;
@@ -514,16 +514,18 @@ static int run_batch(struct lint *l, size_t n, uint32_t file, struct err *err)
 
 int lint_read(struct lint *l, struct input *in, struct err *err)
 {
-    uint32_t file = add_file(l, input_name(in));
+    struct reading from;
     int more = 1;
+    if (open_reading(l, &from, in, err))
+        return -1;
     if (!l->sealed)
         seal(l);
     while (more > 0) {
         struct err read_err;
         size_t n;
-        more = fill(l, in, &n, &read_err);
-        if (run_batch(l, n, file, err)) {
-            input_close(in);
+        more = fill(l, &from, &n, &read_err);
+        if (run_batch(l, n, err)) {
+            close_reading(l, &from);
             return -1;
         }
         if (more < 0)
@@ -531,7 +533,7 @@ int lint_read(struct lint *l, struct input *in, struct err *err)
         if (l->sink.batch)
             l->sink.batch(l->sink.arg, &l->summary);
     }
-    input_close(in);
+    close_reading(l, &from);
     return more;
 }
 

@@ -19,7 +19,7 @@
 #include "base/err.h"
 #include "base/pool.h"
 #include "formats/archive.h"
-#include "formats/document.h"
+#include "formats/document_source.h"
 #include "text/chat.h"
 #include "text/lint_finding.h"
 #include "text/lint_summary.h"
@@ -29,6 +29,7 @@ struct lint_tables; /* lint_document.h */
 struct lint_options {
     const struct lint_tables *tables;     /* NULL: makes its own */
     const struct document_fields *fields; /* NULL: none */
+    enum document_format format;          /* not of texts */
     const struct chat *chat;              /* NULL: no model */
     enum chat_train train_on;
     size_t length;      /* 0: any */
@@ -58,8 +59,8 @@ struct lint_report {
 
 struct lint_sink {
     int (*report)(void *arg, const struct lint_report *r, struct err *err);
-    /* A document that is not dropped, as it stood in the input, without newline. NULL: not asked
-     * for. */
+    /* A document that is not dropped, as it stood in the input, or, where that isn't JSON Lines, as
+     * a line of it; without newline. NULL: not asked for. */
     int (*keep)(void *arg, const char *line, size_t len, struct err *err);
     void (*batch)(void *arg,
                   const struct lint_summary *s); /* after each batch; NULL: not asked for */

@@ -34,7 +34,8 @@ size_t tally_top(const struct tally *t, const struct tally_entry **out, size_t m
 enum { LINT_SHAPES = DOCUMENT_LABEL + 1, LINT_HISTOGRAM = 40 };
 
 struct lint_summary {
-    uint64_t documents; /* lines */
+    uint64_t documents;   /* lines */
+    uint64_t passed_over; /* members of archives that are no documents */
     uint64_t readable, dropped, with_errors, with_warnings;
     uint64_t errors, warnings;             /* findings */
     uint64_t kept_errors, kept_warnings;   /* those in documents that are not dropped */

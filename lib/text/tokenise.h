@@ -13,19 +13,13 @@
 #include "base/err.h"
 #include "base/pool.h"
 #include "formats/archive.h"
-#include "formats/document.h"
+#include "formats/document_source.h"
 #include "text/tokenised.h"
-
-enum tokenise_format {
-    TOKENISE_JSON,  /* JSON Lines, a document each */
-    TOKENISE_LINES, /* plain text, each line that isn't blank a document */
-    TOKENISE_FILE,  /* plain text, all of it one document */
-};
 
 struct tokeniser;
 
 struct tokeniser *tokeniser_new(const struct chat *c, const struct document_fields *fields,
-                                enum tokenise_format format, struct pool *pool);
+                                enum document_format format, struct pool *pool);
 void tokeniser_free(struct tokeniser *t);
 
 /* Hands every document of the input to `take`, which may fail; errors say "name:line: ". Takes over
@@ -33,5 +27,7 @@ void tokeniser_free(struct tokeniser *t);
 int tokenise(struct tokeniser *t, struct input *in,
              int (*take)(void *arg, const struct tokenised *d, struct err *err), void *arg,
              struct err *err);
+/* Members of archives that are no documents. */
+uint64_t tokeniser_passed_over(const struct tokeniser *t);
 
 #endif

@@ -10,14 +10,13 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "formats/document.h"
+#include "formats/document_source.h"
 #include "formats/stream.h"
 #include "text/chat.h"
 
 struct tokenised {
-    const char *file; /* where it was */
-    size_t line;      /* 0: the whole file */
-    uint64_t number;  /* among all documents, from 0 */
+    struct document_place place;
+    uint64_t number; /* among all documents, from 0 */
     struct document document;
     struct chat_result results[2]; /* [tokenised_count]: of a preference the chosen, the rejected */
 };
