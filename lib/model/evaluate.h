@@ -21,7 +21,8 @@ struct scored_document {
     uint64_t part;     /* of the first of its parts: not 0 only when those before are missing */
     char *id, *source; /* NULL: none */
     size_t n_tokens;
-    size_t targets;      /* tokens that are trained and not the first */
+    size_t targets;      /* tokens that are trained and not the first, nor left out by windows */
+    size_t left_out;     /* trained tokens that windows left out, but for the document's first */
     uint64_t text_bytes; /* of text behind the targets; 0: unknown */
     double nll;          /* sum of -log p over the targets */
     float *logprob;      /* [n_tokens], NaN at the first; NULL unless asked for */
@@ -38,9 +39,10 @@ void evaluation_release(struct evaluation *e);
 void evaluation_join(struct evaluation *e);
 
 struct evaluation_summary {
-    size_t documents; /* that have targets */
-    uint64_t tokens;  /* all targets */
-    uint64_t seen;    /* all tokens, targets or not */
+    size_t documents;  /* that have targets */
+    uint64_t tokens;   /* all targets */
+    uint64_t seen;     /* all tokens, targets or not */
+    uint64_t left_out; /* trained tokens that windows left out */
     double nll, mean_nll, ppl;
     double stderr_mean;  /* of mean_nll, NaN with fewer than two documents */
     uint64_t text_bytes; /* behind the targets, where every document with targets says it, else 0 */
@@ -58,10 +60,40 @@ struct evaluation_summary {
  */
 void evaluation_summarize(const struct evaluation *e, struct evaluation_summary *s);
 
+/*
+ * How a document that is longer than a window is measured. Windows begin at every stride-th token;
+ * in each, tokens that an earlier window has predicted and the first `skip` ones only come before,
+ * and the first of all has nothing to be predicted from.
+ */
+struct window {
+    size_t size;   /* tokens; 0: documents are measured in one piece */
+    size_t stride; /* 1 to size */
+    size_t skip;   /* tokens at a window's beginning, the first document's too, that aren't targets
+                    */
+    bool whole;    /* what is left behind the last whole window is left out */
+    int64_t bos;   /* takes the place of each window's first token where the document begins with
+                      it; -1: none does */
+};
+
 struct evaluator_options {
     size_t batch_tokens; /* documents go through the decoder together up to that many tokens */
-    bool logprobs;       /* keep log p of every token */
+    bool logprobs;       /* keep log p of every token; not with windows */
+    struct window window;
 };
+
+/* One side's mean less another's over the same documents: with the difference d_i of document i's
+ * sums in place of s_i, as evaluation_summarize says. */
+struct evaluation_difference {
+    double mean_nll, stderr_mean; /* NaN with fewer than two documents */
+    double low, high; /* of mean_nll, with a confidence of 95 % (1.96 standard errors) */
+};
+void evaluation_compare(const struct evaluation *base, const struct evaluation *tuned,
+                        struct evaluation_difference *d);
+
+/* The documents of one source, or of all with NULL, as an evaluation of views: nothing in it is
+ * released but by evaluation_release_view. */
+void evaluation_of_source(const struct evaluation *e, const char *source, struct evaluation *out);
+void evaluation_release_view(struct evaluation *e);
 
 struct evaluator;
 

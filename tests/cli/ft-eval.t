@@ -51,6 +51,72 @@ for my $name (sort map { m{/(\w+)/inputs\.json} } glob "$models/*/inputs.json") 
 my $model = "$models/llama";
 my @documents = @{$documents{llama}};
 
+# Base beside tuned, and by source: differences of the same documents.
+{
+    my $adapter = "$model/lora/initial";
+    spew_json('sources.jsonl', map { {%{$documents[$_]}, source => $_ == 1 ? 'web' : 'book'} } 0 .. 2);
+    run("ft-pack -m $model --length 64 -o sources.ft sources.jsonl");
+    my @base = lines("-m $model --per-document sources.ft");
+    my @tuned = lines("-m $model -a $adapter --per-document sources.ft");
+    my @both = lines("-m $model -a $adapter --compare --per-document sources.ft");
+    is(join(' ', map { "$_->{base_nll} $_->{tuned_nll}" } @both), join(' ', map { "$base[$_]{nll} $tuned[$_]{nll}" } 0 .. 2),
+        'each document by both');
+    my $sum = evaluate("-m $model -a $adapter --compare sources.ft");
+    my ($d, $n, $squares) = (0, 0, 0);
+    $d += $tuned[$_]{nll} - $base[$_]{nll}, $n += $base[$_]{tokens} for 0 .. 2;
+    $squares += ($tuned[$_]{nll} - $base[$_]{nll} - $d / $n * $base[$_]{tokens})**2 for 0 .. 2;
+    my ($mean, $error) = ($d / $n, sqrt(3 / 2 * $squares) / $n);
+    near($sum->{difference}{mean_nll}, $mean, 1e-9, 'the difference');
+    near($sum->{difference}{stderr}, $error, 1e-9, 'its error is that of the differences');
+    near($sum->{difference}{low}, $mean - 1.96 * $error, 1e-9, 'its lower bound');
+    near($sum->{difference}{ppl_ratio}, $sum->{tuned}{ppl} / $sum->{base}{ppl}, 1e-9, 'and as a ratio of perplexities');
+    my @sources = lines("-m $model --by-source sources.ft");
+    is(join(' ', map { "$_->{source} $_->{documents}" } @sources), 'book 2 web 1', 'sources in order');
+    near($sources[0]{nll}, $base[0]{nll} + $base[2]{nll}, 1e-9, 'a source has its documents');
+    @sources = lines("-m $model -a $adapter --compare --by-source sources.ft");
+    near($sources[1]{difference}{mean_nll}, ($tuned[1]{nll} - $base[1]{nll}) / $base[1]{tokens}, 1e-9, 'sources by both');
+}
+
+# Windows are what documents cut by hand are.
+{
+    my @ids = (1, map { 3 + $_ * 7919 % 280 } 1 .. 99);
+    my $sum_of = sub {
+        my (@pieces) = @_;
+        spew_json('pieces.jsonl', map { {ids => $_->[0], trained => $_->[1]} } @pieces);
+        run("ft-pack -m $model --length 128 -o pieces.ft pieces.jsonl");
+        return evaluate("-m $model pieces.ft");
+    };
+    spew_json('long.jsonl', {ids => \@ids, trained => [map { $_ ? 1 : 0 } 0 .. 99]});
+    run("ft-pack -m $model --length 128 -o long.ft long.jsonl");
+    my $piece = sub {
+        my ($from, $end, $counted, $bos) = @_;
+        my @part = @ids[$from .. $end - 1];
+        $part[0] = 1 if $bos;
+        return [\@part, [map { $_ >= $counted ? 1 : 0 } $from .. $end - 1]];
+    };
+    my %cases = (
+        '--window 40' => [map { $piece->($_, $_ + 40 < 100 ? $_ + 40 : 100, $_ + 1) } 0, 40, 80],
+        '--window 40 --stride 30' => [$piece->(0, 40, 1), $piece->(30, 70, 40), $piece->(60, 100, 70)],
+        '--like llama.cpp --window 40' => [$piece->(0, 40, 21), $piece->(40, 80, 61, 1)],
+        '--like hf --window 60 --stride 20' => [$piece->(0, 60, 1), $piece->(20, 80, 60), $piece->(40, 100, 80)],
+    );
+    for my $case (sort keys %cases) {
+        my $want = $sum_of->(@{$cases{$case}});
+        my $got = evaluate("-m $model $case long.ft");
+        near($got->{nll}, $want->{nll}, 1e-4, "$case: nll");
+        is($got->{tokens}, $want->{tokens}, "$case: targets");
+        is($got->{left_out} // 0, 99 - $want->{tokens}, "$case: what is left out is said");
+        is(evaluate("-m $model $case --batch-tokens 1 long.ft")->{tokens}, $want->{tokens}, "$case: window by window");
+    }
+    near(evaluate("-m $model --window 100 long.ft")->{nll}, evaluate("-m $model long.ft")->{nll}, 1e-12, 'a window that is large enough');
+    refuses('nothing but less than a window', 'shorter than one', "ft-eval -m $model --like llama.cpp long.ft");
+    refuses('a stride with holes', 'skip tokens', "ft-eval -m $model --window 10 --stride 11 long.ft");
+    for my $wrong ('--stride 5', '--window 10 --per-token', '--compare', '--by-source --per-document') {
+        my (undef, $status) = run("ft-eval -m $model $wrong long.ft");
+        is($status, 2, "$wrong is wrong usage");
+    }
+}
+
 # The fields of the summary follow from those of the documents.
 {
     my $sum = evaluate("-m $model llama.ft");
