@@ -73,6 +73,22 @@ static const struct option_spec options[] = {
      "keep the order of the rows in later epochs too", NULL, 0, 0},
     {OPT_U64, 0, "seed", &TUNE.seed, "SEED", "of weights, order and dropout [1]", NULL, 0, 0},
 
+    {OPT_HEADING, 0, "Loss", NULL, NULL, NULL, NULL, 0, 0},
+    {OPT_CHOICE, 0, "loss", &TUNE.loss, NULL, "what is learnt from [sft]", loss_choices, 0, 0},
+    {OPT_DOUBLE, 0, "beta", &TUNE.beta, "BETA",
+     "dpo, ipo, kto, simpo: strength; orpo: share of the odds [0.1, simpo 2]", NULL, 0, 1e6},
+    {OPT_DOUBLE, 0, "gamma", &TUNE.gamma, "GAMMA", "simpo: margin asked for [1]", NULL, -1e6, 1e6},
+    {OPT_DOUBLE, 0, "label-smoothing", &TUNE.label_smoothing, "E",
+     "sft, dpo, simpo: share of labels taken to be wrong [0]", NULL, 0, 0.999},
+    {OPT_DOUBLE, 0, "desirable-weight", &TUNE.desirable_weight, "W",
+     "kto: of desirable completions [1]", NULL, 0, 1e6},
+    {OPT_DOUBLE, 0, "undesirable-weight", &TUNE.undesirable_weight, "W", "kto: of the others [1]",
+     NULL, 0, 1e6},
+    {OPT_CHOICE, 0, "reference", &TUNE.reference, NULL,
+     "dpo, ipo, kto: the base alone, or with the adapter at the start [base]", reference_choices, 0,
+     0},
+    {OPT_DOUBLE, 0, "neftune", &TUNE.neftune, "ALPHA", "noise on the embeddings [0]", NULL, 0, 1e6},
+
     {OPT_HEADING, 0, "Optimiser (AdamW)", NULL, NULL, NULL, NULL, 0, 0},
     {OPT_DOUBLE, 0, "lr", &TUNE.lr, "RATE", "highest learning rate [5e-4]", NULL, 0, 1e30},
     {OPT_DOUBLE, 0, "lora-plus-ratio", &TUNE.lora_plus_ratio, "X",
@@ -224,9 +240,13 @@ static void say_beginning(const struct train_session *s)
     if (o->backend == BACKEND_FP32 && TUNE.backend < 0 && !opt.resume &&
         backend_available(BACKEND_BF16))
         warn("this processor has bf16: --backend bf16 is faster (fp32 is the reference)");
-    warn("%" PRIu64 " rows of %" PRIu64 " tokens, %" PRIu64 " trained; %" PRIu64
-         " steps of %zu rows; %zu parameters in %zu matrices; %s",
-         rows->rows, rows->tokens, rows->targets, p->steps, o->batch, l->n_params,
+    const enum loss_kind loss = train_options_loss(o).kind;
+    const char *unit = loss == LOSS_SFT         ? "rows"
+                       : loss_is_of_pairs(loss) ? "preferences"
+                                                : "completions";
+    warn("%" PRIu64 " %s of %" PRIu64 " tokens, %" PRIu64 " trained; %" PRIu64
+         " steps of %zu %s; %zu parameters in %zu matrices; %s",
+         rows->rows, unit, rows->tokens, rows->targets, p->steps, o->batch, unit, l->n_params,
          l->n_pairs + l->n_weights, backend_choices[o->backend]);
     if (p->step)
         warn("going on after step %" PRIu64, p->step);

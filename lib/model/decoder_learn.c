@@ -53,24 +53,47 @@ static double token_loss(const struct pass *p, size_t n, double smoothing)
     return loss;
 }
 
-/* The loss of whole documents. The gradient of a target's row is linear in its coefficient, so what
- * xent made of coefficients 1 is only scaled. */
+/* The loss of whole documents; ws.weights become the coefficients of the targets' gradients. */
 static int document_loss(const struct pass *p, size_t first, size_t n, const struct learning *how,
                          double *loss)
 {
     const struct batch *b = p->batch;
     struct workspace *ws = &p->d->ws;
-    size_t h = p->d->config.hidden;
     double *logp = xcalloc(2 * b->n_documents, sizeof *logp), *coefficient = logp + b->n_documents;
     for (size_t i = 0, k = 0, end = 0; i < b->n_documents; i++)
         for (end += b->lengths[i]; k < n && ws->rows_of[k] < end; k++)
             logp[i] += (double)ws->weights[k] * (double)ws->logprobs[k];
     int status = how->weigh(how->arg, first, b->n_documents, logp, coefficient, loss, p->err);
-    for (size_t i = 0, k = 0, end = 0; i < b->n_documents && !status; i++)
+    for (size_t i = 0, k = 0, end = 0; i < b->n_documents; i++)
         for (end += b->lengths[i]; k < n && ws->rows_of[k] < end; k++)
-            row_scale(ws->d_predict + k * h, h, (float)coefficient[i]);
+            ws->weights[k] *= (float)coefficient[i];
     free(logp);
     return status;
+}
+
+/* Log-probabilities, then the documents' coefficients, then the gradient with them. It is linear in
+ * them, so that one run of xent with coefficients 1 will do, unless the output matrix is trained:
+ * what that gets can't be scaled afterwards. */
+static int learn_documents(const struct pass *p, size_t first, size_t n, const struct learning *how,
+                           struct xent_rows *rows, double *loss)
+{
+    struct decoder *d = p->d;
+    struct workspace *ws = &d->ws;
+    const size_t h = d->config.hidden;
+    rows->weight = NULL;
+    rows->d_hidden = d->d_head ? NULL : ws->d_predict;
+    xent_run(d->xent, &ws->predict, n, rows);
+    if (document_loss(p, first, n, how, loss))
+        return -1;
+    if (d->d_head) {
+        rows->weight = ws->weights;
+        rows->d_hidden = ws->d_predict;
+        xent_run(d->xent, &ws->predict, n, rows);
+        return 0;
+    }
+    for (size_t k = 0; k < n; k++)
+        row_scale(ws->d_predict + k * h, h, ws->weights[k]);
+    return 0;
 }
 
 /* Forward up to the loss and ws.d_predict, the gradient of the last norm's output where something
@@ -80,7 +103,7 @@ static int learn_forward(struct pass *p, size_t first, const struct learning *ho
 {
     struct decoder *d = p->d;
     struct workspace *ws = &d->ws;
-    const struct xent_rows rows = {
+    struct xent_rows rows = {
         .target = ws->targets,
         .weight = p->batch->weights ? ws->weights : NULL,
         .smoothing = (float)how->label_smoothing,
@@ -91,9 +114,6 @@ static int learn_forward(struct pass *p, size_t first, const struct learning *ho
     *n = 0;
     if (decoder_reserve_xent(d, p->err))
         return -1;
-    /* Its gradient is made before the documents' coefficients are known. */
-    if (how->weigh && d->d_head)
-        return err_set(p->err, "a loss of whole documents can't train the output matrix");
     *n = decoder_find_predictions(d, p->batch, false);
     if (*n == 0 && !how->weigh)
         return 0;
@@ -104,9 +124,9 @@ static int learn_forward(struct pass *p, size_t first, const struct learning *ho
     if (pass_forward(p))
         return -1;
     decoder_predict(d, *n);
-    xent_run(d->xent, &ws->predict, *n, &rows);
     if (how->weigh)
-        return document_loss(p, first, *n, how, loss);
+        return learn_documents(p, first, *n, how, &rows, loss);
+    xent_run(d->xent, &ws->predict, *n, &rows);
     *loss = token_loss(p, *n, how->label_smoothing);
     return 0;
 }

@@ -69,8 +69,8 @@ static void ipo(const struct loss *l, const struct completion_score *c,
                 const struct completion_score *r, struct pair_loss *out)
 {
     double above = mean_gain(c) - mean_gain(r) - 1 / (2 * l->beta);
-    out->chosen = l->beta * mean_gain(c);
-    out->rejected = l->beta * mean_gain(r);
+    out->chosen = l->beta * (c->logp - c->reference);
+    out->rejected = l->beta * (r->logp - r->reference);
     out->loss = above * above;
     out->d_chosen = 2 * above / (double)c->tokens;
     out->d_rejected = -2 * above / (double)r->tokens;

@@ -11,7 +11,7 @@
  *        Mitchell 2023); reward beta (L - Lref)
  * ipo    (d - 1 / (2 beta))^2, d = (l(c) - lref(c)) - (l(r) - lref(r)) (Azar et al. 2023,
  *        arXiv:2310.12036, eq. 17, with means over tokens as its authors and TRL compute it);
- *        reward beta (l - lref)
+ *        reward beta (L - Lref)
  * orpo   -l(c) - beta log s(log odds(c) - log odds(r)), log odds = l - log(1 - exp(l)) (Hong et al.
  *        2024, arXiv:2403.07691, eqs. 6 and 7; beta is its lambda); reward beta l
  * simpo  -(1-e) log s(m) - e log s(-m), m = beta (l(c) - l(r)) - gamma (Meng et al. 2024,

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -122,6 +123,27 @@ static void add_whole(struct buf *b, const char *key, uint64_t v)
     buf_addu(b, v);
 }
 
+/* Means over the rows; what there were none of is left out. */
+static void add_rewards(struct buf *b, const char *prefix, const struct preference_sums *s)
+{
+    const double chosen = s->chosen / (double)s->n_chosen,
+                 rejected = s->rejected / (double)s->n_rejected;
+    const struct {
+        const char *key;
+        double value;
+    } all[] = {{"reward_chosen", chosen},
+               {"reward_rejected", rejected},
+               {"reward_margin", chosen - rejected},
+               {"reward_accuracy", (double)s->right / (double)s->n},
+               {"kl", s->kl}};
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+        char key[32];
+        snprintf(key, sizeof key, "%s%s", prefix, all[i].key);
+        if (!isnan(all[i].value))
+            add_real(b, key, all[i].value);
+    }
+}
+
 int metrics_add_step(struct metrics *m, const struct metrics_step *s, struct err *err)
 {
     struct buf line = BUF_INIT;
@@ -133,19 +155,25 @@ int metrics_add_step(struct metrics *m, const struct metrics_step *s, struct err
     add_real(&line, "lr", s->lr);
     add_whole(&line, "tokens", s->tokens);
     add_whole(&line, "trained", s->trained);
+    if (s->rewards)
+        add_rewards(&line, "", s->rewards);
     add_real(&line, "tok_per_s", round(s->tok_per_s * 10) / 10);
     add_whole(&line, "rss", s->rss);
     return write_line(m, &line, err);
 }
 
-int metrics_add_eval(struct metrics *m, uint64_t step, double loss, struct err *err)
+int metrics_add_eval(struct metrics *m, uint64_t step, double loss,
+                     const struct preference_sums *rewards, struct err *err)
 {
     struct buf line = BUF_INIT;
     if (m->fd < 0)
         return 0;
     add_whole(&line, "step", step);
     add_real(&line, "eval_loss", loss);
-    add_real(&line, "eval_ppl", exp(loss));
+    if (rewards)
+        add_rewards(&line, "eval_", rewards);
+    else
+        add_real(&line, "eval_ppl", exp(loss));
     return write_line(m, &line, err);
 }
 

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "model/preference.h"
 
 struct metrics {
     int fd;     /* -1: no log */
@@ -27,6 +28,7 @@ struct metrics_step {
     uint64_t tokens, trained; /* since the first step */
     double tok_per_s;         /* this step's */
     size_t rss;
+    const struct preference_sums *rewards; /* NULL: the loss has none */
 };
 
 /* path NULL: no log; "-": stdout. A new log replaces the file's content. */
@@ -41,7 +43,9 @@ int metrics_resume(struct metrics *m, const char *path, uint64_t step, bool eval
                    struct err *err);
 
 int metrics_add_step(struct metrics *m, const struct metrics_step *s, struct err *err);
-int metrics_add_eval(struct metrics *m, uint64_t step, double loss, struct err *err);
+/* rewards NULL: the loss is -log p, so that it has a perplexity. */
+int metrics_add_eval(struct metrics *m, uint64_t step, double loss,
+                     const struct preference_sums *rewards, struct err *err);
 /* What was written is on disk when this returns. */
 int metrics_sync(struct metrics *m, struct err *err);
 int metrics_close(struct metrics *m, struct err *err); /* also an unopened one */

@@ -1,6 +1,5 @@
 #include "model/preference.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -26,6 +25,13 @@ static bool has_kl(const struct preference *p)
     return p->loss.kind == LOSS_KTO;
 }
 
+/* Whether any completion has a weight in the loss. */
+static bool is_weighted(const struct loss *loss, const struct rows_totals *t)
+{
+    return loss->kind != LOSS_KTO || (t->desirable && loss->desirable > 0) ||
+           (t->desirable < t->rows && loss->undesirable > 0) || !t->rows;
+}
+
 int preference_new(struct preference **out, const struct loss *loss, const struct rows *rows,
                    struct err *err)
 {
@@ -35,8 +41,10 @@ int preference_new(struct preference **out, const struct loss *loss, const struc
         return err_set(err, "rows of kind %s, but %s learns from kind %s",
                        stream_kind_names[rows_kind(rows)], loss_choices[loss->kind],
                        stream_kind_names[wanted]);
-    if (loss->kind == LOSS_KTO && n < 2)
-        return err_set(err, "%" PRIu64 " completions: kto compares a prompt's with another's", n);
+    if (loss->kind == LOSS_KTO && n == 1)
+        return err_set(err, "a single completion: kto compares a prompt's with another's");
+    if (!is_weighted(loss, rows_totals(rows)))
+        return err_set(err, "nothing to learn: no completion has a weight in the loss");
     struct preference *p = xcalloc(1, sizeof *p);
     p->loss = *loss;
     p->rows = rows;

@@ -173,6 +173,7 @@ static int add_record(struct rows *r, const struct stream_record *record, struct
         }
         gather(r, &g, record, at, i, targets);
         t->documents++;
+        t->desirable += d->label;
         if (d->n_tokens > t->longest_document)
             t->longest_document = d->n_tokens;
     }

@@ -28,6 +28,7 @@ struct rows;
 struct rows_totals {
     uint64_t rows, documents, tokens, targets;
     double weight;           /* sum of rows_weight */
+    uint64_t desirable;      /* of STREAM_LABEL: rows whose label says so */
     uint64_t untrained;      /* documents without a target or of weight 0, left out of the above */
     size_t longest;          /* tokens of the longest row */
     size_t longest_document; /* and of the longest document */

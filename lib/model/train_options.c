@@ -16,6 +16,7 @@
 #include "model/lora_init.h"
 
 const char *const keep_choices[] = {"best", "last", NULL};
+const char *const reference_choices[] = {"base", "start", NULL};
 
 enum field_kind { FIELD_SIZE, FIELD_U64, FIELD_REAL, FIELD_TEXT, FIELD_CHOICE, FIELD_FLAG };
 
@@ -70,6 +71,14 @@ static const struct field fields[] = {
     FIELD(FIELD_REAL, "beta1", beta1),
     FIELD(FIELD_REAL, "beta2", beta2),
     FIELD(FIELD_REAL, "eps", eps),
+    CHOICE("loss", loss, loss_choices),
+    FIELD(FIELD_REAL, "beta", beta),
+    FIELD(FIELD_REAL, "gamma", gamma),
+    FIELD(FIELD_REAL, "label-smoothing", label_smoothing),
+    FIELD(FIELD_REAL, "desirable-weight", desirable_weight),
+    FIELD(FIELD_REAL, "undesirable-weight", undesirable_weight),
+    CHOICE("reference", reference, reference_choices),
+    FIELD(FIELD_REAL, "neftune", neftune),
     FIELD(FIELD_SIZE, "eval-every", eval_every),
     FIELD(FIELD_SIZE, "patience", patience),
     CHOICE("keep", keep, keep_choices),
@@ -98,6 +107,14 @@ const struct train_options train_options_unset = {
     .beta1 = NAN,
     .beta2 = NAN,
     .eps = NAN,
+    .loss = -1,
+    .beta = NAN,
+    .gamma = NAN,
+    .label_smoothing = NAN,
+    .desirable_weight = NAN,
+    .undesirable_weight = NAN,
+    .reference = -1,
+    .neftune = NAN,
     .eval_every = SIZE_MAX,
     .patience = SIZE_MAX,
     .keep = -1,
@@ -130,6 +147,14 @@ static const struct train_options defaults = {
     .beta1 = 0.9,
     .beta2 = 0.999,
     .eps = 1e-8,
+    .loss = -1, /* as complete_loss says */
+    .beta = NAN,
+    .gamma = NAN,
+    .label_smoothing = NAN,
+    .desirable_weight = NAN,
+    .undesirable_weight = NAN,
+    .reference = -1,
+    .neftune = NAN,
     .eval_every = 0,
     .patience = 0,
     .keep = KEEP_BEST,
@@ -197,6 +222,48 @@ static void add_value(struct buf *b, const struct train_options *o, const struct
     }
 }
 
+static enum loss_kind kind_of(const struct train_options *o)
+{
+    return o->loss < 0 ? LOSS_SFT : (enum loss_kind)o->loss;
+}
+
+/* What says that nothing is out of the ordinary says nothing. */
+static void forget_ordinary(struct train_options *o)
+{
+    if (o->loss == LOSS_SFT)
+        o->loss = -1;
+    if (!(o->label_smoothing > 0 || o->label_smoothing < 0))
+        o->label_smoothing = NAN;
+    if (!(o->neftune > 0 || o->neftune < 0))
+        o->neftune = NAN;
+}
+
+static void complete_loss(struct train_options *o)
+{
+    const enum loss_kind kind = kind_of(o);
+    forget_ordinary(o);
+    if (isnan(o->beta))
+        o->beta = loss_usual_beta(kind);
+    if (kind == LOSS_SIMPO && isnan(o->gamma))
+        o->gamma = 1;
+    if (kind == LOSS_KTO && isnan(o->desirable_weight))
+        o->desirable_weight = 1;
+    if (kind == LOSS_KTO && isnan(o->undesirable_weight))
+        o->undesirable_weight = 1;
+    if (loss_has_reference(kind) && o->reference < 0)
+        o->reference = REFERENCE_BASE;
+}
+
+struct loss train_options_loss(const struct train_options *o)
+{
+    return (struct loss){.kind = kind_of(o),
+                         .beta = o->beta,
+                         .gamma = o->gamma,
+                         .label_smoothing = isnan(o->label_smoothing) ? 0 : o->label_smoothing,
+                         .desirable = o->desirable_weight,
+                         .undesirable = o->undesirable_weight};
+}
+
 void train_options_complete(struct train_options *o, bool fresh)
 {
     const double lr_of_all = 2e-5;
@@ -212,6 +279,7 @@ void train_options_complete(struct train_options *o, bool fresh)
         if (!is_set(o, f))
             copy_value(o, &defaults, f);
     }
+    complete_loss(o);
     if (fresh && isnan(o->alpha))
         o->alpha = 2 * (double)o->rank;
     if (!o->steps && !(o->epochs > 0))
@@ -248,6 +316,39 @@ static bool within(double v, double least, double below)
     return v >= least && v < below;
 }
 
+/* Each option of a loss has a value that makes sense where the loss uses it, and none elsewhere. */
+static int check_loss(const struct train_options *o, struct err *err)
+{
+    const enum loss_kind kind = kind_of(o);
+    const bool kto = kind == LOSS_KTO;
+    const struct {
+        const char *name;
+        double value;
+        bool used, needed, good;
+    } all[] = {
+        {"beta", o->beta, kind != LOSS_SFT, true, o->beta > 0 && o->beta < INFINITY},
+        {"gamma", o->gamma, kind == LOSS_SIMPO, true, isfinite(o->gamma)},
+        {"label-smoothing", o->label_smoothing, loss_can_be_smoothed(kind), false,
+         within(o->label_smoothing, 0, kind == LOSS_SFT ? 1 : 0.5)},
+        {"desirable-weight", o->desirable_weight, kto, true,
+         within(o->desirable_weight, 0, INFINITY)},
+        {"undesirable-weight", o->undesirable_weight, kto, true,
+         within(o->undesirable_weight, 0, INFINITY)},
+        {"reference", o->reference < 0 ? NAN : o->reference, loss_has_reference(kind), true, true},
+        {"neftune", o->neftune, true, false, within(o->neftune, 0, INFINITY)},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+        const bool set = !isnan(all[i].value);
+        if (set && !all[i].used)
+            return err_set(err, "--%s has no meaning for --loss=%s", all[i].name,
+                           loss_choices[kind]);
+        if (set ? !all[i].good : all[i].used && all[i].needed)
+            return err_set(err, "--%s=%g makes no sense for --loss=%s", all[i].name, all[i].value,
+                           loss_choices[kind]);
+    }
+    return 0;
+}
+
 int train_options_check(const struct train_options *o, struct err *err)
 {
     const char *wrong = o->batch < 1 || o->batch == SIZE_MAX ? "batch"
@@ -268,7 +369,9 @@ int train_options_check(const struct train_options *o, struct err *err)
                         : !isfinite(o->weight_decay)                      ? "weight-decay"
                         : !isnan(o->dropout) && !within(o->dropout, 0, 1) ? "dropout"
                                                                           : NULL;
-    return wrong ? err_set(err, "option \"%s\" has no value that makes sense", wrong) : 0;
+    if (wrong)
+        return err_set(err, "option \"%s\" has no value that makes sense", wrong);
+    return check_loss(o, err);
 }
 
 static bool is_length(const struct field *f)
@@ -280,6 +383,7 @@ static bool is_length(const struct field *f)
 int train_options_adopt(struct train_options *o, const struct train_options *earlier,
                         struct err *err)
 {
+    forget_ordinary(o);
     bool other_length = o->steps != SIZE_MAX || !isnan(o->epochs);
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
         const struct field *f = &fields[i];

@@ -15,9 +15,13 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "model/loss.h"
 
 enum train_keep { KEEP_BEST, KEEP_LAST };
 extern const char *const keep_choices[]; /* "best", "last": for OPT_CHOICE */
+/* Under which model a preference's reference is computed: the base, or as the run began. */
+enum train_reference { REFERENCE_BASE, REFERENCE_START };
+extern const char *const reference_choices[];
 
 /* Unset: SIZE_MAX, UINT64_MAX, NaN, NULL, -1; a flag is unset when false. Texts are not owned. */
 struct train_options {
@@ -51,6 +55,13 @@ struct train_options {
     const char *warmup, *decay; /* as schedule_length takes them */
     double weight_decay, clip, beta1, beta2, eps;
 
+    /* What is learnt. An option that the loss has no use for stays unset, as do all that leave it
+     * at -log p of the targets: a loss of sft, smoothing and noise of 0. */
+    int loss; /* enum loss_kind */
+    double beta, gamma, label_smoothing, desirable_weight, undesirable_weight;
+    int reference; /* enum train_reference */
+    double neftune;
+
     size_t eval_every; /* steps; 0: at the end of each epoch */
     size_t patience;   /* evaluations without improvement; 0: no early stop */
     int keep;          /* enum train_keep */
@@ -65,6 +76,9 @@ int train_options_check_kind(const struct train_options *o, struct err *err);
 /* Fills what is unset with the defaults. With `fresh` false, or for a whole model,
  * rank, alpha and targets stay unset. */
 void train_options_complete(struct train_options *o, bool fresh);
+
+/* The loss as loss.h has it, of complete options; label_smoothing also for LOSS_SFT. */
+struct loss train_options_loss(const struct train_options *o);
 
 /* Whether a trainer can work with the values, which may come from a file. */
 int train_options_check(const struct train_options *o, struct err *err);

@@ -26,6 +26,7 @@ struct train_session {
     struct decoder *decoder;
     struct vocabulary vocabulary;
     struct rows *rows, *held;
+    struct preference *preference, *held_preference; /* NULL: the loss is sft */
     struct lora *lora;
     json_t *adapter_config;
     char *provenance;
@@ -93,7 +94,7 @@ static int settle_options(struct train_session *s, struct err *err)
         return err_set(err, "--full can't train a base that is held in fewer bits; leave out "
                             "--base-type");
     if (train_options_check(&s->options, err))
-        return err_prefix(err, "%s", q->folder);
+        return q->resume ? err_prefix(err, "%s", q->folder) : -1;
     train_run_set(&s->run.model, q->model);
     train_run_set(&s->run.held, q->held);
     train_run_set(&s->run.log, q->log);
@@ -127,6 +128,15 @@ static int open_model(struct train_session *s, struct err *err)
     return vocabulary_load(&s->vocabulary, path, decoder_config(s->decoder)->vocab, err);
 }
 
+static struct rows *new_rows(const struct train_session *s)
+{
+    const enum loss_kind loss = train_options_loss(&s->options).kind;
+    struct rows *r = rows_new();
+    if (loss != LOSS_SFT)
+        rows_expect(r, loss_is_of_pairs(loss) ? STREAM_PREFERENCE : STREAM_LABEL);
+    return r;
+}
+
 static int read_rows(struct train_session *s, struct err *err)
 {
     const struct train_request *q = s->request;
@@ -139,7 +149,7 @@ static int read_rows(struct train_session *s, struct err *err)
                        q->resume ? " as when the run began" : "");
     if (is_stdin && s->run.held && !strcmp(s->run.held, "-"))
         return err_set(err, "stdin: can't be both the rows to train on and those held out");
-    s->rows = rows_new();
+    s->rows = new_rows(s);
     for (size_t i = 0; i < n; i++)
         if (rows_read(s->rows, q->n_rows ? q->rows[i] : s->run.rows[i], &s->vocabulary, err))
             return -1;
@@ -148,11 +158,23 @@ static int read_rows(struct train_session *s, struct err *err)
     rows_hash(s->rows, s->hashes.rows);
     if (!s->run.held)
         return 0;
-    s->held = rows_new();
+    s->held = new_rows(s);
     if (rows_read(s->held, q->held ? q->held : s->run.held, &s->vocabulary, err))
         return -1;
     rows_hash(s->held, s->hashes.held);
     return 0;
+}
+
+static int open_preferences(struct train_session *s, struct err *err)
+{
+    const struct loss loss = train_options_loss(&s->options);
+    if (loss.kind == LOSS_SFT)
+        return 0;
+    if (preference_new(&s->preference, &loss, s->rows, err))
+        return -1;
+    return s->held && preference_new(&s->held_preference, &loss, s->held, err)
+               ? err_prefix(err, "held out")
+               : 0;
 }
 
 /* ---- the adapter ---- */
@@ -273,11 +295,18 @@ static int open_adapter(struct train_session *s, struct err *err)
                                  : new_adapter(s, err);
 }
 
-/* An estimate. A document that is longer than the pass goes alone. */
+/* Tokens that must go through the model together: of a document, or of a preference. */
+static size_t longest_part(const struct train_session *s)
+{
+    const struct rows_totals *t = rows_totals(s->rows);
+    return s->preference ? t->longest : t->longest_document;
+}
+
+/* An estimate. What is longer than the pass goes alone. */
 static size_t memory_for(const struct train_session *s, size_t pass)
 {
     const size_t program = 16 << 20;
-    size_t longest = rows_totals(s->rows)->longest_document, base = program;
+    size_t longest = longest_part(s), base = program;
     for (size_t i = 0; i < checkpoint_count(s->checkpoint); i++)
         base += checkpoint_at(s->checkpoint, i)->bytes;
     if (s->held) /* a copy of the best adapter */
@@ -299,7 +328,7 @@ static int settle_memory(struct train_session *s, struct err *err)
         return err_set(err,
                        "--memory: about %zu MiB are needed for this model, this adapter, and "
                        "documents of %zu tokens",
-                       (memory_for(s, pass) >> 20) + 1, rows_totals(s->rows)->longest_document);
+                       (memory_for(s, pass) >> 20) + 1, longest_part(s));
     if (s->request->resume && pass != s->state.options.micro_batch)
         return err_set(err, "--memory means passes of %zu tokens now, but the run began with %zu",
                        pass, s->state.options.micro_batch);
@@ -339,6 +368,8 @@ static int open_trainer(struct train_session *s, struct err *err)
         .provenance = s->provenance,
         .rows = s->rows,
         .held = s->held,
+        .preference = s->preference,
+        .held_preference = s->held_preference,
         .options = &s->options,
         .hashes = s->hashes,
         .folder = &s->folder,
@@ -372,7 +403,7 @@ int train_session_open(struct train_session **out, const struct train_request *r
     s->request = request;
     s->folder.fd = s->metrics.fd = -1;
     if (open_folder(s, err) || settle_options(s, err) || open_model(s, err) || read_rows(s, err) ||
-        open_adapter(s, err) || settle_memory(s, err))
+        open_preferences(s, err) || open_adapter(s, err) || settle_memory(s, err))
         goto fail;
     write_provenance(s);
     if (open_trainer(s, err) || begin(s, err))
@@ -398,6 +429,8 @@ int train_session_close(struct train_session *s, struct err *err)
     free(s->provenance);
     json_decref(s->adapter_config);
     lora_free(s->lora);
+    preference_free(s->held_preference);
+    preference_free(s->preference);
     rows_free(s->held);
     rows_free(s->rows);
     decoder_close(s->decoder);

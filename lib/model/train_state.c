@@ -94,33 +94,35 @@ static json_t *weights_to_json(const struct lora *l, const struct model_config *
 struct array {
     const char *name;
     const float *p; /* NULL: not there */
+    size_t n;
 };
 
 static void hash_state(const struct buf *description, const struct array *arrays, size_t n_arrays,
-                       size_t n, char hex[HASH_HEX])
+                       char hex[HASH_HEX])
 {
     struct hash *h = hash_new();
     hash_add(h, description->p, description->len);
     for (size_t i = 0; i < n_arrays; i++)
         if (arrays[i].p) {
             hash_add(h, arrays[i].name, strlen(arrays[i].name) + 1);
-            hash_add(h, arrays[i].p, n * sizeof(float));
+            hash_add(h, arrays[i].p, arrays[i].n * sizeof(float));
         }
     hash_hex(h, hex);
     hash_free(h);
 }
 
 static int write_arrays(struct safetensors_writer *w, const char *path, const struct array *arrays,
-                        size_t n_arrays, size_t n, struct err *err)
+                        size_t n_arrays, struct err *err)
 {
-    const uint64_t shape[] = {n};
     for (size_t i = 0; i < n_arrays; i++)
-        if (arrays[i].p)
+        if (arrays[i].p) {
+            const uint64_t shape[] = {arrays[i].n};
             safetensors_writer_declare(w, arrays[i].name, DTYPE_F32, 1, shape);
+        }
     int status = safetensors_writer_open(w, path, err);
     for (size_t i = 0; i < n_arrays && !status; i++)
         if (arrays[i].p)
-            status = safetensors_writer_write(w, arrays[i].p, n * sizeof(float), err);
+            status = safetensors_writer_write(w, arrays[i].p, arrays[i].n * sizeof(float), err);
     if (!status)
         return safetensors_writer_finish(w, err);
     safetensors_writer_abandon(w);
@@ -132,11 +134,12 @@ int train_state_save(const char *path, const struct train_options *options,
                      const struct train_arrays *arrays, struct err *err)
 {
     /* Before the first step the moments are zero. */
-    const struct array all[] = {{"params", arrays->lora->params},
-                                {"adamw.m", progress->step ? arrays->m : NULL},
-                                {"adamw.v", progress->step ? arrays->v : NULL},
-                                {"best", arrays->best}};
     const size_t n = arrays->lora->n_params;
+    const struct array all[] = {{"params", arrays->lora->params, n},
+                                {"adamw.m", progress->step ? arrays->m : NULL, n},
+                                {"adamw.v", progress->step ? arrays->v : NULL, n},
+                                {"best", arrays->best, n},
+                                {"reference", arrays->reference, arrays->n_reference}};
     json_t *json = json_object();
     struct buf description = BUF_INIT;
     char hex[HASH_HEX];
@@ -149,13 +152,13 @@ int train_state_save(const char *path, const struct train_options *options,
     json_object_set_new(json, "dora", json_boolean(arrays->lora->dora));
     json_add(&description, json);
     json_decref(json);
-    hash_state(&description, all, ARRAY_SIZE(all), n, hex);
+    hash_state(&description, all, ARRAY_SIZE(all), hex);
 
     struct safetensors_writer *w = safetensors_writer_new();
     safetensors_writer_metadata(w, "format", FORMAT);
     safetensors_writer_metadata(w, "hash", hex);
     safetensors_writer_metadata(w, "state", description.p);
-    int status = write_arrays(w, path, all, ARRAY_SIZE(all), n, err);
+    int status = write_arrays(w, path, all, ARRAY_SIZE(all), err);
     buf_release(&description);
     return status;
 }
@@ -214,6 +217,13 @@ static int load_arrays(struct train_state *s, const struct safetensors *file, st
     s->v = s->m ? load_array(file, "adamw.v", n, !begun, err) : NULL;
     if (!s->v)
         return -1;
+    const struct tensor *reference = safetensors_find(file, "reference");
+    if (reference && reference->n_dims == 1) {
+        s->n_reference = reference->shape[0];
+        s->reference = load_array(file, "reference", s->n_reference, false, err);
+        if (!s->reference)
+            return -1;
+    }
     if (safetensors_find(file, "best") && !(s->best = load_array(file, "best", n, false, err)))
         return -1;
     return 0;
@@ -237,14 +247,16 @@ static int load(struct train_state *s, const struct safetensors *file, struct er
     if (!json_is_object(s->adapter_config))
         return err_set(err, "the adapter's configuration is not there");
     const bool begun = s->progress.step > 0;
-    const struct array all[] = {{"params", s->params},
-                                {"adamw.m", begun ? s->m : NULL},
-                                {"adamw.v", begun ? s->v : NULL},
-                                {"best", s->best}};
+    const size_t n = s->n_params;
+    const struct array all[] = {{"params", s->params, n},
+                                {"adamw.m", begun ? s->m : NULL, n},
+                                {"adamw.v", begun ? s->v : NULL, n},
+                                {"best", s->best, n},
+                                {"reference", s->reference, s->n_reference}};
     struct buf description = BUF_INIT;
     char hex[HASH_HEX];
     buf_addstr(&description, text);
-    hash_state(&description, all, ARRAY_SIZE(all), s->n_params, hex);
+    hash_state(&description, all, ARRAY_SIZE(all), hex);
     buf_release(&description);
     if (strcmp(hex, hash) != 0)
         return err_set(err, "damaged: its checksum doesn't fit");
@@ -350,7 +362,8 @@ void train_state_drop_arrays(struct train_state *s)
     free(s->m);
     free(s->v);
     free(s->best);
-    s->params = s->m = s->v = s->best = NULL;
+    free(s->reference);
+    s->params = s->m = s->v = s->best = s->reference = NULL;
 }
 
 void train_state_release(struct train_state *s)

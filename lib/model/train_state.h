@@ -40,8 +40,10 @@ struct train_hashes {
 /* Views for saving; owned by nobody here. */
 struct train_arrays {
     const struct lora *lora;
-    const float *m, *v; /* [lora->n_params] */
-    const float *best;  /* [lora->n_params], NULL: none */
+    const float *m, *v;     /* [lora->n_params] */
+    const float *best;      /* [lora->n_params], NULL: none */
+    const float *reference; /* [n_reference], NULL: none (yet) */
+    size_t n_reference;
     const json_t *adapter_config;
     const struct model_config *model;
 };
@@ -57,6 +59,8 @@ struct train_state {
     struct lora_parts parts; /* shapes, and values that point into params; owned */
     size_t n_params;
     float *params, *m, *v, *best; /* [n_params]; best may be NULL */
+    float *reference;             /* [n_reference]: log-likelihoods of preferences; NULL: none */
+    size_t n_reference;
     const json_t *adapter_config; /* adapter_config.json; a view of json */
     json_t *json;
 };

@@ -6,36 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/mem.h"
 #include "base/progress.h"
 #include "compute/adamw.h"
 #include "compute/schedule.h"
 #include "model/adapter.h"
 #include "model/full.h"
-
-struct trainer {
-    struct trainer_setup setup;
-    struct adamw adamw;
-    struct schedule schedule;
-    struct train_progress progress;
-    float *best; /* parameters of best_step; NULL: none yet */
-    uint64_t steps_per_epoch;
-    size_t *order; /* of the rows in epoch order_epoch */
-    uint64_t order_epoch;
-    struct row_batch batch;
-    double *nll; /* of the documents of an evaluated batch */
-    size_t nll_cap;
-    double loss;
-    bool dirty;          /* the state on disk is behind */
-    uint64_t saved_step; /* of the state on disk */
-    bool adapter_begun;  /* this process has written an adapter */
-    bool adapter_dirty;  /* the adapter on disk is behind */
-    double started;
-    double mark; /* when the work of the next step began: the last update counts as part of it */
-    uint64_t step_before, tokens_before; /* progress when this process began */
-    const struct trainer_watch *watch;
-};
+#include "model/trainer_internal.h"
 
 static uint64_t ceil_div(uint64_t a, uint64_t b)
 {
@@ -89,6 +66,25 @@ static int plan(struct trainer *t, struct err *err)
     return 0;
 }
 
+/* Where the log-likelihoods under the reference will be. */
+static int make_references(struct trainer *t, struct err *err)
+{
+    struct preference *parts[] = {t->setup.preference, t->setup.held_preference};
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+        t->n_reference += parts[i] ? preference_references(parts[i]) : 0;
+    if (!t->n_reference)
+        return 0;
+    t->reference = mem_array(t->n_reference, sizeof *t->reference, "the reference", err);
+    if (!t->reference)
+        return -1;
+    float *at = t->reference;
+    for (size_t i = 0; i < ARRAY_SIZE(parts) && parts[i]; i++) {
+        preference_set_references(parts[i], at);
+        at += preference_references(parts[i]);
+    }
+    return 0;
+}
+
 int trainer_new(struct trainer **out, const struct trainer_setup *setup, struct err *err)
 {
     const struct train_options *o = setup->options;
@@ -99,8 +95,10 @@ int trainer_new(struct trainer **out, const struct trainer_setup *setup, struct 
     t->order_epoch = UINT64_MAX;
     t->loss = NAN;
     row_batch_init(&t->batch);
-    if (plan(t, err) || adamw_init(&t->adamw, setup->lora->n_params, o->beta1, o->beta2, o->eps,
-                                   o->weight_decay, err)) {
+    if (plan(t, err) ||
+        adamw_init(&t->adamw, setup->lora->n_params, o->beta1, o->beta2, o->eps, o->weight_decay,
+                   err) ||
+        make_references(t, err)) {
         trainer_free(t);
         return -1;
     }
@@ -118,6 +116,7 @@ void trainer_free(struct trainer *t)
     row_batch_release(&t->batch);
     free(t->best);
     free(t->order);
+    free(t->reference);
     free(t->nll);
     free(t);
 }
@@ -158,6 +157,16 @@ static int check_plan(const struct trainer *t, const struct train_progress *then
     return 0;
 }
 
+static int restore_references(struct trainer *t, const struct train_state *s, struct err *err)
+{
+    if (s->reference ? s->n_reference != t->n_reference : t->n_reference && s->progress.step)
+        return err_set(err, "%s: the state's reference is of other rows", t->setup.folder->path);
+    if (s->reference)
+        memcpy(t->reference, s->reference, s->n_reference * sizeof *s->reference);
+    t->has_reference = s->reference != NULL;
+    return 0;
+}
+
 int trainer_restore(struct trainer *t, const struct train_state *s, struct err *err)
 {
     struct lora *l = t->setup.lora;
@@ -166,6 +175,8 @@ int trainer_restore(struct trainer *t, const struct train_state *s, struct err *
         return -1;
     if (l->n_params != s->n_params)
         return err_set(err, "%s: the state is of another adapter", t->setup.folder->path);
+    if (restore_references(t, s, err))
+        return -1;
     memcpy(l->params, s->params, bytes);
     lora_changed(l);
     memcpy(t->adamw.m, s->m, bytes);
@@ -232,12 +243,14 @@ static int save_adapter(struct trainer *t, struct err *err)
 
 static int save_state(struct trainer *t, struct err *err)
 {
-    const struct train_arrays arrays = {t->setup.lora,
-                                        t->adamw.m,
-                                        t->adamw.v,
-                                        keeps_best(t) ? t->best : NULL,
-                                        t->setup.adapter_config,
-                                        decoder_config(t->setup.decoder)};
+    const struct train_arrays arrays = {.lora = t->setup.lora,
+                                        .m = t->adamw.m,
+                                        .v = t->adamw.v,
+                                        .best = keeps_best(t) ? t->best : NULL,
+                                        .reference = t->has_reference ? t->reference : NULL,
+                                        .n_reference = t->n_reference,
+                                        .adapter_config = t->setup.adapter_config,
+                                        .model = decoder_config(t->setup.decoder)};
     if (!t->dirty)
         return 0;
     if (metrics_sync(t->setup.metrics, err) ||
@@ -264,81 +277,7 @@ static int checkpoint(struct trainer *t, struct err *err)
     return save_state(t, err) || save_adapter(t, err) ? -1 : 0;
 }
 
-/* ---- watching ---- */
-
-static bool stopped(const struct trainer *t)
-{
-    return t->watch->stop && *t->watch->stop;
-}
-
-static void report(const struct trainer *t, uint64_t extra_tokens, double part, bool evaluating)
-{
-    const struct trainer_report r = {
-        .step = t->progress.step,
-        .steps = t->progress.steps,
-        .part = part,
-        .loss = t->loss,
-        .evaluating = evaluating,
-        .steps_here = t->progress.step - t->step_before,
-        .tokens_here = t->progress.tokens - t->tokens_before + extra_tokens,
-        .seconds_here = clock_seconds() - t->started,
-    };
-    if (t->watch->report)
-        t->watch->report(t->watch->arg, &r);
-}
-
 /* ---- evaluation ---- */
-
-static int score_batch(struct trainer *t, double *sum, struct err *err)
-{
-    const struct batch b = row_batch_view(&t->batch);
-    if (b.n_documents > t->nll_cap) {
-        t->nll_cap = b.n_documents;
-        t->nll = xreallocarray(t->nll, t->nll_cap, sizeof *t->nll);
-    }
-    if (decoder_score(t->setup.decoder, t->setup.lora, &b, t->nll, NULL, err))
-        return -1;
-    for (size_t i = 0; i < b.n_documents; i++) {
-        if (!isfinite(t->nll[i]))
-            return err_set(err, "held-out document \"%s\": the loss is not a finite number",
-                           row_batch_name(&t->batch, i));
-        *sum += t->batch.weights[i] * t->nll[i];
-    }
-    return 0;
-}
-
-/* Fills the batch with rows from *row on, as many as go to the decoder at once. */
-static int next_rows(struct trainer *t, const struct rows *rows, const size_t *order, size_t *row,
-                     size_t end, struct err *err)
-{
-    row_batch_clear(&t->batch);
-    while (*row < end) {
-        size_t i = order ? order[*row] : *row;
-        if (t->batch.n && t->batch.n + rows_tokens(rows, i) > ROW_BATCH_TOKENS)
-            break;
-        if (row_batch_add(&t->batch, rows, i, err))
-            return -1;
-        ++*row;
-    }
-    return 0;
-}
-
-/* 1 when stopped before the end. */
-static int held_loss(struct trainer *t, double *loss, struct err *err)
-{
-    const struct rows *held = t->setup.held;
-    const struct rows_totals *totals = rows_totals(held);
-    double sum = 0;
-    for (size_t row = 0; row < totals->rows;) {
-        report(t, 0, (double)row / (double)totals->rows, true);
-        if (stopped(t))
-            return 1;
-        if (next_rows(t, held, NULL, &row, totals->rows, err) || score_batch(t, &sum, err))
-            return -1;
-    }
-    *loss = sum / totals->weight;
-    return 0;
-}
 
 static void keep_best(struct trainer *t, double loss)
 {
@@ -361,10 +300,11 @@ static int evaluate(struct trainer *t, struct err *err)
     struct train_progress *p = &t->progress;
     const size_t patience = t->setup.options->patience;
     double loss;
-    int status = held_loss(t, &loss, err);
+    int status = trainer_held_loss(t, &loss, err);
     if (status)
         return status;
-    if (metrics_add_eval(t->setup.metrics, p->step, loss, err))
+    const struct preference *held = t->setup.held_preference;
+    if (metrics_add_eval(t->setup.metrics, p->step, loss, held ? preference_sums(held) : NULL, err))
         return log_failed(t);
     keep_best(t, loss);
     t->dirty = t->adapter_dirty = true;
@@ -397,94 +337,12 @@ static void find_rows(struct trainer *t, size_t *first, size_t *end)
     *end = n - *first < batch ? n : *first + batch;
 }
 
-/* Two calls never share a dropout mask. */
-static uint64_t dropout_key(const struct trainer *t, size_t first)
-{
-    const uint64_t place[] = {t->progress.step, first};
-    return hash64(place, sizeof place, t->setup.options->seed);
-}
-
-/* Looks for the document of the batch whose loss or gradient isn't finite, and names it in err;
- * false if none is. The step's gradients are lost. */
-static bool blame_batch(struct trainer *t, uint64_t key, struct err *err)
-{
-    const struct batch b = row_batch_view(&t->batch);
-    struct lora *l = t->setup.lora;
-    size_t at = 0;
-    for (size_t i = 0; i < b.n_documents; at += b.lengths[i++]) {
-        const struct batch one = {.ids = b.ids + at,
-                                  .trained = b.trained + at,
-                                  .n = b.lengths[i],
-                                  .lengths = b.lengths + i,
-                                  .n_documents = 1};
-        const struct learning how = {.key = key + i};
-        double nll;
-        struct err ignored;
-        memset(l->grads, 0, l->n_params * sizeof *l->grads);
-        bool lost = decoder_accumulate(t->setup.decoder, l, &one, &how, &nll, &ignored) != 0;
-        if (!lost && isfinite(nll) && isfinite(gradient_norm(l->grads, l->n_params)))
-            continue;
-        err_set(err, "document \"%s\": the %s is not a finite number", row_batch_name(&t->batch, i),
-                lost || !isfinite(nll) ? "loss" : "gradient");
-        return true;
-    }
-    return false;
-}
-
-static int blame_step(struct trainer *t, size_t first, size_t end, struct err *err)
-{
-    err_set(err, "the gradient is not a finite number");
-    for (size_t row = first; row < end;) {
-        uint64_t key = dropout_key(t, row);
-        if (next_rows(t, t->setup.rows, t->order, &row, end, err) || blame_batch(t, key, err))
-            break;
-    }
-    return -1;
-}
-
-/* What the rows of a step add up to. */
-struct step_sums {
-    double loss, weight; /* of the targets */
-    uint64_t tokens, targets;
-};
-
-/* Adds up the gradients of the step's rows. 1 when stopped before all are done. */
-static int accumulate(struct trainer *t, size_t first, size_t end, struct step_sums *s,
-                      struct err *err)
-{
-    struct lora *l = t->setup.lora;
-    size_t all = 0;
-    *s = (struct step_sums){0};
-    for (size_t row = first; row < end; row++) {
-        all += rows_tokens(t->setup.rows, t->order[row]);
-        s->targets += rows_targets(t->setup.rows, t->order[row]);
-        s->weight += rows_weight(t->setup.rows, t->order[row]);
-    }
-    memset(l->grads, 0, l->n_params * sizeof *l->grads);
-    for (size_t row = first; row < end;) {
-        double sum;
-        const struct learning how = {.key = dropout_key(t, row)};
-        report(t, s->tokens, (double)s->tokens / (double)all, false);
-        if (stopped(t))
-            return 1;
-        if (next_rows(t, t->setup.rows, t->order, &row, end, err))
-            return -1;
-        const struct batch b = row_batch_view(&t->batch);
-        if (decoder_accumulate(t->setup.decoder, l, &b, &how, &sum, err)) {
-            blame_batch(t, how.key, err);
-            return -1;
-        }
-        s->loss += sum;
-        s->tokens += b.n;
-    }
-    return 0;
-}
-
 /* The line is written before the update, so that the log is never behind the state. */
-static int log_step(struct trainer *t, double norm, double lr, const struct step_sums *s,
+static int log_step(struct trainer *t, double norm, double lr, const struct trainer_sums *s,
                     struct err *err)
 {
     const struct train_progress *p = &t->progress;
+    const struct preference *preference = t->setup.preference;
     const double now = clock_seconds();
     const struct metrics_step m = {.step = p->step + 1,
                                    .loss = t->loss,
@@ -493,7 +351,8 @@ static int log_step(struct trainer *t, double norm, double lr, const struct step
                                    .tokens = p->tokens + s->tokens,
                                    .trained = p->trained + s->targets,
                                    .tok_per_s = (double)s->tokens / (now - t->mark),
-                                   .rss = mem_rss()};
+                                   .rss = mem_rss(),
+                                   .rewards = preference ? preference_sums(preference) : NULL};
     t->mark = now;
     return metrics_add_step(t->setup.metrics, &m, err);
 }
@@ -526,15 +385,15 @@ static int step(struct trainer *t, struct err *err)
     struct train_progress *p = &t->progress;
     struct lora *l = t->setup.lora;
     size_t first, end;
-    struct step_sums sums;
+    struct trainer_sums sums;
     find_rows(t, &first, &end);
-    int status = accumulate(t, first, end, &sums, err);
+    int status = trainer_accumulate(t, first, end, &sums, err);
     if (status)
         return status;
     lora_clear_fixed(l);
     const double mean = 1 / sums.weight, norm = gradient_norm(l->grads, l->n_params) * mean;
     if (!isfinite(norm) || !isfinite(sums.loss))
-        return blame_step(t, first, end, err);
+        return trainer_blame(t, first, end, err);
     const double lr = schedule_lr(&t->schedule, p->step);
     t->loss = sums.loss * mean;
     if (log_step(t, norm, lr, &sums, err))
@@ -544,7 +403,7 @@ static int step(struct trainer *t, struct err *err)
     p->step++;
     p->tokens += sums.tokens;
     p->trained += sums.targets;
-    report(t, 0, 0, false);
+    trainer_report(t, 0, 0, false);
     return 0;
 }
 
@@ -566,7 +425,7 @@ static bool at_end(const struct trainer *t, enum trainer_end *end)
         *end = TRAINER_DONE;
     else if (t->setup.stop_after && p->step >= t->setup.stop_after)
         *end = TRAINER_PAUSED;
-    else if (stopped(t))
+    else if (trainer_stopped(t))
         *end = TRAINER_INTERRUPTED;
     else
         return false;
@@ -582,11 +441,25 @@ static int between_steps(struct trainer *t, struct err *err)
     return status;
 }
 
+/* What has to be known before the first step. 1 when stopped; a resumed run begins with it again.
+ */
+static int find_references(struct trainer *t, struct err *err)
+{
+    if (!t->n_reference || t->has_reference)
+        return 0;
+    int status = trainer_find_references(t, err);
+    if (status)
+        return status;
+    t->has_reference = t->dirty = true;
+    t->mark = clock_seconds();
+    return save_state(t, err);
+}
+
 static int loop(struct trainer *t, enum trainer_end *end, struct err *err)
 {
-    for (;;) {
-        int status = 0;
-        if (evaluation_due(t) || checkpoint_due(t)) {
+    int status = find_references(t, err);
+    for (;; status = 0) {
+        if (!status && (evaluation_due(t) || checkpoint_due(t))) {
             status = between_steps(t, err);
             t->mark = clock_seconds();
         }

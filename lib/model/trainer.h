@@ -3,10 +3,10 @@
  *
  * A step takes the next rows of the epoch's order, adds up the gradients of all their targets, each
  * times its weight, divides by the weight of the targets, clips, and updates the adapter. So the
- * loss is a mean over targets, whatever rows and passes they came in. What a step computes is a
- * function of the options, the rows and the number of the step; nothing else is carried over but
- * the adapter and AdamW's moments. A run that was stopped and resumed is therefore the same to the
- * byte.
+ * loss is a mean over targets (or preferences), whatever rows and passes they came in. What a step
+ * computes is a function of the options, the rows and the number of the step; nothing else is
+ * carried over but the adapter, AdamW's moments, and what a reference said before the first step. A
+ * run that was stopped and resumed is therefore the same to the byte.
  */
 #ifndef MODEL_TRAINER_H
 #define MODEL_TRAINER_H
@@ -20,6 +20,7 @@
 #include "model/decoder.h"
 #include "model/lora.h"
 #include "model/metrics.h"
+#include "model/preference.h"
 #include "model/rows.h"
 #include "model/train_folder.h"
 #include "model/train_options.h"
@@ -34,6 +35,8 @@ struct trainer_setup {
     const char *provenance;        /* for the adapter */
     const struct rows *rows;
     const struct rows *held;             /* NULL: no evaluation */
+    struct preference *preference;       /* of the rows; NULL: they are documents */
+    struct preference *held_preference;  /* of the held-out rows, if there are any */
     const struct train_options *options; /* complete */
     struct train_hashes hashes;
     const struct train_folder *folder;

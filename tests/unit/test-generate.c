@@ -125,7 +125,8 @@ static void test_model(const char *dir, const char *model, bool with_adapter)
     char path[3500], name[200];
     snprintf(path, sizeof path, "%s/%s", dir, model);
     if (checkpoint_open(&c, path, &err) ||
-        decoder_open(&d, c, &(struct decoder_options){BACKEND_FP32, 2, 0}, &err)) {
+        decoder_open(&d, c, &(struct decoder_options){.backend = BACKEND_FP32, .threads = 2},
+                     &err)) {
         tap_ok(false, "%s: %s", model, err.msg);
         return;
     }
@@ -165,7 +166,8 @@ static void test_ends(const char *dir)
     char path[4096];
     snprintf(path, sizeof path, "%s/llama", dir);
     if (checkpoint_open(&c, path, &err) ||
-        decoder_open(&d, c, &(struct decoder_options){BACKEND_FP32, 1, 0}, &err)) {
+        decoder_open(&d, c, &(struct decoder_options){.backend = BACKEND_FP32, .threads = 1},
+                     &err)) {
         tap_ok(false, "llama: %s", err.msg);
         return;
     }

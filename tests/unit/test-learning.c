@@ -13,6 +13,22 @@ static struct lora *adapter(void)
     return fixture_lora(directory, "lora/initial", decoder_config(decoder));
 }
 
+/* The output matrix as it is, to be trained itself. */
+static struct lora *trained_head(void)
+{
+    const struct model_config *c = decoder_config(decoder);
+    struct lora_weight head = {.slot = SLOT_HEAD, .rows = c->vocab, .cols = c->hidden};
+    const struct lora_parts parts = {.weights = &head, .n_weights = 1};
+    struct lora *l;
+    struct err err;
+    if (lora_new(&l, c, &parts, true, &err)) {
+        printf("Bail out! %s\n", err.msg);
+        exit(1);
+    }
+    decoder_base_values(decoder, SLOT_HEAD, 0, l->weights[0].values);
+    return l;
+}
+
 /* The loss; the gradients are l's. */
 static double accumulate(struct lora *l, const struct batch *b, const struct learning *how)
 {
@@ -47,10 +63,10 @@ static void same_gradient(const char *name, const float *got, const float *want,
 
 /* The derivative by one parameter of each pair of matrices, by central differences. A step of 1e-2
  * is far above the rounding of a loss of some hundred. */
-static void check_differences(const char *name, const struct batch *b, const struct learning *how)
+static void check_differences(const char *name, struct lora *l, const struct batch *b,
+                              const struct learning *how)
 {
     const float step = 1e-2f;
-    struct lora *l = adapter();
     double worst = 0;
     accumulate(l, b, how);
     float *gradient = xcalloc(l->n_params, sizeof *gradient);
@@ -153,7 +169,7 @@ static void test_label_smoothing(void)
     decoder_logits(decoder, l, &b, logits, &err);
     double got = accumulate(l, &b, &how), want = smoothed_loss(logits, vocab, 0.2);
     tap_ok(fabs(got - want) <= 1e-6 * want, "label smoothing: %.9g, from logits %.9g", got, want);
-    check_differences("label smoothing", &b, &how);
+    check_differences("label smoothing", adapter(), &b, &how);
     free(logits);
     lora_free(l);
 }
@@ -170,7 +186,7 @@ static void test_neftune(void)
     tap_ok(accumulate(l, &b, &how) == loss, "the same key gives the same noise");
     how.key = 4;
     tap_ok(accumulate(l, &b, &how) != loss, "another key another");
-    check_differences("noise", &b, &how);
+    check_differences("noise", adapter(), &b, &how);
     how.neftune = 0;
     tap_ok(accumulate(l, &b, &how) == plain, "no noise changes nothing");
     lora_free(l);
@@ -251,8 +267,9 @@ static void test_documents(void)
     tap_ok(fabs(again - loss) <= 1e-6 * loss, "documents: the same loss in two passes");
     same_gradient("documents in two passes", l->grads, gradient, l->n_params);
 
-    check_differences("documents", &b,
-                      &(struct learning){.group = 2, .weigh = square, .arg = &seen});
+    const struct learning pairs = {.group = 2, .weigh = square, .arg = &seen};
+    check_differences("documents", adapter(), &b, &pairs);
+    check_differences("documents, output matrix", trained_head(), &b, &pairs);
 
     how.weigh = refuse;
     tap_ok(decoder_accumulate(decoder, l, &b, &how, &unused, &err) && !strcmp(err.msg, "no"),

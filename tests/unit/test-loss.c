@@ -347,7 +347,7 @@ static void test_refusals(void)
     struct err err;
     tap_ok(rows_read(none, shard, &vocabulary, &err) && strstr(err.msg, "is of kind preference"),
            "preferences are no documents");
-    const struct loss kto = {.kind = LOSS_KTO, .beta = 0.1};
+    const struct loss kto = {.kind = LOSS_KTO, .beta = 0.1, .desirable = 1, .undesirable = 1};
     tap_ok(preference_new(&p, &kto, pairs, &err) && strstr(err.msg, "kto learns from kind label"),
            "kto takes no pairs");
     one = make_rows(STREAM_LABEL, 1);

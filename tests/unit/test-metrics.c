@@ -35,7 +35,7 @@ static void test_lines(void)
                                    .tok_per_s = 123.456,
                                    .rss = 4096};
     tap_ok(!metrics_open(&m, path, &err) && !metrics_add_step(&m, &s, &err) &&
-               !metrics_add_eval(&m, 1, 0, &err) && !metrics_sync(&m, &err) &&
+               !metrics_add_eval(&m, 1, 0, NULL, &err) && !metrics_sync(&m, &err) &&
                !metrics_close(&m, &err),
            "a log is written");
     tap_is_str("its lines", content(),
@@ -58,8 +58,8 @@ static void resumes(const char *name, const char *before, uint64_t step, bool ev
     struct metrics m;
     struct err err;
     if (file_write(path, before, strlen(before), &err) ||
-        metrics_resume(&m, path, step, evaluated, &err) || metrics_add_eval(&m, 99, 0, &err) ||
-        metrics_close(&m, &err)) {
+        metrics_resume(&m, path, step, evaluated, &err) ||
+        metrics_add_eval(&m, 99, 0, NULL, &err) || metrics_close(&m, &err)) {
         tap_ok(false, "%s: %s", name, err.msg);
         return;
     }

@@ -179,8 +179,15 @@ static void sample_release(struct sample *s)
 
 static int save(const struct sample *s, const struct train_progress *p, bool best, struct err *err)
 {
-    const struct train_arrays arrays = {s->lora,   s->m,   s->v, best ? s->best : NULL,
-                                        s->config, &config};
+    static const float reference[] = {-1.5f, -20, -300.25f};
+    const struct train_arrays arrays = {.lora = s->lora,
+                                        .m = s->m,
+                                        .v = s->v,
+                                        .best = best ? s->best : NULL,
+                                        .reference = best ? reference : NULL,
+                                        .n_reference = ARRAY_SIZE(reference),
+                                        .adapter_config = s->config,
+                                        .model = &config};
     return train_state_save(path, &s->options, p, &hashes, &arrays, err);
 }
 
@@ -210,7 +217,7 @@ static void test_round_trip(void)
            "its hashes");
     tap_ok(t.n_params == n && same_floats(t.params, s.lora->params, n) &&
                same_floats(t.m, s.m, n) && same_floats(t.v, s.v, n) &&
-               same_floats(t.best, s.best, n),
+               same_floats(t.best, s.best, n) && t.n_reference == 3 && t.reference[2] == -300.25f,
            "its arrays");
     tap_ok(json_integer_value(json_object_get(t.adapter_config, "r")) == 3, "the adapter's config");
     tap_ok(!train_state_bind(&t, &config, &err) && t.parts.n_pairs == s.lora->n_pairs &&
@@ -246,7 +253,8 @@ static void test_first_step(void)
     static const struct train_progress none = {.steps = 20};
     sample_init(&s);
     bool ok = !save(&s, &none, false, &err) && !train_state_load(&t, path, &err);
-    tap_ok(ok && !t.best && t.m[5] == 0 && t.v[5] == 0, "moments before the first step are zero");
+    tap_ok(ok && !t.best && !t.reference && t.m[5] == 0 && t.v[5] == 0,
+           "moments before the first step are zero");
     if (ok)
         train_state_release(&t);
     sample_release(&s);

@@ -1,0 +1,59 @@
+/*
+ * trainer_internal: what the trainer's files share. Private to lib/model/trainer*.c.
+ */
+#ifndef MODEL_TRAINER_INTERNAL_H
+#define MODEL_TRAINER_INTERNAL_H
+
+#include "compute/adamw.h"
+#include "compute/schedule.h"
+#include "model/trainer.h"
+
+struct trainer {
+    struct trainer_setup setup;
+    struct adamw adamw;
+    struct schedule schedule;
+    struct train_progress progress;
+    float *best; /* parameters of best_step; NULL: none yet */
+    uint64_t steps_per_epoch;
+    size_t *order; /* of the rows in epoch order_epoch */
+    uint64_t order_epoch;
+    struct row_batch batch;
+    float *reference; /* [n_reference]: log-likelihoods of preferences, then of held-out ones */
+    size_t n_reference;
+    bool has_reference; /* it is computed */
+    double *nll;        /* of the documents of an evaluated batch */
+    size_t nll_cap;
+    double loss;
+    bool dirty;          /* the state on disk is behind */
+    uint64_t saved_step; /* of the state on disk */
+    bool adapter_begun;  /* this process has written an adapter */
+    bool adapter_dirty;  /* the adapter on disk is behind */
+    double started;
+    double mark; /* when the work of the next step began: the last update counts as part of it */
+    uint64_t step_before, tokens_before; /* progress when this process began */
+    const struct trainer_watch *watch;
+};
+
+/* What the rows of a step add up to. */
+struct trainer_sums {
+    double loss, weight; /* of the rows, as rows_weight says */
+    uint64_t tokens, targets;
+};
+
+bool trainer_stopped(const struct trainer *t);
+void trainer_report(const struct trainer *t, uint64_t extra_tokens, double part, bool evaluating);
+
+/* These return 1 when stopped before they were done. */
+
+/* Adds up the gradients of the step's rows, order[first .. end). */
+int trainer_accumulate(struct trainer *t, size_t first, size_t end, struct trainer_sums *s,
+                       struct err *err);
+/* The mean loss of the held-out rows. */
+int trainer_held_loss(struct trainer *t, double *loss, struct err *err);
+/* The log-likelihoods of all preferences under the reference. */
+int trainer_find_references(struct trainer *t, struct err *err);
+
+/* After a gradient of these rows that wasn't finite: -1, and err names the document. */
+int trainer_blame(struct trainer *t, size_t first, size_t end, struct err *err);
+
+#endif
