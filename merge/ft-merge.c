@@ -1,10 +1,10 @@
 /* ft-merge: adapters into their base, or a model from one format and type into another. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/hash.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/program.h"
@@ -16,17 +16,33 @@
 
 static struct {
     const char *model, *output, *type, *pre;
-    struct string_list adapters;
+    struct string_list adapters, models;
     size_t threads, shard_size;
+    double density, epsilon, scale;
+    uint64_t seed;
     bool force;
-    int progress;
-} opt = {.shard_size = (size_t)5 << 30};
+    int method, base_type, progress;
+} opt = {.shard_size = (size_t)5 << 30, .density = 0.5, .epsilon = 0.15, .scale = 1};
 
 static const struct option_spec options[] = {
     {OPT_STRING, 'm', "model", &opt.model, "MODEL", "base: a Hugging Face folder or a GGUF file",
      NULL, 0, 0},
     {OPT_LIST, 'a', "adapter", &opt.adapters, "ADAPTER[:WEIGHT]",
      "PEFT folder to merge; may be repeated [WEIGHT 1]", NULL, 0, 0},
+    {OPT_LIST, 0, "with", &opt.models, "MODEL[:WEIGHT]",
+     "another model of the base's shapes; may be repeated [WEIGHT 1]", NULL, 0, 0},
+    {OPT_CHOICE, 0, "method", &opt.method, NULL, "how adapters and models become one [sum]",
+     merge_method_choices, 0, 0},
+    {OPT_DOUBLE, 0, "density", &opt.density, "D", "ties, dare, della: part that is kept [0.5]",
+     NULL, 0x1p-20, 1},
+    {OPT_DOUBLE, 0, "epsilon", &opt.epsilon, "E", "della: densities from D - E to D + E [0.15]",
+     NULL, 0, 0.5},
+    {OPT_DOUBLE, 0, "scale", &opt.scale, "S", "what the change of all is multiplied by [1]", NULL,
+     -1e6, 1e6},
+    {OPT_U64, 0, "seed", &opt.seed, "N", "dare, della: of their random numbers [0]", NULL, 0,
+     0x1p53},
+    {OPT_CHOICE, 0, "base-type", &opt.base_type, NULL, "the base's numbers, as QLoRA had them [stored]",
+     base_type_choices, 0, 0},
     {OPT_STRING, 'o', "output", &opt.output, "OUT", "NAME.gguf, or a folder; - is GGUF on stdout",
      NULL, 0, 0},
     {OPT_STRING, 0, "type", &opt.type, "TYPE",
@@ -44,12 +60,13 @@ static const struct option_spec options[] = {
 
 static const struct program program = {
     .name = "ft-merge",
-    .synopsis = "-m MODEL [-a ADAPTER[:WEIGHT]]... -o OUT [OPTION]...",
-    .purpose = "Merges adapters into a base model, or converts a model, tensor by tensor.",
+    .synopsis = "-m MODEL [-a ADAPTER[:WEIGHT]]... [--with MODEL[:WEIGHT]]... -o OUT [OPTION]...",
+    .purpose = "Merges adapters and models into a base model, or converts one, tensor by tensor.",
     .notes = "Examples:\n"
              "  ft-merge -m base -a adapter -o merged/\n"
              "  ft-merge -m base -a style:0.7 -a domain:0.3 -o merged.gguf --type q8_0\n"
-             "  ft-merge -m model.gguf -o folder/ --type f32\n",
+             "  ft-merge -m model.gguf -o folder/ --type f32\n"
+             "  ft-merge -m base --with=one --with=other --method=ties -o both/\n",
     .options = options,
     .n_options = ARRAY_SIZE(options),
 };
@@ -93,32 +110,53 @@ static const struct quant_mix *parse_type(bool gguf)
     return mix;
 }
 
-/* Programs, arguments that matter and hashes of what they read, a line each, after those that made
- * the base and the adapters; no paths, which differ from machine to machine. */
-static char *provenance(const struct merge *m, bool gguf, const struct quant_mix *mix)
+/* Another model; slerp turns the base into it by its weight. */
+static struct merge_model *open_models(void)
+{
+    struct err err;
+    struct merge_model *list = xcalloc(opt.models.n, sizeof *list);
+    for (size_t i = 0; i < opt.models.n; i++) {
+        char *path;
+        adapter_spec_parse(opt.models.items[i], &path, &list[i].weight);
+        if (checkpoint_open(&list[i].checkpoint, path, &err))
+            die("%s", err.msg);
+        free(path);
+    }
+    return list;
+}
+
+static void check_method(void)
+{
+    bool della = opt.method == METHOD_DELLA || opt.method == METHOD_DELLA_LINEAR;
+    if (opt.method == METHOD_SLERP && (opt.models.n != 1 || opt.adapters.n))
+        usage_error("--method=slerp is between the base and one other model (--with MODEL:T)");
+    if (della && opt.density < 1 &&
+        (opt.density - opt.epsilon <= 0 || opt.density + opt.epsilon >= 1))
+        usage_error("--density=%g --epsilon=%g: densities from %g to %g are not all within 0 and 1",
+                    opt.density, opt.epsilon, opt.density - opt.epsilon, opt.density + opt.epsilon);
+}
+
+/* The arguments that matter. */
+static char *arguments(bool gguf, const struct quant_mix *mix)
 {
     struct buf b = BUF_INIT;
-    size_t len;
-    const char *before = checkpoint_metadata(m->base, "tuneutils.provenance", &len);
-    char hex[HASH_HEX];
-    checkpoint_hash(m->base, m->pool, hex);
-    if (before) {
-        buf_add(&b, before, len);
-        buf_addch(&b, '\n');
-    }
-    for (size_t i = 0; i < m->n_adapters; i++)
-        if (adapter_provenance(m->adapters[i].adapter))
-            buf_addf(&b, "%s\n", adapter_provenance(m->adapters[i].adapter));
-    buf_addf(&b, "ft-merge %s", TUNEUTILS_VERSION);
+    buf_addstr(&b, "");
     if (mix)
         buf_addf(&b, " --type=%s", mix->name);
-    if (gguf && m->pre)
-        buf_addf(&b, " --pre=%s", m->pre);
-    buf_addf(&b, " base=%s", hex);
-    for (size_t i = 0; i < m->n_adapters; i++) {
-        adapter_hash(m->adapters[i].adapter, hex);
-        buf_addf(&b, " adapter=%s:%.9g", hex, m->adapters[i].weight);
-    }
+    if (gguf && opt.pre)
+        buf_addf(&b, " --pre=%s", opt.pre);
+    if (opt.base_type)
+        buf_addf(&b, " --base-type=%s", base_type_choices[opt.base_type]);
+    if (opt.method)
+        buf_addf(&b, " --method=%s", merge_method_choices[opt.method]);
+    if (opt.method >= METHOD_TIES && opt.method != METHOD_SLERP)
+        buf_addf(&b, " --density=%.9g", opt.density);
+    if (opt.method == METHOD_DELLA || opt.method == METHOD_DELLA_LINEAR)
+        buf_addf(&b, " --epsilon=%.9g", opt.epsilon);
+    if (opt.method >= METHOD_DARE && opt.method != METHOD_SLERP)
+        buf_addf(&b, " --seed=%" PRIu64, opt.seed);
+    if (opt.scale != 1)
+        buf_addf(&b, " --scale=%.9g", opt.scale);
     return buf_detach(&b, NULL);
 }
 
@@ -151,7 +189,7 @@ static void merge(struct merge *m)
     struct progress progress;
     bool gguf = !strcmp(opt.output, "-") || ends_with(opt.output, ".gguf");
     const struct quant_mix *mix = choose_type(m, gguf);
-    char *line = provenance(m, gguf, mix);
+    char *given = arguments(gguf, mix), *line = merge_provenance(m, given);
     m->provenance = line;
     progress_init(&progress, (enum progress_when)opt.progress);
     m->progress = show_progress;
@@ -161,6 +199,7 @@ static void merge(struct merge *m)
                                            opt.shard_size, opt.force, &err);
     progress_clear(&progress);
     free(line);
+    free(given);
     if (status)
         die("%s", err.msg);
     if (gguf && !m->has_vocabulary)
@@ -174,7 +213,6 @@ int main(int argc, char **argv)
 {
     struct err err;
     struct checkpoint *base;
-    struct merge m = {0};
     if (program_start(&program, argc, argv) != argc)
         usage_error("there is an operand too many: '%s'", argv[argc - 1]);
     if (!opt.model)
@@ -183,18 +221,31 @@ int main(int argc, char **argv)
         usage_error("no output given (-o OUT)");
     if (!strcmp(opt.output, "-") && isatty(STDOUT_FILENO))
         usage_error("a model is not written to a terminal");
+    check_method();
     if (checkpoint_open(&base, opt.model, &err))
         die("%s", err.msg);
+    const struct merge_recipe recipe = {(enum merge_method)opt.method, opt.density, opt.epsilon,
+                                        opt.scale, opt.seed};
     struct merge_adapter *adapters = open_adapters();
-    m = (struct merge){
-        .base = base, .adapters = adapters, .n_adapters = opt.adapters.n, .pre = opt.pre};
+    struct merge_model *models = open_models();
+    struct merge m = {.base = base,
+                      .adapters = adapters,
+                      .n_adapters = opt.adapters.n,
+                      .models = models,
+                      .n_models = opt.models.n,
+                      .recipe = &recipe,
+                      .base_type = (enum base_type)opt.base_type,
+                      .pre = opt.pre};
     m.pool = pool_new(opt.threads, &err);
     if (!m.pool || merge_check(&m, &err))
         die("%s", err.msg);
     merge(&m);
     for (size_t i = 0; i < m.n_adapters; i++)
         adapter_free(adapters[i].adapter);
+    for (size_t i = 0; i < m.n_models; i++)
+        checkpoint_close(models[i].checkpoint);
     free(adapters);
+    free(models);
     pool_free(m.pool);
     checkpoint_close(base);
     return 0;

@@ -1,11 +1,12 @@
 /*
- * merge: a base model with adapters merged into its weights, written as a Hugging Face folder or a
- * GGUF file.
+ * merge: a base model with adapters and other models merged into its weights, written as a Hugging
+ * Face folder or a GGUF file.
  *
- * W' = W + sum over adapters of weight * scale * B A, in float32, then rounded once to the type
- * that is written. A weight that an adapter replaces whole (modules_to_save) moves from W by weight
- * * (V - W). Tensors are worked on in tiles of rows, so that memory doesn't grow with the model;
- * tiles depend on the shapes alone, so the bytes don't depend on the number of threads.
+ * An adapter changes W by scale * B A, another model by V - W, and so does a weight that an adapter
+ * replaces whole (modules_to_save). A recipe makes one change of them (merge_recipe.h; mostly their
+ * sum, each times its weight), in float32, rounded once to the type that is written. Tensors are
+ * worked on in tiles of rows, so that memory doesn't grow with the model; tiles depend on the
+ * shapes alone, so the bytes don't depend on the number of threads.
  */
 #ifndef MODEL_MERGE_H
 #define MODEL_MERGE_H
@@ -18,7 +19,9 @@
 #include "base/writebehind.h"
 #include "formats/checkpoint.h"
 #include "model/adapter.h"
+#include "compute/quantise.h"
 #include "model/config.h"
+#include "model/merge_recipe.h"
 #include "model/names.h"
 #include "model/quant_mix.h"
 
@@ -27,11 +30,23 @@ struct merge_adapter {
     double weight;
 };
 
+/* Another model of the base's architecture and shapes. */
+struct merge_model {
+    struct checkpoint *checkpoint;
+    struct model_config config; /* set by merge_check */
+    double weight;
+};
+
 struct merge {
     const struct checkpoint *base;
     struct model_config config;
     const struct merge_adapter *adapters;
     size_t n_adapters;
+    struct merge_model *models;
+    size_t n_models;
+    const struct merge_recipe *recipe; /* NULL: the sum */
+    enum base_type base_type; /* linear layers' W after a round trip through that type, as QLoRA
+                                 trained on it */
     struct pool *pool;
     const char *provenance; /* one line a program that made it; NULL for none */
     const char *pre;        /* GGUF: name of the pre-tokeniser; NULL: found from tokenizer.json */
@@ -50,6 +65,15 @@ struct merge {
 /* Reads the base's description and checks that all its tensors are there and that every adapter
  * fits. The caller has set base, adapters, n_adapters, pool and what it wants of the rest. */
 int merge_check(struct merge *m, struct err *err);
+
+/* Key of the metadata that say how a model was made. */
+#define MERGE_PROVENANCE "tuneutils.provenance"
+/*
+ * Programs, arguments that matter and hashes of what they read, a line each, after those that made
+ * the base and the sources; no paths, which differ from machine to machine. arguments: "" or " A
+ * B". The caller frees it.
+ */
+char *merge_provenance(const struct merge *m, const char *arguments);
 
 /* Whether an adapter would leave every weight as it is: all its B, or its weight, are zero. */
 bool merge_is_no_op(const struct merge_adapter *a);
@@ -87,9 +111,15 @@ int merge_tensor(struct merge *m, const struct tensor_name *name, enum dtype typ
                  struct err *err);
 int merge_end(struct merge *m, struct err *err);
 
+/*
+ * out [rows, cols]: the change that the sources make to a matrix together, as in a Hugging Face
+ * model's linear layer. Between merge_begin, which may have no `write` then, and merge_end.
+ */
+int merge_change(struct merge *m, const struct tensor_name *name, float *out, struct err *err);
+
 /* The base's tensor of that name; NULL: none. */
 const struct tensor *merge_base_tensor(const struct merge *m, const struct tensor_name *name);
-/* Whether any adapter changes it, or anything at all. */
+/* Whether any source changes it, or anything at all. */
 bool merge_changes_any(const struct merge *m);
 bool merge_changes(const struct merge *m, const struct tensor_name *name);
 

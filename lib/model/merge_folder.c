@@ -97,7 +97,11 @@ static int write_shard(struct merge *m, const struct plan *plan, size_t shard, s
         safetensors_writer_metadata(w, "tuneutils.provenance", m->provenance);
     for (size_t i = 0; i < plan->n; i++) {
         const struct planned *p = &plan->tensors[i];
-        const uint64_t shape[] = {p->name.rows, p->name.cols};
+        uint64_t shape[] = {p->name.rows, p->name.cols};
+        if (p->name.transposed) {
+            shape[0] = p->name.cols;
+            shape[1] = p->name.rows;
+        }
         if (p->shard == shard)
             safetensors_writer_declare(w, p->name.hf, p->type, p->name.n_dims, shape);
     }

@@ -13,7 +13,6 @@
 #include "model/quant_mix.h"
 
 #define FILE_TYPE "general.file_type"
-#define PROVENANCE "tuneutils.provenance"
 
 /* As the base has it where nothing changes; what is changed and can't be written so gets 8 bits. */
 static enum dtype own_type(const struct merge *m, const struct tensor_name *name)
@@ -41,7 +40,7 @@ static enum dtype output_type(struct merge *m, const struct tensor_name *name,
 static bool is_own_key(const struct gguf_string *key)
 {
     static const char *const own[] = {"general.alignment", FILE_TYPE,
-                                      "general.quantization_version", PROVENANCE};
+                                      "general.quantization_version", MERGE_PROVENANCE};
     for (size_t i = 0; i < ARRAY_SIZE(own); i++)
         if (strlen(own[i]) == key->len && !memcmp(own[i], key->p, key->len))
             return true;
@@ -104,7 +103,7 @@ static int add_metadata(struct merge *m, struct gguf_writer *w, const struct qua
     }
     add_file_type(m, w, mix, types);
     if (m->provenance)
-        gguf_writer_string(w, PROVENANCE, m->provenance, strlen(m->provenance));
+        gguf_writer_string(w, MERGE_PROVENANCE, m->provenance, strlen(m->provenance));
     return 0;
 }
 

@@ -116,6 +116,44 @@ result $? 'a folder from a quantised base gets f32, which is said'
 ft-merge -m "$llama" -a "$adapter:0" -o zero 2>stderr; grep -q 'changes nothing: its weight is 0' stderr
 result $? 'an adapter that changes nothing is said'
 
+# Whole models: another one is the base with an adapter.
+ft-merge -m "$llama" -a "$adapter" -o second && ft-merge -m "$llama" -o plain32 --type f32
+same_weights() { cmp -s "$1/model.safetensors" "$2/model.safetensors" || # but for the provenance
+    perl -e 'my @b; for (@ARGV) { local $/; open my $f, "<:raw", "$_/model.safetensors"; my $x = <$f>;
+        push @b, substr $x, 8 + unpack "Q<", $x } exit($b[0] ne $b[1])' "$1" "$2"; }
+ft-merge -m "$llama" --with second -o sum1 && same_weights sum1 second; result $? 'the sum with one model is that model'
+ft-merge -m "$llama" --with second:1 -o slerp1 --method slerp && same_weights slerp1 second
+result $? 'slerp at 1 is the other model'
+ft-merge -m "$llama" --with second:0 -o slerp0 --method slerp && same_weights slerp0 plain32
+result $? '... and at 0 the base'
+ft-merge -m "$llama" --with second:4 -o linear1 --method linear &&
+    ft-merge -m "$llama" --with second -o linear2 --method linear && same_weights linear1 linear2
+result $? 'linear divides weights by their sum'
+for method in ties dare dare-ties della della-linear linear slerp; do
+    set -- --with second; [ $method = slerp ] && set -- --with second:0.4
+    [ $method = slerp ] || set -- "$@" -a "$adapter:0.5"
+    rm -rf m1 m2
+    ft-merge -m "$llama" "$@" -o m1 --method $method --threads 1 --seed 3 &&
+        ft-merge -m "$llama" "$@" -o m2 --method $method --threads 3 --seed 3 && cmp -s m1/model.safetensors m2/model.safetensors
+    result $? "$method: the same bytes with 1 and 3 threads"
+done
+rm -rf m1 m2
+ft-merge -m "$llama" --with second -o m1 --method dare --seed 1 && ft-merge -m "$llama" --with second -o m2 --method dare --seed 2
+same_weights m1 m2; [ $? -ne 0 ]; result $? 'dare: another seed, another result'
+ft-merge -m "$llama" --with second -o d1 --method dare --density 1 && same_weights d1 second
+result $? 'dare at density 1 keeps everything'
+fails 'a model with another vocabulary' 'tensor model.embed_tokens.weight is [64, 256], the base' \
+    ft-merge -m "$llama" --with wide -o x
+fails 'NaN in another model' 'a weight is NaN or infinite' sh -c '
+    cp -r second nan; chmod -R u+w nan; perl -e "open F, q(+<:raw), q(nan/model.safetensors); seek F, -400, 2;
+    print F pack q(f<), q(nan)"; ft-merge -m "$0" --with nan -o x --method ties' "$llama"
+usage 'slerp with two models' 'between the base and one other model' \
+    ft-merge -m "$llama" --with second --with second -o x --method slerp
+usage 'della with too large an epsilon' 'densities from' \
+    ft-merge -m "$llama" --with second -o x --method della --density 0.9
+ft-merge -m "$llama" -a "$adapter" -o q1 --base-type nf4 && ft-merge -m "$llama" -o q2 --base-type nf4
+same_weights q1 second; [ $? -ne 0 ]; result $? 'an adapter on the base as QLoRA had it'
+
 # The output's place.
 fails 'a folder that is there' 'is there and not empty' ft-merge -m base -o copy
 fails 'a file that is there' 'is there and no folder' ft-merge -m base -o a.txt
