@@ -159,8 +159,8 @@ int merge_tensor(struct merge *m, const struct tensor_name *name, enum dtype typ
                  struct err *err)
 {
     struct merge_job j;
-    int status =
-        merge_job_begin(&j, m, name, type, gguf_order, name->transposed && !gguf_order, err);
+    int status = merge_job_begin(&j, m, name, type, gguf_order,
+                                 !gguf_order && merge_folder_transposes(&m->config, name), err);
     m->n_changed += j.n_parts > 0;
     for (; !status && j.first_tile < j.n_tiles; j.first_tile += j.batch)
         status = run_batch(m, &j, size_min(j.n_tiles - j.first_tile, j.batch), err);

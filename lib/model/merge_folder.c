@@ -14,6 +14,7 @@
 #include "formats/gguf.h"
 #include "formats/json.h"
 #include "model/hf_files.h"
+#include "model/merge_internal.h"
 
 struct planned {
     struct tensor_name name;
@@ -98,7 +99,7 @@ static int write_shard(struct merge *m, const struct plan *plan, size_t shard, s
     for (size_t i = 0; i < plan->n; i++) {
         const struct planned *p = &plan->tensors[i];
         uint64_t shape[] = {p->name.rows, p->name.cols};
-        if (p->name.transposed) {
+        if (merge_folder_transposes(&m->config, &p->name)) {
             shape[0] = p->name.cols;
             shape[1] = p->name.rows;
         }

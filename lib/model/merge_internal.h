@@ -19,9 +19,9 @@ struct merge_part {
     struct matrix values;
     const struct tensor *stored; /* what values are a view of, or: */
     float *owned;
-    float shift;                 /* to be added to values */
-    float *a;                    /* [r, in] of the pair */
-    float *b;                    /* [out, r], where the output is transposed; else NULL */
+    float shift; /* to be added to values */
+    float *a;    /* [r, in] of the pair */
+    float *b;    /* [out, r], where the output is transposed; else NULL */
     /* Set by merge_measure. */
     float least;     /* magnitudes below it aren't kept */
     float rescale;   /* of what is kept */
@@ -61,6 +61,10 @@ struct merge_work {
     struct err *errors;        /* [n_errors]: of each tile in a batch */
     size_t n_errors;
 };
+
+/* Whether Hugging Face folders of the model keep the matrix as [cols, rows], of whatever kind the
+ * file is that config was read from. */
+bool merge_folder_transposes(const struct model_config *c, const struct tensor_name *name);
 
 /* Sets up the sizes, the base's view and the parts of a tensor, and what methods must know of whole
  * tensors. merge_job_release is to be called after a failure too. */

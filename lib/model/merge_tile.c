@@ -16,6 +16,11 @@ enum {
 
 /* Views */
 
+bool merge_folder_transposes(const struct model_config *c, const struct tensor_name *name)
+{
+    return name->linear && (c->transposed || !strcmp(c->architecture, "gpt2"));
+}
+
 /* A model's tensor as the output has it. */
 static struct matrix view_of(const struct merge_job *j, const struct tensor *t, bool gguf)
 {
@@ -24,7 +29,7 @@ static struct matrix view_of(const struct merge_job *j, const struct tensor *t, 
                        .data = t->data,
                        .rows = (size_t)name->rows,
                        .cols = name->n_dims == 1 ? 1 : (size_t)name->cols,
-                       .transposed = name->transposed && !gguf,
+                       .transposed = merge_folder_transposes(&j->m->config, name) && !gguf,
                        .order = gguf ? name->gguf_rows : (struct row_order){0}};
     m.row_bytes = t->bytes / (m.transposed ? m.cols : m.rows);
     if (!j->turned)
