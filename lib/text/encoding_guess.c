@@ -28,7 +28,8 @@ static const struct {
     {"EUC-JP", KANA, "のにはをたがでてとしれさあいるなもっ"},
     {"GB18030", HAN, "的一是不了在有人我他这中大来上国个到说们为子和你地出道也时年"},
     {"BIG5-HKSCS", HAN, "的一是不了在有人我他這中大來上國個到說們為子和你地出道也時年"},
-    {"CP949", HANGUL, NULL}, /* all its syllables */
+    {"EUC-KR", HANGUL, NULL}, /* all the syllables it has; CP949 has those that hardly occur */
+    {"CP949", HANGUL, "이다는을를에의가은도한고지로서사기"},
     {"CP850", LATIN, "äöüßéèàçñáíóúâêîôûåøæ"},
     {"MACINTOSH", LATIN, "äöüßéèàçñáíóúâêîôûåøæ"},
 };
@@ -127,8 +128,8 @@ static long oddness(const struct buf *text, size_t candidate)
         odd += run > 2;
         if (foreign && script != NO_LETTER) {
             odd += !go_together(script, own);
-            odd -= (own == HANGUL ? script == HANGUL
-                                  : is_usual(candidates[candidate].usual, text->p + i, (size_t)n));
+            odd += own == LATIN && i > 0 && text->p[i - 1] >= '0' && text->p[i - 1] <= '9' ? 3 : 0;
+            odd -= is_usual(candidates[candidate].usual, text->p + i, (size_t)n);
         }
         /* An apostrophe, a hyphen, a dot may stand in a word. */
         bool joins = c == 0x2019 || c == 0xb7 || c == 0xad || c == 0x2013;

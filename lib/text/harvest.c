@@ -10,6 +10,7 @@
 
 #include "base/mapfile.h"
 #include "base/mem.h"
+#include "text/spool.h"
 
 enum { READ_BLOCK = 64 << 10 };
 
@@ -133,25 +134,17 @@ static ssize_t read_stream(void *arg, void *p, size_t n, struct err *err)
 /* Copies what comes to an unlinked temporary file: a zip has its table at the end. */
 static int spool(struct stream *s, struct err *err)
 {
-    const char *dir = getenv("TMPDIR");
-    struct buf path = BUF_INIT;
     char block[READ_BLOCK];
-    buf_addf(&path, "%s/ft-text.XXXXXX", dir && *dir ? dir : "/tmp");
-    int fd = mkostemp(path.p, O_CLOEXEC);
-    if (fd < 0) {
-        err_errno(err, "%s", path.p);
-        buf_release(&path);
+    int fd = spool_open(err);
+    if (fd < 0)
         return -1;
-    }
-    unlink(path.p);
     ssize_t n;
     while ((n = read_stream(s, block, sizeof block, err)) > 0)
         for (ssize_t done = 0, put; done < n; done += put)
             if ((put = write(fd, block + done, (size_t)(n - done))) < 0) {
-                n = err_errno(err, "%s: writing", path.p);
+                n = err_errno(err, "temporary file: writing");
                 break;
             }
-    buf_release(&path);
     if (n < 0) {
         close(fd);
         return -1;
@@ -336,7 +329,7 @@ static int read_path(struct harvest *c, const char *path, const struct harvest_i
     if (S_ISDIR(st.st_mode))
         return read_folder(c, path, item, err);
     if (is_output(c, &st)) {
-        harvest_skip(c, item->id, "output");
+        harvest_count(c, "output"); /* no log entry: it has a temporary name */
         return 0;
     }
     new_budget(c, (uint64_t)st.st_size);

@@ -29,7 +29,7 @@ struct harvest_options {
     bool strict;                         /* the first unreadable file or member ends it */
     bool each_line;                      /* each line of a text file is a document */
     size_t max_size;                     /* bytes of one file or member */
-    struct harvest_file outputs[2];      /* no documents: what the result is written to */
+    struct harvest_file outputs[4];      /* no documents: what is written */
     size_t n_outputs;
     const char *encoding; /* of text that declares none and isn't UTF-8; NULL: guess */
     size_t max_ratio;     /* an operand may expand to so many times its size, and 64 MiB */

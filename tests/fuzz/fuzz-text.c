@@ -7,40 +7,20 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "check_text.h"
 #include "formats/archive.h"
-#include "text/encoding.h"
 #include "text/extract.h"
 #include "text/harvest.h"
 #include "text/pdf_text.h"
-#include "text/sections.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(const struct prose_text *t)
-{
-    size_t at = 0, next = 0;
-    struct section section = {.prompt = BUF_INIT};
-    if (!utf8_is_valid(t->text.p, t->text.len))
-        abort();
-    for (size_t i = 0; i < t->n_headings; i++) {
-        const struct prose_heading *h = &t->headings[i];
-        if (h->start < at || h->title < h->start || h->title_end < h->title ||
-            h->end < h->title_end || h->end > t->text.len || h->level < 1 || h->level > 6)
-            abort();
-        at = h->end;
-    }
-    while (section_next(t, &next, true, &section))
-        if (!section.completion_len || !utf8_is_valid(section.prompt.p, section.prompt.len))
-            abort();
-    buf_release(&section.prompt);
-}
 
 static int on_document(void *arg, const struct harvest_document *document, struct err *err)
 {
     (void)arg;
     (void)err;
     if (document->text)
-        check(document->text);
+        check_text(document->text);
     if (document->id && !utf8_is_valid(document->id, strlen(document->id)))
         abort();
     return 0;
@@ -63,15 +43,6 @@ static void read_file(const char *name, const uint8_t *p, size_t len)
     struct err err;
     harvest_read_memory(h, name, p, len, &err);
     harvest_free(h);
-}
-
-static void add_part(struct package *p, const char *name, const void *text, size_t len)
-{
-    ARRAY_GROW(p->parts, p->n_parts, p->cap);
-    struct package_part *part = &p->parts[p->n_parts++];
-    part->name = xstrdup(name);
-    buf_init(&part->data);
-    buf_add(&part->data, text, len);
 }
 
 /* A part with the given content among others that refer to it. */
@@ -111,7 +82,7 @@ static void read_part(int which, const uint8_t *p, size_t len)
     if ((which < 5   ? extract_docx(&t, &package, &err)
          : which < 7 ? extract_odf(&t, &package, &err)
                      : extract_pptx(&t, &package, &err)) == 0)
-        check(&t);
+        check_text(&t);
     prose_text_release(&t);
     package_release(&package);
 }
