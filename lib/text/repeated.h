@@ -3,8 +3,8 @@
  *
  * Counted in a first pass over all documents, taken out in a second one. Two are the same if they
  * differ in white space only. Headings, lists, tables and listings are never taken: a house's
- * structure repeats on purpose. What is joined to other text is taken line by line, at the beginning
- * and the end of a document only. Memory is 48 to 96 bytes for each different paragraph.
+ * structure repeats on purpose. What is joined to other text is taken line by line, at the
+ * beginning and the end of a document only. Memory is 48 to 96 bytes for each different paragraph.
  */
 #ifndef TEXT_REPEATED_H
 #define TEXT_REPEATED_H
