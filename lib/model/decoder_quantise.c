@@ -33,6 +33,23 @@ int decoder_quantise(struct decoder *d, enum base_type type, struct err *err)
     return 0;
 }
 
+size_t decoder_base_bytes(const struct decoder *d)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < checkpoint_count(d->checkpoint); i++)
+        bytes += checkpoint_at(d->checkpoint, i)->bytes;
+    for (size_t i = 0; d->quantised && i < d->config.n_layers * SLOT_COUNT; i++) {
+        const struct nf4 *q = &d->quantised[i];
+        struct tensor_name name;
+        if (!q->n)
+            continue;
+        names_describe(&d->config, (enum slot)(i % SLOT_COUNT), i / SLOT_COUNT, &name);
+        bytes -= decoder_stored_tensor(d, &name)->bytes;
+        bytes += nf4_bytes(q->n, q->absmax_codes != NULL);
+    }
+    return bytes;
+}
+
 void decoder_release_quantised(struct decoder *d)
 {
     for (size_t i = 0; d->quantised && i < d->config.n_layers * SLOT_COUNT; i++)

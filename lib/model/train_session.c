@@ -306,9 +306,7 @@ static size_t longest_part(const struct train_session *s)
 static size_t memory_for(const struct train_session *s, size_t pass)
 {
     const size_t program = 16 << 20;
-    size_t longest = longest_part(s), base = program;
-    for (size_t i = 0; i < checkpoint_count(s->checkpoint); i++)
-        base += checkpoint_at(s->checkpoint, i)->bytes;
+    size_t longest = longest_part(s), base = program + decoder_base_bytes(s->decoder);
     if (s->held) /* a copy of the best adapter */
         base += s->lora->n_params * sizeof(float);
     return base + decoder_training_bytes(s->decoder, s->lora, pass > longest ? pass : longest);
