@@ -2,46 +2,27 @@
 # ft-score: log-likelihoods beside ft-eval's, which choice is taken, templates and examples, wrong input.
 use strict;
 use warnings;
-use File::Path qw(make_path);
-use File::Temp qw(tempdir);
-use JSON::PP qw(decode_json encode_json);
+use JSON::PP;
+require "$ENV{SRCDIR}/tests/cli/cli.pl";
 
 my $data = "$ENV{SRCDIR}/tests/data";
-my ($count, $failures) = (0, 0);
-chdir tempdir(CLEANUP => 1) or die;
+scratch('ft-score');
 
-sub ok {
-    my ($good, $name, @notes) = @_;
-    $count++;
-    $failures++ unless $good;
-    print $good ? 'ok' : 'not ok', " $count - $name\n";
-    print map { "#   $_\n" } @notes unless $good;
-}
-
-sub is { my ($got, $want, $name) = @_; ok($got eq $want, $name, "got  $got", "want $want") }
-
-sub spew {
-    my ($file, @lines) = @_;
-    open my $out, '>', $file or die "$file: $!";
-    print $out @lines;
-    close $out or die;
-}
-
-# Status, and the two outputs.
-sub run {
+# Status and standard output.
+sub feed {
     my ($command, $input) = @_;
     spew('input', $input // '');
-    my $status = system("{ $command; } <input >stdout 2>stderr") >> 8;
-    return ($status, map { local (@ARGV, $/) = $_; scalar <> } 'stdout', 'stderr');
+    my ($out, $status) = run("{ $command; } <input");
+    return ($status, $out);
 }
 
-sub refuses {
-    my ($name, $pattern, $command, $input, $wanted) = @_;
-    my ($status, $out, $err) = run($command, $input);
-    ok($status == ($wanted // 1) && $err =~ /^ft-score: .*$pattern/ && $out eq '', $name, "status $status", $err, $out);
+sub refuses_input {
+    my ($name, $text, $command, $input) = @_;
+    spew('input', $input);
+    refuses($name, $text, "$command <input");
 }
 
-make_path('speaker');
+mkdir 'speaker';
 symlink $_, 'speaker/' . s{.*/}{}r
     for glob("$data/models/llama/*.json $data/models/llama/*.safetensors $data/chat/tokenizer*.json");
 my $score = 'ft-score -m speaker';
@@ -50,7 +31,7 @@ my $score = 'ft-score -m speaker';
 
 sub ids {
     my ($text) = @_;
-    my (undef, $out) = run('ft-tok -m speaker --ids --train-on all --no-specials', encode_json({text => $text}) . "\n");
+    my (undef, $out) = feed('ft-tok -m speaker --ids --train-on all --no-specials', encode_json({text => $text}) . "\n");
     return decode_json($out)->{ids};
 }
 
@@ -59,7 +40,7 @@ sub expected {
     my $whole = ids($context . $choice);
     my $n = @{ids($context =~ s/\s+$//r)};
     my $line = encode_json({ids => $whole, trained => [map { $_ < $n ? 0 : 1 } 0 .. $#$whole]});
-    my (undef, $out) = run('ft-pack -m speaker --length 256 2>/dev/null | ft-eval -m speaker', "$line\n");
+    my (undef, $out) = feed('ft-pack -m speaker --length 256 2>/dev/null | ft-eval -m speaker', "$line\n");
     return -decode_json($out)->{nll};
 }
 
@@ -69,8 +50,8 @@ my @questions = (
     {id => 'c', prompt => 'By its text', choices => ['one', 'two'], answer => 'two'},
     {id => 'd', prompt => 'Two are right', choices => ['one', 'two', 'three'], answer => [0, 'three']},
 );
-spew('quiz.jsonl', map { encode_json($_) . "\n" } @questions);
-my (undef, $out) = run("$score --no-specials --per-question quiz.jsonl");
+spew_json('quiz.jsonl', @questions);
+my (undef, $out) = feed("$score --no-specials --per-question quiz.jsonl");
 my @lines = map { decode_json($_) } split /\n/, $out;
 is(scalar @lines, scalar @questions, 'a line for each question');
 is(encode_json([map { $_->{right} } @lines]), '[[1],[0],[1],[0,2]]', 'the right ones by number, letter, text and list');
@@ -97,27 +78,27 @@ for my $i (0 .. $#questions) {
 }
 ok($worst <= 1e-4, 'log-likelihoods are those of ft-eval', "largest difference $worst");
 
-($_, $out) = run("$score --no-specials quiz.jsonl");
+($_, $out) = feed("$score --no-specials quiz.jsonl");
 my $summary = decode_json($out);
 for my $measure (sort keys %right) {
     my ($n, $m) = (scalar @questions, $right{$measure} / @questions);
-    ok(abs($summary->{$measure} - $m) < 1e-12, "share of $measure");
-    ok(abs($summary->{"${measure}_stderr"} - sqrt($m * (1 - $m) / ($n - 1))) < 1e-12, "error of $measure");
+    near($summary->{$measure}, $m, 1e-12, "share of $measure");
+    near($summary->{"${measure}_stderr"}, sqrt($m * (1 - $m) / ($n - 1)), 1e-9, "error of $measure");
 }
 
 # ---- the same whatever the batch, the threads and the pipes ----
 
-my (undef, $one) = run("$score --per-question --threads 1 quiz.jsonl");
-is((run("$score --per-question --threads 3 quiz.jsonl"))[1], $one, 'the same from three threads');
-is((run("cat quiz.jsonl | $score --per-question --threads 1 -"))[1], $one, 'the same through a pipe');
-my @small = map { decode_json($_) } split /\n/, (run("$score --per-question --batch-tokens 1 quiz.jsonl"))[1];
+my (undef, $one) = feed("$score --per-question --threads 1 quiz.jsonl");
+is((feed("$score --per-question --threads 3 quiz.jsonl"))[1], $one, 'the same from three threads');
+is((feed("cat quiz.jsonl | $score --per-question --threads 1 -"))[1], $one, 'the same through a pipe');
+my @small = map { decode_json($_) } split /\n/, (feed("$score --per-question --batch-tokens 1 quiz.jsonl"))[1];
 my @large = map { decode_json($_) } split /\n/, $one;
 ok(!grep({ my $i = $_; grep { abs($small[$i]{loglikelihoods}[$_] - $large[$i]{loglikelihoods}[$_]) > 1e-4 }
     0 .. $#{$large[$i]{loglikelihoods}} } 0 .. $#large), 'the same one by one');
 
 # ---- templates, examples ----
 
-sub likelihoods { return decode_json((run(@_))[1])->{loglikelihoods} }
+sub likelihoods { return decode_json((feed(@_))[1])->{loglikelihoods} }
 
 my $plain = encode_json({prompt => "Question: Why?\nAnswer:", choices => ['so', 'no'], answer => 0}) . "\n";
 my $arc = encode_json({question => 'Why?', choices => {text => ['so', 'no'], label => ['1', '2']}, answerKey => '1'}) . "\n";
@@ -136,35 +117,37 @@ my $winogrande = encode_json({sentence => 'Then _ went home.', option1 => 'Ann',
 my @w = @{likelihoods("$score --no-specials --task winogrande --per-question", $winogrande)};
 ok(abs($w[0] - expected('Then Ann', ' went home.')) < 1e-4 && abs($w[1] - expected('Then the men', ' went home.')) < 1e-4,
     'winogrande asks for the ending', "@w");
-my ($status, $list) = run("ft-score --task list");
+my ($status, $list) = feed("ft-score --task list");
 ok($status == 0 && $list =~ /^arc /m && $list =~ /^mmlu /m, '--task list');
 
 # ---- base beside tuned ----
 
 my $adapter = "$data/models/llama/lora/initial";
-$summary = decode_json((run("$score -a $adapter --compare quiz.jsonl"))[1]);
-my $tuned = decode_json((run("$score -a $adapter quiz.jsonl"))[1]);
-my $base = decode_json((run("$score quiz.jsonl"))[1]);
+$summary = decode_json((feed("$score -a $adapter --compare quiz.jsonl"))[1]);
+my $tuned = decode_json((feed("$score -a $adapter quiz.jsonl"))[1]);
+my $base = decode_json((feed("$score quiz.jsonl"))[1]);
 ok($summary->{base}{acc} == $base->{acc} && $summary->{tuned}{acc} == $tuned->{acc}
     && abs($summary->{difference}{acc} - $tuned->{acc} + $base->{acc}) < 1e-12, '--compare');
 
 # ---- wrong input ----
 
-refuses('no such choice', 'stdin:1: answer: is none of the 2', $score, '{"prompt":"x","choices":["a","b"],"answer":2}');
-refuses('no choices', 'stdin:1: choices: ', $score, '{"prompt":"x","choices":[],"answer":0}');
-refuses('a missing key', 'stdin:2: prompt: ', $score, "$plain\{\"choices\":[\"a\",\"b\"],\"answer\":0}");
-refuses('an empty choice', 'choices: number 1 is empty', $score, '{"prompt":"x","choices":["a",""],"answer":0}');
-refuses('no object', 'stdin:1: is not a JSON object', $score, '[1]');
-refuses('no questions', 'there are no questions', $score, '');
-refuses('a broken template', 'prompt:1: ', "$score --prompt '{{x'", $plain);
-refuses('an unknown task', 'no task "x"', "$score --task x", $plain, 2);
-refuses('--compare without adapter', 'needs an adapter', "$score --compare", $plain, 2);
-refuses('a model without tokenizer', 'tokenizer', "ft-score -m $data/models/llama", $plain);
+refuses_input('no such choice', 'input:1: answer: is none of the 2', "$score input", '{"prompt":"x","choices":["a","b"],"answer":2}');
+refuses_input('no choices', 'stdin:1: choices: ', $score, '{"prompt":"x","choices":[],"answer":0}');
+refuses_input('a missing key', 'stdin:2: prompt: ', $score, "$plain\{\"choices\":[\"a\",\"b\"],\"answer\":0}");
+refuses_input('an empty choice', 'choices: number 1 is empty', $score, '{"prompt":"x","choices":["a",""],"answer":0}');
+refuses_input('no object', 'stdin:1: is not a JSON object', $score, '[1]');
+refuses_input('no questions', 'there are no questions', $score, '');
+refuses_input('a broken template', 'prompt:1: ', "$score --prompt '{{x'", $plain);
+refuses_input('a model without tokenizer', 'tokenizer', "ft-score -m $data/models/llama", $plain);
 my $long = encode_json({prompt => 'word ' x 600, choices => ['a', 'b'], answer => 0}) . "\n";
-($status, $out, my $err) = run($score, $long);
-ok($status == 0 && decode_json($out)->{truncated} == 2 && $err =~ /beginning of 2/, 'a long prompt is cut, and that is said', $err);
+($status, $out) = feed($score, $long);
+ok($status == 0 && decode_json($out)->{truncated} == 2 && slurp('err') =~ /beginning of 2/,
+    'a long prompt is cut, and that is said', slurp('err'));
 my $choice = encode_json({prompt => 'x', choices => ['word ' x 600, 'b'], answer => 0}) . "\n";
-refuses('a choice that is too long', 'fit into the 256', $score, $choice);
+refuses_input('a choice that is too long', 'fit into the 256', $score, $choice);
+for my $wrong ('--task x', '--compare', '--shots 1') {
+    ($status) = feed("$score $wrong", $plain);
+    is($status, 2, "$wrong is wrong usage");
+}
 
-print "1..$count\n";
-exit($failures > 0);
+finish();
