@@ -8,23 +8,21 @@
 #include "base/mem.h"
 #include "base/program.h"
 #include "base/progress.h"
-#include "compute/backend.h"
 #include "formats/archive.h"
-#include "formats/checkpoint.h"
 #include "formats/json.h"
 #include "formats/stream.h"
-#include "model/adapter_mix.h"
-#include "model/decoder.h"
 #include "model/evaluate.h"
+#include "model/tuned.h"
 #include "model/vocabulary.h"
 
 static struct {
-    const char *model, *output;
+    const char *output;
     struct string_list adapters;
     bool compare, by_source, per_document, per_token;
-    size_t window, stride, batch_tokens, threads;
-    int like, backend, base_type, progress;
-} opt = {.batch_tokens = 2048, .backend = BACKEND_FP32};
+    struct tuned_request base;
+    size_t window, stride, batch_tokens;
+    int like, progress;
+} opt = {.base = {.backend = BACKEND_FP32}, .batch_tokens = 2048};
 
 enum { SIDES = 2 };
 
@@ -33,9 +31,7 @@ enum like { LIKE_NONE, LIKE_LLAMA_CPP, LIKE_HF };
 static const char *const like_choices[] = {"none", "llama.cpp", "hf", NULL};
 
 static const struct option_spec options[] = {
-    {OPT_STRING, 'm', "model", &opt.model, "MODEL", "Hugging Face folder or GGUF file", NULL, 0, 0},
-    {OPT_LIST, 'a', "adapter", &opt.adapters, "ADAPTER[:WEIGHT]",
-     "PEFT folder; several add up [WEIGHT 1]", NULL, 0, 0},
+    TUNED_MODEL_OPTIONS(opt.base, opt.adapters),
     {OPT_FLAG, 0, "compare", &opt.compare, NULL, "the model without the adapters, and with them",
      NULL, 0, 0},
     {OPT_STRING, 'o', "output", &opt.output, "FILE", "where to write [stdout]", NULL, 0, 0},
@@ -51,13 +47,9 @@ static const struct option_spec options[] = {
     {OPT_CHOICE, 0, "like", &opt.like, NULL, "windows as another program has them [none]",
      like_choices, 0, 0},
     {OPT_HEADING, 0, "Computing", NULL, NULL, NULL, NULL, 0, 0},
-    {OPT_CHOICE, 0, "backend", &opt.backend, NULL, "arithmetic of matrix products [fp32]",
-     backend_choices, 0, 0},
-    {OPT_CHOICE, 0, "base-type", &opt.base_type, NULL,
-     "what the base's linear layers are held as [stored]", base_type_choices, 0, 0},
+    TUNED_COMPUTING_OPTIONS(opt.base),
     {OPT_SIZE, 0, "batch-tokens", &opt.batch_tokens, "N",
      "score documents together up to that many tokens [2048]", NULL, 1, 1 << 24},
-    {OPT_SIZE, 0, "threads", &opt.threads, "N", "0: all processors [0]", NULL, 0, 4096},
     {OPT_CHOICE, 0, "progress", &opt.progress, NULL, "whether to show progress [auto]",
      progress_choices, 0, 0},
 };
@@ -89,9 +81,7 @@ static void show_progress(const struct evaluator *ev)
 
 /* What is measured: the model with the adapters and, to compare, without them before. */
 struct session {
-    struct checkpoint *checkpoint;
-    struct decoder *decoder;
-    struct lora *adapter;
+    struct tuned model;
     struct vocabulary vocabulary;
     size_t n_sides;
     struct evaluator *evaluators[SIDES];
@@ -157,15 +147,16 @@ static int score(struct session *s, char **files, size_t n, struct err *err)
 {
     const struct evaluator_options how = {.batch_tokens = opt.batch_tokens,
                                           .logprobs = opt.per_token,
-                                          .window = window_of(decoder_config(s->decoder))};
+                                          .window = window_of(decoder_config(s->model.decoder))};
     uint64_t index = 0;
     int status = 0;
     if (how.window.stride > how.window.size)
         return err_set(err, "a stride of %zu would skip tokens between windows of %zu",
                        how.window.stride, how.window.size);
     for (size_t side = 0; side < s->n_sides; side++)
-        s->evaluators[side] = evaluator_new(s->decoder, side + 1 < s->n_sides ? NULL : s->adapter,
-                                            &how, &s->results[side]);
+        s->evaluators[side] =
+            evaluator_new(s->model.decoder, side + 1 < s->n_sides ? NULL : s->model.adapter, &how,
+                          &s->results[side]);
     for (size_t i = 0; i < (n ? n : 1) && !status; i++)
         status = score_file(s, n ? files[i] : NULL, &index, err);
     for (size_t side = 0; side < s->n_sides && !status; side++) {
@@ -250,7 +241,7 @@ static void print_source(const struct session *s, const char *source, struct buf
     }
     for (size_t side = 0; side < s->n_sides; side++)
         evaluation_release_view(&views[side]);
-    buf_addf(b, ",\"backend\":\"%s\"}\n", backend_choices[decoder_backend(s->decoder)]);
+    buf_addf(b, ",\"backend\":\"%s\"}\n", backend_choices[decoder_backend(s->model.decoder)]);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -338,7 +329,7 @@ static int print(const struct session *s, struct err *err)
 static int check_result(const struct session *s, struct err *err)
 {
     const struct evaluation *e = &s->results[0];
-    const size_t most = decoder_config(s->decoder)->max_positions;
+    const size_t most = decoder_config(s->model.decoder)->max_positions;
     struct evaluation_summary summary;
     size_t too_long = 0, without_source = 0;
     evaluation_summarize(e, &summary);
@@ -367,15 +358,12 @@ static int check_result(const struct session *s, struct err *err)
 
 static int open_model(struct session *s, struct err *err)
 {
-    struct decoder_options how = {.backend = (enum backend)opt.backend,
-                                  .base_type = (enum base_type)opt.base_type,
-                                  .threads = opt.threads};
-    if (checkpoint_open(&s->checkpoint, opt.model, err) ||
-        decoder_open(&s->decoder, s->checkpoint, &how, err) ||
-        adapter_mix_load(&s->adapter, opt.adapters.items, opt.adapters.n,
-                         decoder_config(s->decoder), err))
+    opt.base.adapters = opt.adapters.items;
+    opt.base.n_adapters = opt.adapters.n;
+    if (tuned_open(&s->model, &opt.base, err))
         return -1;
-    return vocabulary_load(&s->vocabulary, opt.model, decoder_config(s->decoder)->vocab, err);
+    return vocabulary_load(&s->vocabulary, opt.base.model, decoder_config(s->model.decoder)->vocab,
+                           err);
 }
 
 static int evaluate(struct session *s, char **files, size_t n, struct err *err)
@@ -392,14 +380,12 @@ static void session_release(struct session *s)
         evaluator_free(s->evaluators[side]);
         evaluation_release(&s->results[side]);
     }
-    lora_free(s->adapter);
-    decoder_close(s->decoder);
-    checkpoint_close(s->checkpoint);
+    tuned_close(&s->model);
 }
 
 static void check_options(void)
 {
-    if (!opt.model)
+    if (!opt.base.model)
         usage_error("which model? (-m MODEL)");
     if (opt.compare && !opt.adapters.n)
         usage_error("--compare needs an adapter (-a ADAPTER)");

@@ -10,36 +10,32 @@
 #include "base/mem.h"
 #include "base/program.h"
 #include "base/progress.h"
-#include "compute/backend.h"
 #include "formats/archive.h"
-#include "formats/checkpoint.h"
 #include "formats/json.h"
-#include "model/adapter_mix.h"
-#include "model/decoder.h"
 #include "model/respond.h"
+#include "model/tuned.h"
 #include "text/chat.h"
 #include "text/chat_args.h"
 #include "text/prompt.h"
 #include "text/tokenizer.h"
 
 static struct {
-    const char *model, *output, *template;
+    const char *output, *template;
     struct string_list adapters, stops, fields, variables;
     bool compare, text, lines, ids, logprobs, keep_special;
     struct chat_options chat;
     int style;
     struct generate_options generate;
-    size_t samples, threads;
-    int backend, base_type, progress;
-} opt = {
-    .samples = 1,
-    .generate = {.sampling = {.top_p = 1, .repetition_penalty = 1}, .max_tokens = 256, .slots = 32},
-    .backend = BACKEND_FP32};
+    struct tuned_request base;
+    size_t samples;
+    int progress;
+} opt = {.base = {.backend = BACKEND_FP32},
+         .samples = 1,
+         .generate = {
+             .sampling = {.top_p = 1, .repetition_penalty = 1}, .max_tokens = 256, .slots = 32}};
 
 static const struct option_spec options[] = {
-    {OPT_STRING, 'm', "model", &opt.model, "MODEL", "Hugging Face folder or GGUF file", NULL, 0, 0},
-    {OPT_LIST, 'a', "adapter", &opt.adapters, "ADAPTER[:WEIGHT]",
-     "PEFT folder; several add up [WEIGHT 1]", NULL, 0, 0},
+    TUNED_MODEL_OPTIONS(opt.base, opt.adapters),
     {OPT_FLAG, 0, "compare", &opt.compare, NULL, "the model without the adapters, and with them",
      NULL, 0, 0},
     {OPT_STRING, 'o', "output", &opt.output, "FILE", "where to write [stdout]", NULL, 0, 0},
@@ -82,11 +78,7 @@ static const struct option_spec options[] = {
     {OPT_HEADING, 0, "Computing", NULL, NULL, NULL, NULL, 0, 0},
     {OPT_SIZE, 0, "batch", &opt.generate.slots, "N", "prompts that are worked on together [32]",
      NULL, 1, 4096},
-    {OPT_CHOICE, 0, "backend", &opt.backend, NULL, "arithmetic of matrix products [fp32]",
-     backend_choices, 0, 0},
-    {OPT_CHOICE, 0, "base-type", &opt.base_type, NULL,
-     "what the base's linear layers are held as [stored]", base_type_choices, 0, 0},
-    {OPT_SIZE, 0, "threads", &opt.threads, "N", "0: all processors [0]", NULL, 0, 4096},
+    TUNED_COMPUTING_OPTIONS(opt.base),
     {OPT_CHOICE, 0, "progress", &opt.progress, NULL, "whether to show progress [auto]",
      progress_choices, 0, 0},
 };
@@ -108,11 +100,9 @@ enum { TEMPLATE_LIMIT = 4 << 20 };
 
 /* What is open while it works. */
 struct session {
-    struct checkpoint *checkpoint;
-    struct decoder *decoder;
+    struct tuned model;
     struct tokenizer *tokenizer; /* NULL: the model has none */
     struct chat *chat;           /* as well */
-    struct lora *adapter;        /* NULL: none */
     struct document_fields fields;
     struct prompt_reader *reader;
     struct output *out;
@@ -291,7 +281,7 @@ static int show_response(void *arg, const struct response *r, struct err *err)
 
 static int open_tokenizer(struct session *s, struct err *err)
 {
-    int there = tokenizer_exists(opt.model, err);
+    int there = tokenizer_exists(opt.base.model, err);
     if (there <= 0)
         return there;
     char *template_text = NULL;
@@ -306,7 +296,7 @@ static int open_tokenizer(struct session *s, struct err *err)
     opt.chat.template_text = template_text;
     int status = opt.template && !template_text ? -1 : 0;
     if (!status)
-        status = tokenizer_load(&s->tokenizer, opt.model, err);
+        status = tokenizer_load(&s->tokenizer, opt.base.model, err);
     if (!status)
         status = chat_new(&s->chat, s->tokenizer, &opt.chat, err);
     json_decref(variables);
@@ -316,13 +306,9 @@ static int open_tokenizer(struct session *s, struct err *err)
 
 static int open_model(struct session *s, struct err *err)
 {
-    struct decoder_options how = {.backend = (enum backend)opt.backend,
-                                  .base_type = (enum base_type)opt.base_type,
-                                  .threads = opt.threads};
-    if (checkpoint_open(&s->checkpoint, opt.model, err) ||
-        decoder_open(&s->decoder, s->checkpoint, &how, err) ||
-        adapter_mix_load(&s->adapter, opt.adapters.items, opt.adapters.n,
-                         decoder_config(s->decoder), err))
+    opt.base.adapters = opt.adapters.items;
+    opt.base.n_adapters = opt.adapters.n;
+    if (tuned_open(&s->model, &opt.base, err))
         return -1;
     return open_tokenizer(s, err);
 }
@@ -331,7 +317,7 @@ static int open_model(struct session *s, struct err *err)
 static uint32_t *end_ids(const struct session *s, size_t *n)
 {
     const uint32_t *known = NULL;
-    const json_t *eos = json_object_get(checkpoint_config(s->checkpoint), "eos_token_id");
+    const json_t *eos = json_object_get(checkpoint_config(s->model.checkpoint), "eos_token_id");
     size_t n_known = s->tokenizer ? tokenizer_end_ids(s->tokenizer, &known) : 0;
     uint32_t *all = xcalloc(n_known + json_array_size(eos) + 1, sizeof *all);
     if (n_known)
@@ -340,8 +326,8 @@ static uint32_t *end_ids(const struct session *s, size_t *n)
     for (size_t i = 0; i < json_array_size(eos); i++)
         if (json_integer_value(json_array_get(eos, i)) >= 0)
             all[(*n)++] = (uint32_t)json_integer_value(json_array_get(eos, i));
-    if (decoder_config(s->decoder)->eos >= 0)
-        all[(*n)++] = (uint32_t)decoder_config(s->decoder)->eos;
+    if (decoder_config(s->model.decoder)->eos >= 0)
+        all[(*n)++] = (uint32_t)decoder_config(s->model.decoder)->eos;
     return all;
 }
 
@@ -351,17 +337,15 @@ static void session_release(struct session *s)
     chat_args_fields_free(&s->fields);
     chat_free(s->chat);
     tokenizer_free(s->tokenizer);
-    lora_free(s->adapter);
-    decoder_close(s->decoder);
-    checkpoint_close(s->checkpoint);
+    tuned_close(&s->model);
     buf_release(&s->line);
 }
 
 static int generate(struct session *s, bool ask, struct err *err)
 {
-    struct lora *sides[] = {opt.compare ? NULL : s->adapter, s->adapter};
+    struct lora *sides[] = {opt.compare ? NULL : s->model.adapter, s->model.adapter};
     struct respond_options how = {
-        .decoder = s->decoder,
+        .decoder = s->model.decoder,
         .sides = sides,
         .n_sides = 1u + opt.compare,
         .samples = opt.samples,
@@ -410,7 +394,7 @@ static int run(struct session *s, char **files, size_t n, struct err *err)
     if (open_model(s, err) || open_prompts(s, files, n, err))
         return -1;
     if (ask && !s->tokenizer)
-        return err_set(err, "%s has no tokenizer: prompts must be given as ids", opt.model);
+        return err_set(err, "%s has no tokenizer: prompts must be given as ids", opt.base.model);
     if (output_open(&s->out, opt.output, err))
         return -1;
     if (generate(s, ask, err)) {
@@ -419,7 +403,7 @@ static int run(struct session *s, char **files, size_t n, struct err *err)
     }
     if (s->n_context)
         warn("warning: %" PRIu64 " completions end where the model's context of %zu tokens does",
-             s->n_context, decoder_config(s->decoder)->max_positions);
+             s->n_context, decoder_config(s->model.decoder)->max_positions);
     return output_commit(s->out, err);
 }
 
@@ -428,7 +412,7 @@ int main(int argc, char **argv)
     int first = program_start(&program, argc, argv);
     struct session s = {0};
     struct err err;
-    if (!opt.model)
+    if (!opt.base.model)
         usage_error("which model? (-m MODEL)");
     if (opt.text && opt.lines)
         usage_error("only one of --text and --lines");

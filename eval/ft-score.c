@@ -7,28 +7,24 @@
 #include "base/mem.h"
 #include "base/program.h"
 #include "base/progress.h"
-#include "compute/backend.h"
 #include "formats/archive.h"
-#include "formats/checkpoint.h"
 #include "formats/json.h"
-#include "model/adapter_mix.h"
 #include "model/choice.h"
-#include "model/decoder.h"
+#include "model/tuned.h"
 #include "text/task.h"
 
 static struct {
-    const char *model, *output, *task, *examples, *description;
+    const char *output, *task, *examples, *description;
     struct string_list adapters;
     struct task_spec spec;
     bool compare, per_question, no_specials;
-    size_t shots, batch_tokens, threads;
-    int backend, base_type, progress;
-} opt = {.shots = SIZE_MAX, .batch_tokens = 2048, .backend = BACKEND_FP32};
+    struct tuned_request base;
+    size_t shots, batch_tokens;
+    int progress;
+} opt = {.base = {.backend = BACKEND_FP32}, .shots = SIZE_MAX, .batch_tokens = 2048};
 
 static const struct option_spec options[] = {
-    {OPT_STRING, 'm', "model", &opt.model, "MODEL", "Hugging Face folder or GGUF file", NULL, 0, 0},
-    {OPT_LIST, 'a', "adapter", &opt.adapters, "ADAPTER[:WEIGHT]",
-     "PEFT folder; several add up [WEIGHT 1]", NULL, 0, 0},
+    TUNED_MODEL_OPTIONS(opt.base, opt.adapters),
     {OPT_FLAG, 0, "compare", &opt.compare, NULL, "the model without the adapters, and with them",
      NULL, 0, 0},
     {OPT_STRING, 'o', "output", &opt.output, "FILE", "where to write [stdout]", NULL, 0, 0},
@@ -53,13 +49,9 @@ static const struct option_spec options[] = {
     {OPT_SIZE, 0, "shots", &opt.shots, "N", "the first N of the examples [all]", NULL, 0, 1e6},
     {OPT_FLAG, 0, "no-specials", &opt.no_specials, NULL, "no BOS before the text", NULL, 0, 0},
     {OPT_HEADING, 0, "Computing", NULL, NULL, NULL, NULL, 0, 0},
-    {OPT_CHOICE, 0, "backend", &opt.backend, NULL, "arithmetic of matrix products [fp32]",
-     backend_choices, 0, 0},
-    {OPT_CHOICE, 0, "base-type", &opt.base_type, NULL,
-     "what the base's linear layers are held as [stored]", base_type_choices, 0, 0},
+    TUNED_COMPUTING_OPTIONS(opt.base),
     {OPT_SIZE, 0, "batch-tokens", &opt.batch_tokens, "N",
      "score choices together up to that many tokens [2048]", NULL, 1, 1 << 24},
-    {OPT_SIZE, 0, "threads", &opt.threads, "N", "0: all processors [0]", NULL, 0, 4096},
     {OPT_CHOICE, 0, "progress", &opt.progress, NULL, "whether to show progress [auto]",
      progress_choices, 0, 0},
 };
@@ -79,9 +71,7 @@ static const struct program program = {
 };
 
 struct session {
-    struct checkpoint *checkpoint;
-    struct decoder *decoder;
-    struct lora *adapter;
+    struct tuned model;
     struct tokenizer *tokenizer;
     struct task *task;
     struct choices result;
@@ -139,8 +129,8 @@ static int use_question(void *arg, const json_t *object, struct err *err)
 
 static int ask(struct session *s, char **files, size_t n, struct err *err)
 {
-    struct lora *sides[] = {opt.compare ? NULL : s->adapter, s->adapter};
-    const struct choice_options how = {.decoder = s->decoder,
+    struct lora *sides[] = {opt.compare ? NULL : s->model.adapter, s->model.adapter};
+    const struct choice_options how = {.decoder = s->model.decoder,
                                        .sides = sides,
                                        .n_sides = 1u + opt.compare,
                                        .tokenizer = s->tokenizer,
@@ -211,7 +201,7 @@ static void add_summary(struct buf *b, const struct session *s)
         }
     }
     buf_addf(b, ",\"tokens\":%" PRIu64 ",\"truncated\":%" PRIu64 ",\"backend\":\"%s\"}\n",
-             c->tokens, c->truncated, backend_choices[decoder_backend(s->decoder)]);
+             c->tokens, c->truncated, backend_choices[decoder_backend(s->model.decoder)]);
 }
 
 static void add_loglikelihoods(struct buf *b, const struct choice_question *q, size_t side,
@@ -278,15 +268,11 @@ static int print(const struct session *s, struct err *err)
 
 static int open_model(struct session *s, struct err *err)
 {
-    struct decoder_options how = {.backend = (enum backend)opt.backend,
-                                  .base_type = (enum base_type)opt.base_type,
-                                  .threads = opt.threads};
-    if (checkpoint_open(&s->checkpoint, opt.model, err) ||
-        decoder_open(&s->decoder, s->checkpoint, &how, err) ||
-        adapter_mix_load(&s->adapter, opt.adapters.items, opt.adapters.n,
-                         decoder_config(s->decoder), err))
+    opt.base.adapters = opt.adapters.items;
+    opt.base.n_adapters = opt.adapters.n;
+    if (tuned_open(&s->model, &opt.base, err))
         return -1;
-    return tokenizer_load(&s->tokenizer, opt.model, err);
+    return tokenizer_load(&s->tokenizer, opt.base.model, err);
 }
 
 /* The preset's templates where none were given, else the usual keys. */
@@ -318,9 +304,7 @@ static void session_release(struct session *s)
     choices_release(&s->result);
     task_free(s->task);
     tokenizer_free(s->tokenizer);
-    lora_free(s->adapter);
-    decoder_close(s->decoder);
-    checkpoint_close(s->checkpoint);
+    tuned_close(&s->model);
 }
 
 static int score(struct session *s, char **files, size_t n, struct err *err)
@@ -349,7 +333,7 @@ int main(int argc, char **argv)
         list_tasks();
         return fflush(stdout) ? (warn("stdout: can't be written"), 1) : 0;
     }
-    if (!opt.model)
+    if (!opt.base.model)
         usage_error("which model? (-m MODEL)");
     if (opt.compare && !opt.adapters.n)
         usage_error("--compare needs an adapter (-a ADAPTER)");
