@@ -10,6 +10,7 @@
 #include "base/program.h"
 #include "base/progress.h"
 #include "compute/backend.h"
+#include "compute/optimizer.h"
 #include "compute/schedule.h"
 #include "model/adapter.h"
 #include "model/full.h"
@@ -89,7 +90,8 @@ static const struct option_spec options[] = {
      0},
     {OPT_DOUBLE, 0, "neftune", &TUNE.neftune, "ALPHA", "noise on the embeddings [0]", NULL, 0, 1e6},
 
-    {OPT_HEADING, 0, "Optimiser (AdamW)", NULL, NULL, NULL, NULL, 0, 0},
+    {OPT_HEADING, 0, "Optimiser", NULL, NULL, NULL, NULL, 0, 0},
+    {OPT_CHOICE, 0, "optimizer", &TUNE.optimizer, NULL, "which [adamw]", optimizer_choices, 0, 0},
     {OPT_DOUBLE, 0, "lr", &TUNE.lr, "RATE", "highest learning rate [5e-4]", NULL, 0, 1e30},
     {OPT_DOUBLE, 0, "lora-plus-ratio", &TUNE.lora_plus_ratio, "X",
      "B matrices learn X times as fast (LoRA+) [1]", NULL, 0, 1e9},

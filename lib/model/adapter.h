@@ -91,10 +91,14 @@ struct adapter_options {
  * adapter_base_name says of the model. The caller decrefs it. */
 json_t *adapter_config_new(const struct adapter_options *options, const struct model_config *config,
                            const char *base, struct err *err);
-/* The adapter that a configuration describes, for training, all zeros. A name in it that nothing
- * in the model has is an error. */
-int adapter_new(struct lora **l, const json_t *config, const struct model_config *model,
+/*
+ * The adapter that a configuration describes, for training, all zeros. A name in it that nothing
+ * in the model has is an error. With `part` each pair has twice the rank, and its second half is
+ * constant (model/lora_init.h): adapter_config_double makes the configuration say so.
+ */
+int adapter_new(struct lora **l, const json_t *config, const struct model_config *model, bool part,
                 struct err *err);
+void adapter_config_double(json_t *config);
 /*
  * What to call the base in an adapter: its Hugging Face name where config.json says one, else the
  * last part of the path, never a path of this machine. The caller frees it.

@@ -1,7 +1,7 @@
 /* New adapters: from a command line to PEFT's configuration, and from that to parameters. */
 #include "model/adapter.h"
 
-#include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -317,7 +317,28 @@ static int check_names(const struct adapter_settings *s, const struct model_conf
     return adapter_check_known(s->whole, "modules_to_save", model, err);
 }
 
-int adapter_new(struct lora **l, const json_t *config, const struct model_config *model,
+/* Twice the rank at the same scale: alpha / r, or alpha / sqrt(r). */
+void adapter_config_double(json_t *config)
+{
+    const double factor = json_is_true(json_object_get(config, "use_rslora")) ? sqrt(2) : 2;
+    const char *key;
+    json_t *v, *ranks = json_object_get(config, "rank_pattern"),
+               *alphas = json_object_get(config, "alpha_pattern");
+    json_int_t r = json_integer_value(json_object_get(config, "r"));
+    json_object_set_new(config, "r", json_integer(2 * r));
+    json_object_set_new(config, "lora_alpha",
+                        number(factor * json_number_value(json_object_get(config, "lora_alpha"))));
+    json_object_foreach(ranks, key, v)
+    {
+        json_object_set_new(ranks, key, json_integer(2 * json_integer_value(v)));
+    }
+    json_object_foreach(alphas, key, v)
+    {
+        json_object_set_new(alphas, key, number(factor * json_number_value(v)));
+    }
+}
+
+int adapter_new(struct lora **l, const json_t *config, const struct model_config *model, bool part,
                 struct err *err)
 {
     struct adapter_settings s;
@@ -330,6 +351,10 @@ int adapter_new(struct lora **l, const json_t *config, const struct model_config
         struct tensor_name name;
         names_at(model, i, &name);
         status = add_shape(&shapes, &s, &name, model, err);
+    }
+    for (size_t i = 0; part && i < shapes.n_pairs; i++) {
+        shapes.pairs[i].fixed = shapes.pairs[i].r;
+        shapes.pairs[i].r *= 2;
     }
     if (!status && !shapes.n_pairs && !shapes.n_weights)
         status = err_set(err, "the targets name no matrix of the model");

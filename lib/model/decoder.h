@@ -39,7 +39,8 @@ size_t decoder_pass_tokens(const struct decoder *d);
 void decoder_set_pass_tokens(struct decoder *d, size_t pass_tokens); /* 0: the default */
 /* Bytes of the base: its file, or what is held in the place of parts of it. */
 size_t decoder_base_bytes(const struct decoder *d);
-/* Bytes that training needs beside the base for passes of that many tokens (estimate). */
+/* Bytes that training needs beside the base and the optimiser, for passes of that many tokens
+ * (estimate). */
 size_t decoder_training_bytes(const struct decoder *d, const struct lora *lora, size_t pass_tokens);
 
 /* The base's values of a tensor that the model has (names_has), in Hugging Face's order. */

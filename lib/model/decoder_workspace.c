@@ -286,5 +286,5 @@ size_t decoder_training_bytes(const struct decoder *d, const struct lora *lora, 
     if (lora->dora)
         shared += 3 * widest * (sizeof(float) + width);
     size_t logits = (size_t)64 << 20;
-    return pass_tokens * (saved + shared) + logits + lora->n_params * 4 * sizeof(float);
+    return pass_tokens * (saved + shared) + logits + lora->n_params * 2 * sizeof(float);
 }

@@ -8,10 +8,13 @@
 #include "base/rng.h"
 #include "compute/rows.h"
 
-const char *const lora_init_choices[] = {"default", "gaussian", "orthogonal", NULL};
+const char *const lora_init_choices[] = {"default", "gaussian",      "orthogonal",     "olora",
+                                         "pissa",   "pissa_niter_4", "pissa_niter_16", NULL};
 
-/* Random streams of an adapter's matrices; other users of the seed keep away from these. */
-static const uint64_t init_stream = (uint64_t)0x6c6f7261 << 32;
+bool lora_init_is_part(enum lora_init how)
+{
+    return how >= LORA_INIT_OLORA;
+}
 
 static void init_uniform(struct lora_pair *p, struct rng *rng)
 {
@@ -69,7 +72,7 @@ int lora_init(struct lora *l, enum lora_init how, uint64_t seed, struct err *err
     for (size_t i = 0; i < l->n_pairs; i++) {
         struct lora_pair *p = &l->pairs[i];
         struct rng rng;
-        rng_init(&rng, seed, init_stream + slot_stream(p->slot, p->layer));
+        rng_init(&rng, seed, lora_init_stream(p));
         if (how == LORA_INIT_ORTHOGONAL && p->r % 2)
             return err_set(err, "--init orthogonal wants even ranks, not %zu", p->r);
         if (how == LORA_INIT_ORTHOGONAL)

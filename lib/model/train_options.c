@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "compute/backend.h"
+#include "compute/optimizer.h"
 #include "compute/quantise.h"
 #include "compute/schedule.h"
 #include "formats/json.h"
@@ -61,6 +62,7 @@ static const struct field fields[] = {
     FIELD(FIELD_SIZE, "micro-batch", micro_batch),
     CHOICE("backend", backend, backend_choices),
     CHOICE("base-type", base_type, base_type_choices),
+    CHOICE("optimizer", optimizer, optimizer_choices),
     FIELD(FIELD_REAL, "lr", lr),
     FIELD(FIELD_REAL, "lora-plus-ratio", lora_plus_ratio),
     CHOICE("schedule", schedule, schedule_choices),
@@ -85,6 +87,7 @@ static const struct field fields[] = {
 };
 
 const struct train_options train_options_unset = {
+    .optimizer = -1,
     .save_type = -1,
     .shard_size = SIZE_MAX,
     .bias = -1,
@@ -122,6 +125,7 @@ const struct train_options train_options_unset = {
 
 /* What stays unset is as if it weren't there. */
 static const struct train_options defaults = {
+    .optimizer = -1, /* adamw */
     .save_type = -1,
     .shard_size = SIZE_MAX,
     .bias = -1,
@@ -266,9 +270,13 @@ struct loss train_options_loss(const struct train_options *o)
 
 void train_options_complete(struct train_options *o, bool fresh)
 {
-    const double lr_of_all = 2e-5;
-    if (o->full && isnan(o->lr))
-        o->lr = lr_of_all;
+    const double lr_of_all = 2e-5, beta2_of_lion = 0.99;
+    /* Lion's steps are as long as they can be. */
+    const double share = o->optimizer == OPTIMIZER_LION ? 0.2 : 1;
+    if (isnan(o->lr))
+        o->lr = share * (o->full ? lr_of_all : defaults.lr);
+    if (o->optimizer == OPTIMIZER_LION && isnan(o->beta2))
+        o->beta2 = beta2_of_lion;
     fresh = fresh && !o->full;
     for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
         const struct field *f = &fields[i];

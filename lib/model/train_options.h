@@ -49,6 +49,7 @@ struct train_options {
     int backend;        /* enum backend */
     int base_type;      /* enum base_type */
 
+    int optimizer; /* enum optimizer_kind; unset: AdamW */
     double lr;
     double lora_plus_ratio;     /* of the rate for B matrices and vectors to lr */
     int schedule;               /* enum schedule_kind */

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/program.h"
+#include "compute/optimizer.h"
 #include "formats/checkpoint.h"
 #include "model/adapter.h"
 #include "model/full.h"
@@ -199,10 +200,17 @@ static int new_adapter(struct train_session *s, struct err *err)
     char *base = adapter_base_name(s->checkpoint);
     s->adapter_config = adapter_config_new(&how, config, base, err);
     free(base);
-    if (!s->adapter_config || adapter_new(&s->lora, s->adapter_config, config, err) ||
-        lora_init(s->lora, init, o->seed, err))
+    const bool part = lora_init_is_part(init);
+    if (part && o->dropout > 0)
+        return err_set(err, "--init %s goes without --dropout", lora_init_choices[init]);
+    if (!s->adapter_config || adapter_new(&s->lora, s->adapter_config, config, part, err))
         return -1;
-    if (init != LORA_INIT_DEFAULT)
+    if (part ? lora_init_part(s->lora, s->decoder, init, o->seed, s->run.threads, err)
+             : lora_init(s->lora, init, o->seed, err))
+        return -1;
+    if (part)
+        adapter_config_double(s->adapter_config);
+    else if (init != LORA_INIT_DEFAULT)
         json_object_set_new(s->adapter_config, "init_lora_weights",
                             json_string(lora_init_choices[init]));
     for (size_t i = 0; i < s->lora->n_weights; i++) {
@@ -309,6 +317,9 @@ static size_t memory_for(const struct train_session *s, size_t pass)
     size_t longest = longest_part(s), base = program + decoder_base_bytes(s->decoder);
     if (s->held) /* a copy of the best adapter */
         base += s->lora->n_params * sizeof(float);
+    base += optimizer_bytes(s->options.optimizer < 0 ? OPTIMIZER_ADAMW
+                                                     : (enum optimizer_kind)s->options.optimizer,
+                            s->lora->n_params);
     return base + decoder_training_bytes(s->decoder, s->lora, pass > longest ? pass : longest);
 }
 

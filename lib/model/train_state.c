@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "compute/optimizer.h"
 #include "formats/json.h"
 
 #define FORMAT "tuneutils training state 1"
@@ -214,8 +215,10 @@ static int load_arrays(struct train_state *s, const struct safetensors *file, st
     const size_t n = s->n_params = params->shape[0];
     s->params = load_array(file, "params", n, false, err);
     s->m = s->params ? load_array(file, "adamw.m", n, !begun, err) : NULL;
-    s->v = s->m ? load_array(file, "adamw.v", n, !begun, err) : NULL;
-    if (!s->v)
+    if (!s->m)
+        return -1;
+    if (s->options.optimizer != OPTIMIZER_LION &&
+        !(s->v = load_array(file, "adamw.v", n, !begun, err)))
         return -1;
     const struct tensor *reference = safetensors_find(file, "reference");
     if (reference && reference->n_dims == 1) {

@@ -40,7 +40,7 @@ struct train_hashes {
 /* Views for saving; owned by nobody here. */
 struct train_arrays {
     const struct lora *lora;
-    const float *m, *v;     /* [lora->n_params] */
+    const float *m, *v;     /* [lora->n_params]; v NULL: the optimiser has none */
     const float *best;      /* [lora->n_params], NULL: none */
     const float *reference; /* [n_reference], NULL: none (yet) */
     size_t n_reference;
@@ -58,7 +58,7 @@ struct train_state {
     struct train_hashes hashes;
     struct lora_parts parts; /* shapes, and values that point into params; owned */
     size_t n_params;
-    float *params, *m, *v, *best; /* [n_params]; best may be NULL */
+    float *params, *m, *v, *best; /* [n_params]; v and best may be NULL */
     float *reference;             /* [n_reference]: log-likelihoods of preferences; NULL: none */
     size_t n_reference;
     const json_t *adapter_config; /* adapter_config.json; a view of json */

@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 #include "base/progress.h"
-#include "compute/adamw.h"
+#include "compute/optimizer.h"
 #include "compute/schedule.h"
 #include "model/adapter.h"
 #include "model/full.h"
@@ -95,9 +95,13 @@ int trainer_new(struct trainer **out, const struct trainer_setup *setup, struct 
     t->order_epoch = UINT64_MAX;
     t->loss = NAN;
     row_batch_init(&t->batch);
-    if (plan(t, err) ||
-        adamw_init(&t->adamw, setup->lora->n_params, o->beta1, o->beta2, o->eps, o->weight_decay,
-                   err) ||
+    const struct optimizer_settings optimizer = {
+        .kind = o->optimizer < 0 ? OPTIMIZER_ADAMW : (enum optimizer_kind)o->optimizer,
+        .beta1 = o->beta1,
+        .beta2 = o->beta2,
+        .eps = o->eps,
+        .weight_decay = o->weight_decay};
+    if (plan(t, err) || optimizer_init(&t->optimizer, &optimizer, setup->lora->n_params, err) ||
         make_references(t, err)) {
         trainer_free(t);
         return -1;
@@ -112,7 +116,7 @@ void trainer_free(struct trainer *t)
 {
     if (!t)
         return;
-    adamw_release(&t->adamw);
+    optimizer_release(&t->optimizer);
     row_batch_release(&t->batch);
     free(t->best);
     free(t->order);
@@ -179,8 +183,11 @@ int trainer_restore(struct trainer *t, const struct train_state *s, struct err *
         return -1;
     memcpy(l->params, s->params, bytes);
     lora_changed(l);
-    memcpy(t->adamw.m, s->m, bytes);
-    memcpy(t->adamw.v, s->v, bytes);
+    if (!t->optimizer.adamw.v != !s->v)
+        return err_set(err, "%s: the state is of another optimiser", t->setup.folder->path);
+    memcpy(t->optimizer.adamw.m, s->m, bytes);
+    if (s->v)
+        memcpy(t->optimizer.adamw.v, s->v, bytes);
     if (s->best) {
         t->best = xmalloc(bytes);
         memcpy(t->best, s->best, bytes);
@@ -190,7 +197,7 @@ int trainer_restore(struct trainer *t, const struct train_state *s, struct err *
     t->progress.steps = t->schedule.steps;
     t->progress.warmup = t->schedule.warmup;
     t->progress.decay = t->schedule.decay;
-    t->adamw.step = t->saved_step = t->progress.step;
+    t->optimizer.adamw.step = t->saved_step = t->progress.step;
     return 0;
 }
 
@@ -244,8 +251,8 @@ static int save_adapter(struct trainer *t, struct err *err)
 static int save_state(struct trainer *t, struct err *err)
 {
     const struct train_arrays arrays = {.lora = t->setup.lora,
-                                        .m = t->adamw.m,
-                                        .v = t->adamw.v,
+                                        .m = t->optimizer.adamw.m,
+                                        .v = t->optimizer.adamw.v,
                                         .best = keeps_best(t) ? t->best : NULL,
                                         .reference = t->has_reference ? t->reference : NULL,
                                         .n_reference = t->n_reference,
@@ -366,15 +373,15 @@ static void update_stretch(void *arg, size_t first, size_t n, bool raised)
 {
     const struct update_run *run = arg;
     const struct lora *l = run->t->setup.lora;
-    adamw_update_part(&run->t->adamw, first, n, l->params, l->grads, run->scale,
-                      raised ? run->raised_lr : run->lr);
+    optimizer_update(&run->t->optimizer, first, n, l->params, l->grads, run->scale,
+                     raised ? run->raised_lr : run->lr);
 }
 
 static void update(struct trainer *t, double scale, double lr)
 {
     const double ratio = t->setup.options->lora_plus_ratio;
     struct update_run run = {t, scale, lr, isnan(ratio) ? lr : lr * ratio};
-    adamw_begin(&t->adamw);
+    optimizer_begin(&t->optimizer);
     lora_stretches(t->setup.lora, update_stretch, &run);
     lora_changed(t->setup.lora);
 }

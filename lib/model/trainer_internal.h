@@ -4,13 +4,13 @@
 #ifndef MODEL_TRAINER_INTERNAL_H
 #define MODEL_TRAINER_INTERNAL_H
 
-#include "compute/adamw.h"
+#include "compute/optimizer.h"
 #include "compute/schedule.h"
 #include "model/trainer.h"
 
 struct trainer {
     struct trainer_setup setup;
-    struct adamw adamw;
+    struct optimizer optimizer;
     struct schedule schedule;
     struct train_progress progress;
     float *best; /* parameters of best_step; NULL: none yet */

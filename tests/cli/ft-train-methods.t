@@ -29,11 +29,11 @@ scratch('ft-train-methods');
 
 my $short = '--steps 12 --batch 3 --lr 3e-3 --seed 3 --eval-every 5 --keep last';
 
-# What a run leaves, but for where its inputs were.
+# What a run leaves, but for where its inputs were, and a file that SIGKILL caught half written.
 sub left_by {
     my ($folder) = @_;
     opendir my $dir, $folder or return ();
-    return sort grep { !/^\.|^train_run/ } readdir $dir;
+    return sort grep { !/^\.|^train_run|\.tmp$/ } readdir $dir;
 }
 
 sub same_folder {
@@ -77,6 +77,10 @@ my @methods = (
     [orthogonal => $llama, '--init orthogonal --rank 4'],
     [gaussian => $llama, '--init gaussian --rank 4 --rslora'],
     [plus => $llama, '--lora-plus-ratio 8 --rank 4'],
+    [pissa => $llama, '--init pissa --rank 3 --rslora --rank-pattern q_proj=5'],
+    [niter => $llama, '--init pissa_niter_4 --rank 4 --dora'],
+    [olora => $llama, '--init olora --rank 4 --lora-plus-ratio 2'],
+    [lion => $llama, '--optimizer lion --rank 4 --lr 1e-3'],
     [full => $llama, '--full'],
     [tied => $tied, '--full --save-type f16 --shard-size 40k'],
     [part => $llama, '--full --targets all-linear,norm --layers 1 --save-type bf16'],
@@ -86,6 +90,7 @@ for my $method (@methods) {
     my ($name, $model, $options) = @$method;
     my $rows = $model eq $llama ? 'train.ft' : $model =~ s{.*/}{}r . '.ft';
     my $command = "ft-train -m $model $short --eval $rows $options";
+    $command =~ s/--lr 3e-3 // if $options =~ /--lr/;
     my (undef, $status) = run("$command --threads 2 --log $name.log -o $name $rows");
     ok($status == 0, "$name: trains", slurp('err')) or next;
     my @log = json_lines(slurp("$name.log"));
@@ -142,6 +147,14 @@ sub shapes_of { return shapes("$_[0]/adapter_model.safetensors") }
         '511 k_proj o_proj', 'ranks: its configuration');
     ok(!grep({ /layers\.0|k_proj|o_proj/ } keys %$ranks), 'ranks: nothing else');
     is(config($_)->{init_lora_weights}, $_, "$_: init_lora_weights") for qw(orthogonal gaussian);
+    # A part of the base comes as a plain adapter of twice the rank.
+    ($ranks, $c) = (shapes_of('pissa'), config('pissa'));
+    is("$c->{r} $c->{rank_pattern}{q_proj} $c->{init_lora_weights}", '6 10 1', 'pissa: its configuration');
+    near($c->{lora_alpha}, 6 * sqrt(2), 1e-9, 'pissa: alpha, so that the scale is the same');
+    is($ranks->{"${prefix}model.layers.1.self_attn.q_proj.lora_B.weight"}, '48x10', 'pissa: its matrices');
+    # The first step's loss is the base's.
+    my $plain = (json_lines(slurp('gaussian.log')))[0]{loss};
+    near((json_lines(slurp("$_.log")))[0]{loss}, $plain, 1e-6, "$_: begins where the base is") for qw(pissa niter olora orthogonal dora);
 
     my $base = shapes("$llama/model.safetensors");
     my $full = shapes('full/model.safetensors');
@@ -173,6 +186,8 @@ for my $case (
     ['--rank-pattern v_proj', 'not NAME=NUMBER'], ['--rank-pattern x=3', 'no linear layer\'s name ends in "x"'],
     ['--rank-pattern v_proj=9999', 'a rank of 9999'], ['--bias all', 'bias: the model has none'],
     ['--init orthogonal --rank 3', 'wants even ranks'], ['-a dora --init gaussian', "--init can't change"],
+    ['--init pissa --rank 17 --targets k_proj', 'a matrix [16, 48] has no rank of 17'],
+    ['--init olora --dropout 0.1', '--init olora goes without --dropout'],
     ['-a plus --dora', "--dora can't change it"], ['-a dora --modules-to-save norm', "--modules-to-save can't change"],
 ) {
     refuses($case->[0], $case->[1], "$train $case->[0] train.ft");

@@ -156,7 +156,7 @@ static void sample_init(struct sample *s)
                                         .saved = "norm"};
     struct err err;
     s->config = adapter_config_new(&how, &config, NULL, &err);
-    if (!s->config || adapter_new(&s->lora, s->config, &config, &err) ||
+    if (!s->config || adapter_new(&s->lora, s->config, &config, false, &err) ||
         lora_init(s->lora, LORA_INIT_DEFAULT, 0, &err)) {
         printf("Bail out! %s\n", err.msg);
         exit(1);
