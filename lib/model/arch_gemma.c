@@ -48,12 +48,12 @@ static void attention_scale(struct config_keys *k, struct model_config *c, size_
     double scalar = 1 / (c->attention_scale * c->attention_scale);
     double by_llama_cpp = c->n_layers == layers_of_largest ? (double)c->hidden / (double)c->n_heads
                                                            : (double)c->head_dim;
-    if (k->mode == KEYS_READ_GGUF)
-        scalar = by_llama_cpp;
-    else if (k->mode == KEYS_WRITE_GGUF && fabs(scalar - by_llama_cpp) > 1e-6 * scalar)
+    if (k->mode == KEYS_WRITE_GGUF && fabs(scalar - by_llama_cpp) > 1e-6 * scalar)
         keys_fail(k, "llama.cpp can't be told a query_pre_attn_scalar of %g, it takes %g", scalar,
                   by_llama_cpp);
-    else
+    if (k->mode == KEYS_READ_GGUF)
+        scalar = by_llama_cpp;
+    else if (k->mode != KEYS_WRITE_GGUF)
         keys_real(k, &scalar, "query_pre_attn_scalar", NULL, 256);
     if (!(scalar > 0))
         keys_fail_value(k, "query_pre_attn_scalar", "a number above 0");
@@ -74,11 +74,15 @@ void describe_gemma2(struct config_keys *k, struct model_config *c)
     keys_activation(k, c, "hidden_activation", "gelu_pytorch_tanh");
     keys_ignore(k, "hidden_act");
     attention_scale(k, c, 46);
-    keys_window(k, c);
+    keys_window(k, c, 4096);
     keys_layer_types(k, c, is_even);
     keys_rope(k, c, &rope);
-    keys_real(k, &c->attention_softcap, "attn_logit_softcapping", "attn_logit_softcapping", 0);
-    keys_real(k, &c->final_softcap, "final_logit_softcapping", "final_logit_softcapping", 0);
+    keys_real_or_none(k, &c->attention_softcap, "attn_logit_softcapping", "attn_logit_softcapping",
+                      50);
+    keys_real_or_none(k, &c->final_softcap, "final_logit_softcapping", "final_logit_softcapping",
+                      30);
+    if (k->mode == KEYS_WRITE_GGUF && (c->attention_softcap == 0 || c->final_softcap == 0))
+        keys_fail(k, "llama.cpp can't be told that a gemma2 model has no soft caps");
 }
 
 static bool not_sixth(const struct model_config *c, size_t layer)
@@ -96,7 +100,7 @@ void describe_gemma3(struct config_keys *k, struct model_config *c)
     c->qk_norm = QK_NORM_HEAD;
     keys_activation(k, c, "hidden_activation", "gelu_pytorch_tanh");
     attention_scale(k, c, 62);
-    keys_window(k, c);
+    keys_window(k, c, 4096);
     keys_layer_types(k, c, not_sixth);
     keys_ignore(k, "_sliding_window_pattern"); /* layer_types was made from it */
     keys_rope(k, c, &rope);

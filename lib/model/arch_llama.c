@@ -30,7 +30,7 @@ void describe_mistral(struct config_keys *k, struct model_config *c)
     keys_rms_norm(k, c, 1e-6);
     keys_rope(k, c, &rope);
     keys_tied(k, c, false);
-    keys_window(k, c);
+    keys_window(k, c, k->mode == KEYS_READ_JSON ? 4096 : 0);
     if (keys_are_read(k) && c->window)
         keys_set_layers(c, LAYER_WINDOW, keys_every_layer);
 }
@@ -65,13 +65,14 @@ static bool never(const struct model_config *c, size_t layer)
 
 void describe_smollm3(struct config_keys *k, struct model_config *c)
 {
+    static const struct rope_keys slow = {.theta = "rope_theta", .default_theta = 2e6};
     bool windows = false;
     keys_sizes(k, c);
     keys_kv_heads(k, c, 4);
     keys_head_dim(k, c, "head_dim", 0);
     keys_activation(k, c, "hidden_act", "silu");
     keys_rms_norm(k, c, 1e-6);
-    keys_rope(k, c, &rope);
+    keys_rope(k, c, &slow);
     keys_bias(k, c, &c->qkv_bias, "attention_bias", false, SLOT_Q);
     keys_bias(k, c, &c->o_bias, "attention_bias", false, SLOT_O);
     keys_bias(k, c, &c->mlp_bias, "mlp_bias", false, SLOT_UP);

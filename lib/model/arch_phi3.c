@@ -23,7 +23,7 @@ void describe_phi3(struct config_keys *k, struct model_config *c)
     keys_rms_norm(k, c, 1e-5);
     keys_rope(k, c, &rope);
     keys_tied(k, c, false);
-    keys_window(k, c);
+    keys_window(k, c, 0);
     if (keys_are_read(k) && c->window)
         keys_set_layers(c, LAYER_WINDOW, keys_every_layer);
 }

@@ -10,10 +10,10 @@ static void windows(struct config_keys *k, struct model_config *c)
     size_t first = 0;
     if (k->mode == KEYS_WRITE_JSON) { /* layer_types says it all */
         keys_bool(k, &use, "use_sliding_window", false);
-        keys_window(k, c);
+        keys_window(k, c, 4096);
     } else if (k->mode == KEYS_READ_JSON) {
         keys_bool(k, &use, "use_sliding_window", false);
-        keys_window(k, c);
+        keys_window(k, c, 4096);
         keys_size(k, &first, "max_window_layers", NULL, 28);
         for (size_t i = first; i < c->n_layers && use && c->window; i++)
             c->layer_flags[i] |= LAYER_WINDOW;

@@ -24,7 +24,7 @@ void describe_starcoder2(struct config_keys *k, struct model_config *c)
     keys_bias(k, c, &c->o_bias, "use_bias", true, SLOT_O);
     keys_bias(k, c, &c->mlp_bias, "use_bias", true, SLOT_UP);
     keys_tied(k, c, true);
-    keys_window(k, c);
+    keys_window(k, c, 0);
     if (keys_are_read(k) && c->window)
         keys_set_layers(c, LAYER_WINDOW, keys_every_layer);
     keys_ignore(k, "embedding_dropout");

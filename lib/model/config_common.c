@@ -139,9 +139,10 @@ static bool follows(const struct model_config *c, enum layer_flag flag, layer_ru
     return true;
 }
 
-void keys_window(struct config_keys *k, struct model_config *c)
+void keys_window(struct config_keys *k, struct model_config *c, size_t fallback)
 {
-    keys_size(k, &c->window, "sliding_window", "attention.sliding_window", 0);
+    keys_size_or_none(k, &c->window, "sliding_window", "attention.sliding_window",
+                      (int64_t)fallback);
 }
 
 /* What an item of the list means for the flag; false: it means nothing. */

@@ -115,6 +115,8 @@ void keys_real(struct config_keys *k, double *v, const char *json, const char *g
     bool found, writable = *v != 0 || fallback != 0;
     if (k->mode == KEYS_WRITE_JSON && json) {
         json_object_set_new(k->json_out, json, writable ? json_real_of_float(*v) : json_null());
+    } else if (k->mode == KEYS_WRITE_GGUF && !gguf && *v != fallback) {
+        keys_fail(k, "GGUF has no way to say \"%s\": %g", json, *v);
     } else if (k->mode == KEYS_WRITE_GGUF && gguf && writable) {
         gguf_writer_f32(k->gguf_out, keys_full_gguf(k, gguf, full), (float)*v);
     } else if (keys_are_read(k)) {
@@ -126,6 +128,23 @@ void keys_real(struct config_keys *k, double *v, const char *json, const char *g
             keys_fail_value(k, key_of(k, json, gguf), "a number");
         *v = k->failed ? 1 : found ? number : fallback;
     }
+}
+
+static bool is_null(const struct config_keys *k, const char *json)
+{
+    return k->mode == KEYS_READ_JSON && json_is_null(json_object_get(k->json, json));
+}
+
+void keys_size_or_none(struct config_keys *k, size_t *v, const char *json, const char *gguf,
+                       int64_t fallback)
+{
+    keys_size(k, v, json, gguf, keys_are_read(k) && !is_null(k, json) ? fallback : 0);
+}
+
+void keys_real_or_none(struct config_keys *k, double *v, const char *json, const char *gguf,
+                       double fallback)
+{
+    keys_real(k, v, json, gguf, keys_are_read(k) && !is_null(k, json) ? fallback : 0);
 }
 
 void keys_bool(struct config_keys *k, bool *v, const char *json, bool fallback)
@@ -174,6 +193,9 @@ void keys_word(struct config_keys *k, int *v, const char *json, const struct key
             json_object_set_new(k->json_out, json, json_string(words[i].word));
             return;
         }
+    for (size_t i = 0; k->mode == KEYS_WRITE_GGUF && i < n_words; i++)
+        if (!strcmp(words[i].word, fallback) && words[i].value != *v)
+            keys_fail(k, "GGUF has no way to say another \"%s\" than \"%s\"", json, fallback);
     if (!keys_are_read(k))
         return;
     if (k->mode == KEYS_READ_JSON) {

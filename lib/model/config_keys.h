@@ -58,6 +58,11 @@ void keys_size(struct config_keys *k, size_t *v, const char *json, const char *g
 /* A real number; fallback NAN: required. 0 as above where the fallback is 0. */
 void keys_real(struct config_keys *k, double *v, const char *json, const char *gguf,
                double fallback);
+/* What may be said not to be there: 0, null in config.json. fallback: of a file without the key. */
+void keys_size_or_none(struct config_keys *k, size_t *v, const char *json, const char *gguf,
+                       int64_t fallback);
+void keys_real_or_none(struct config_keys *k, double *v, const char *json, const char *gguf,
+                       double fallback);
 /* config.json alone; in GGUF files the fallback holds, and what differs can't be written. */
 void keys_bool(struct config_keys *k, bool *v, const char *json, bool fallback);
 /* Whether the slot has biases: a key of config.json, or without one the fallback; in GGUF files
@@ -94,7 +99,7 @@ void keys_layer_norm(struct config_keys *k, struct model_config *c, const char *
  * are). GGUF has the rule alone, so that others can't be written (NULL: none).
  */
 typedef bool layer_rule(const struct model_config *c, size_t layer);
-void keys_window(struct config_keys *k, struct model_config *c);
+void keys_window(struct config_keys *k, struct model_config *c, size_t fallback);
 void keys_layer_types(struct config_keys *k, struct model_config *c, layer_rule *sliding);
 /* A flag of all layers, by a list of 0 and 1 where 0 sets it; `by` has it when there is no list. */
 void keys_layer_list(struct config_keys *k, struct model_config *c, enum layer_flag flag,
