@@ -44,7 +44,7 @@ static float yarn_frequency(const struct rope_config *rope, size_t dim, size_t i
     high = fmin(high, (double)dim - 1);
     if (low == high)
         high += 0.001;
-    float ramp = (float)(((double)i - low) / (high - low));
+    float ramp = ((float)i - (float)low) / (float)(high - low);
     float keep = 1 - fminf(fmaxf(ramp, 0), 1);
     return 1 / ((float)rope->factor * period) * (1 - keep) + 1 / period * keep;
 }

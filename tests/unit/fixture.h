@@ -107,6 +107,30 @@ __attribute__((unused)) static void fixture_inputs_release(struct fixture_inputs
     free(in->lengths);
 }
 
+/* The description of a model from a config.json; makes a folder with it and no weights. */
+__attribute__((unused)) static int fixture_config(const char *dir, const json_t *json,
+                                                  struct model_config *config, struct err *err)
+{
+    char path[4096];
+    const uint64_t one = 1;
+    const float zero = 0;
+    struct checkpoint *c;
+    struct safetensors_writer *w = safetensors_writer_new();
+    if (mkdir(dir, 0777) && !fixture_exists(dir, "."))
+        return err_errno(err, "%s", dir);
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    json_dump_file(json, path, 0);
+    snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    safetensors_writer_declare(w, "nothing", DTYPE_F32, 1, &one);
+    if (safetensors_writer_open(w, path, err) ||
+        safetensors_writer_write(w, &zero, sizeof zero, err) || safetensors_writer_finish(w, err) ||
+        checkpoint_open(&c, dir, err))
+        return -1;
+    int status = config_load(config, c, err);
+    checkpoint_close(c);
+    return status;
+}
+
 /* The adapter folder's pairs with PEFT's names, scale alpha / r. */
 __attribute__((unused)) static struct lora *fixture_lora(const char *dir, const char *folder,
                                                          const struct model_config *config)

@@ -8,7 +8,6 @@
 
 #include <unistd.h>
 
-#include "base/outfile.h"
 #include "base/pool.h"
 #include "model/merge.h"
 
@@ -67,26 +66,6 @@ static void write_weights(const struct model_config *c)
         free(x);
     }
     safetensors_writer_finish(w, &err);
-}
-
-/* A folder with config.json and no weights yet, so that the configuration can be read. */
-static bool read_config(const json_t *config, struct model_config *c)
-{
-    struct checkpoint *ck;
-    struct safetensors_writer *w = safetensors_writer_new();
-    const uint64_t one = 1;
-    const float zero = 0;
-    bool read;
-    directory_make(scratch("model"), &err);
-    json_dump_file(config, scratch("model/config.json"), 0);
-    safetensors_writer_declare(w, "nothing", DTYPE_F32, 1, &one);
-    if (safetensors_writer_open(w, scratch("model/model.safetensors"), &err) ||
-        safetensors_writer_write(w, &zero, sizeof zero, &err) ||
-        safetensors_writer_finish(w, &err) || checkpoint_open(&ck, scratch("model"), &err))
-        return false;
-    read = !config_load(c, ck, &err);
-    checkpoint_close(ck);
-    return read;
 }
 
 static struct fixture_inputs read_documents(const json_t *documents)
@@ -275,8 +254,9 @@ static void check(const char *name)
     struct checkpoint *c;
     snprintf(file, sizeof file, "architectures/%s.json", name);
     json_t *expected = fixture_json(data_file(""), file);
-    if (!tap_ok(read_config(json_object_get(expected, "config"), &config), "%s: config.json",
-                name)) {
+    if (!tap_ok(
+            !fixture_config(scratch("model"), json_object_get(expected, "config"), &config, &err),
+            "%s: config.json", name)) {
         printf("# %s\n", err.msg);
         json_decref(expected);
         return;
