@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "model/adapter.h"
+#include "model/names.h"
 #include "scratch_folder.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -12,6 +13,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void touch(const struct adapter *a)
 {
     static const struct model_config model = {.architecture = "llama",
+                                              .names = &names_llama,
+                                              .pre_norms = true,
+                                              .gated = true,
                                               .n_layers = 2,
                                               .hidden = 8,
                                               .ffn = 16,
