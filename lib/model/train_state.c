@@ -221,7 +221,9 @@ static int load_arrays(struct train_state *s, const struct safetensors *file, st
         !(s->v = load_array(file, "adamw.v", n, !begun, err)))
         return -1;
     const struct tensor *reference = safetensors_find(file, "reference");
-    if (reference && reference->n_dims == 1) {
+    if (reference && (reference->n_dims != 1 || !reference->shape[0]))
+        return err_set(err, "tensor reference: not a list of numbers");
+    if (reference) {
         s->n_reference = reference->shape[0];
         s->reference = load_array(file, "reference", s->n_reference, false, err);
         if (!s->reference)

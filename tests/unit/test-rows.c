@@ -20,13 +20,14 @@ static char *in_directory(const char *name)
 static const char other[] = "ffffffffffffffffffffffffffffffff";
 static const struct vocabulary vocabulary = {100, "0123456789abcdef0123456789abcdef"};
 
-static struct stream_writer *writer(const char *path, const char *tokenizer)
+static struct stream_writer *writer_of(const char *path, enum stream_kind kind,
+                                       const char *tokenizer)
 {
     struct stream_header h;
     struct stream_writer *w;
     struct err err;
     stream_header_init(&h);
-    h.kind = STREAM_SHARD;
+    h.kind = kind;
     strcpy(h.tokenizer, tokenizer);
     h.vocab_size = 100;
     h.length = 16;
@@ -37,6 +38,11 @@ static struct stream_writer *writer(const char *path, const char *tokenizer)
     }
     stream_header_release(&h);
     return w;
+}
+
+static struct stream_writer *writer(const char *path, const char *tokenizer)
+{
+    return writer_of(path, STREAM_SHARD, tokenizer);
 }
 
 static void add(struct stream_record *r, const char *id, uint32_t first, size_t n, size_t trained,
@@ -271,6 +277,112 @@ static void test_weights(void)
     rows_free(r);
 }
 
+/* ---- preferences ---- */
+
+static struct rows *read_kind(const char *path, enum stream_kind kind)
+{
+    struct rows *r = rows_new();
+    struct err err;
+    rows_expect(r, kind);
+    if (rows_read(r, path, &vocabulary, &err))
+        tap_ok(false, "%s", err.msg);
+    return r;
+}
+
+/* Two preferences, of the weights given. */
+static void write_preferences(const char *path, double first, double second)
+{
+    const double weights[] = {first, second};
+    struct stream_writer *w = writer_of(path, STREAM_PREFERENCE, vocabulary.tokenizer);
+    struct stream_record r;
+    struct err err;
+    stream_record_init(&r);
+    for (uint32_t i = 0; i < 2; i++) {
+        add(&r, "chosen", 10 + 10 * i, 5, 2, weights[i]);
+        add(&r, "rejected", 50 + 10 * i, 4, 1, weights[i]);
+        put(w, &r);
+    }
+    stream_record_release(&r);
+    stream_writer_finish(w, &err);
+}
+
+static void test_preferences(void)
+{
+    char path[256], plain[HASH_HEX], weighted[HASH_HEX];
+    struct row_batch b;
+    struct err err;
+    strcpy(path, in_directory("preferences.ft"));
+    write_preferences(path, 1, 1);
+    struct rows *r = read_kind(path, STREAM_PREFERENCE);
+    rows_hash(r, plain);
+    tap_ok(rows_totals(r)->rows == 2 && rows_totals(r)->documents == 4 &&
+               rows_totals(r)->weight == 2,
+           "a preference is a row of two documents; its loss counts once");
+    rows_free(r);
+    write_preferences(path, 3, 0);
+    r = read_kind(path, STREAM_PREFERENCE);
+    rows_hash(r, weighted);
+    tap_ok(rows_totals(r)->rows == 1 && rows_totals(r)->untrained == 2 && rows_weight(r, 0) == 3 &&
+               strcmp(plain, weighted) != 0,
+           "one of weight 0 is left out, both its documents");
+    row_batch_init(&b);
+    tap_ok(!row_batch_add(&b, r, 0, &err) && b.weights[0] == 3 && b.weights[1] == 3 &&
+               !row_batch_view(&b).weights,
+           "its weight isn't that of its tokens");
+    row_batch_release(&b);
+    rows_free(r);
+    fails("a preference among documents", path, &vocabulary, "is of kind preference");
+    r = rows_new();
+    rows_expect(r, STREAM_PREFERENCE);
+    tap_ok(rows_read(r, in_directory("all.ft"), &vocabulary, &err) &&
+               strstr(err.msg, "all.ft: is of kind shard"),
+           "documents among preferences are refused");
+    rows_free(r);
+}
+
+static void test_labels(void)
+{
+    char path[256], hex[2][HASH_HEX];
+    struct row_batch b;
+    struct rows *rows = NULL;
+    struct err err;
+    strcpy(path, in_directory("labels.ft"));
+    for (int label = 0; label < 2; label++) {
+        struct stream_writer *w = writer_of(path, STREAM_LABEL, vocabulary.tokenizer);
+        struct stream_record r;
+        stream_record_init(&r);
+        add(&r, "a", 10, 7, 3, 1);
+        r.documents[0].label = label;
+        put(w, &r);
+        add(&r, "b", 30, 6, 2, 1);
+        r.documents[0].label = true;
+        put(w, &r);
+        stream_record_release(&r);
+        stream_writer_finish(w, &err);
+        rows_free(rows);
+        rows = read_kind(path, STREAM_LABEL);
+        rows_hash(rows, hex[label]);
+        tap_is_u64("desirable completions", rows_totals(rows)->desirable, 1 + (uint64_t)label);
+    }
+    tap_ok(strcmp(hex[0], hex[1]) != 0, "another label has another hash");
+    row_batch_init(&b);
+    tap_ok(!row_batch_add(&b, rows, 1, &err) && b.labels[0] == 1, "labels are read back");
+
+    /* Behind it the prompt of the first, with the completion of the second. */
+    static const uint32_t ids[] = {30, 31, 32, 33, 34, 35, 10, 11, 12, 13, 34, 35};
+    static const uint8_t trained[] = {0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 1, 1};
+    tap_ok(!row_batch_add_mismatched(&b, rows, 0, 1, &err) && b.n == 12 && b.n_documents == 2 &&
+               b.lengths[1] == 6 && !memcmp(b.ids, ids, sizeof ids) &&
+               !memcmp(b.trained, trained, sizeof trained),
+           "a completion behind another's prompt");
+    tap_is_str("has the prompt's name", row_batch_name(&b, 1), "a");
+    row_batch_clear(&b);
+    tap_ok(!row_batch_add_mismatched(&b, rows, 0, 0, &err) && b.n == 7 && b.ids[6] == 16,
+           "with its own it is itself");
+    row_batch_release(&b);
+    rows_free(rows);
+}
+
 static bool is_permutation(const size_t *order, size_t n)
 {
     bool *seen = xcalloc(n, sizeof *seen), all = true;
@@ -313,6 +425,8 @@ int main(void)
     test_hash();
     test_refusals();
     test_weights();
+    test_preferences();
+    test_labels();
     test_order();
     snprintf(command, sizeof command, "rm -r %s", directory);
     return system(command) ? 1 : tap_done();
