@@ -87,8 +87,45 @@ void describe_gemma2(struct config_keys *k, struct model_config *c)
 
 static bool not_sixth(const struct model_config *c, size_t layer)
 {
-    (void)c;
-    return (layer + 1) % 6 != 0;
+    return c->window && (layer + 1) % 6 != 0;
+}
+
+/* Each period-th layer has no window, the others have; 0: there is no such period. */
+static size_t period_of(const struct model_config *c)
+{
+    for (size_t period = 2; period <= c->n_layers + 1; period++) {
+        size_t i = 0;
+        while (i < c->n_layers && !(c->layer_flags[i] & LAYER_WINDOW) == ((i + 1) % period == 0))
+            i++;
+        if (i == c->n_layers)
+            return period;
+    }
+    return 0;
+}
+
+/* Which layers have a window: a list in config.json, or all but each sixth or however many a key
+ * says. GGUF has the latter alone. */
+static void layers_with_window(struct config_keys *k, struct model_config *c)
+{
+    static const char json[] = "sliding_window_pattern",
+                      gguf[] = "attention.sliding_window_pattern";
+    size_t period = 6;
+    if (keys_are_read(k)) {
+        keys_size(k, &period, json, gguf, 6);
+        for (size_t i = 0; i < c->n_layers; i++)
+            if (c->window && (i + 1) % period != 0)
+                c->layer_flags[i] |= LAYER_WINDOW;
+    }
+    if (k->mode != KEYS_WRITE_GGUF) {
+        keys_layer_types(k, c, NULL);
+    } else if (!keys_layers_follow(c, LAYER_WINDOW, not_sixth)) {
+        period = period_of(c);
+        if (period)
+            keys_size(k, &period, NULL, gguf, 6);
+        else
+            keys_fail(k, "GGUF has no way to say which layers of this model have a window "
+                         "(\"layer_types\")");
+    }
 }
 
 void describe_gemma3(struct config_keys *k, struct model_config *c)
@@ -100,10 +137,10 @@ void describe_gemma3(struct config_keys *k, struct model_config *c)
     c->qk_norm = QK_NORM_HEAD;
     keys_activation(k, c, "hidden_activation", "gelu_pytorch_tanh");
     attention_scale(k, c, 62);
-    keys_window(k, c, 4096);
-    keys_layer_types(k, c, not_sixth);
+    keys_window(k, c, k->mode == KEYS_READ_JSON ? 4096 : 0);
+    layers_with_window(k, c);
     keys_ignore(k, "_sliding_window_pattern"); /* layer_types was made from it */
     keys_rope(k, c, &rope);
     keys_real(k, &c->attention_softcap, "attn_logit_softcapping", NULL, 0);
-    keys_real(k, &c->final_softcap, "final_logit_softcapping", NULL, 0);
+    keys_real(k, &c->final_softcap, "final_logit_softcapping", "final_logit_softcapping", 0);
 }

@@ -131,7 +131,7 @@ void keys_set_layers(struct model_config *c, enum layer_flag flag, layer_rule *b
         set_flag(c, i, flag, by(c, i));
 }
 
-static bool follows(const struct model_config *c, enum layer_flag flag, layer_rule *by)
+bool keys_layers_follow(const struct model_config *c, enum layer_flag flag, layer_rule *by)
 {
     for (size_t i = 0; i < c->n_layers; i++)
         if (!(c->layer_flags[i] & flag) == (by && by(c, i)))
@@ -186,7 +186,7 @@ void keys_layer_types(struct config_keys *k, struct model_config *c, layer_rule 
         keys_set_layers(c, LAYER_WINDOW, sliding);
     if (k->mode == KEYS_READ_JSON)
         read_list(k, c, LAYER_WINDOW, "layer_types", layer_type);
-    if (k->mode == KEYS_WRITE_GGUF && !follows(c, LAYER_WINDOW, sliding))
+    if (k->mode == KEYS_WRITE_GGUF && !keys_layers_follow(c, LAYER_WINDOW, sliding))
         keys_fail(k, "GGUF has no way to say which layers of this model have a window "
                      "(\"layer_types\")");
     if (k->mode != KEYS_WRITE_JSON)
@@ -206,7 +206,7 @@ void keys_layer_list(struct config_keys *k, struct model_config *c, enum layer_f
         keys_set_layers(c, flag, by);
     if (k->mode == KEYS_READ_JSON)
         read_list(k, c, flag, json, zero_or_one);
-    if (k->mode == KEYS_WRITE_GGUF && !follows(c, flag, by))
+    if (k->mode == KEYS_WRITE_GGUF && !keys_layers_follow(c, flag, by))
         keys_fail(k, "GGUF has no way to say this model's \"%s\"", json);
     if (k->mode != KEYS_WRITE_JSON)
         return;

@@ -105,6 +105,7 @@ void keys_layer_types(struct config_keys *k, struct model_config *c, layer_rule 
 void keys_layer_list(struct config_keys *k, struct model_config *c, enum layer_flag flag,
                      const char *json, layer_rule *by);
 void keys_set_layers(struct model_config *c, enum layer_flag flag, layer_rule *by);
+bool keys_layers_follow(const struct model_config *c, enum layer_flag flag, layer_rule *by);
 bool keys_every_layer(const struct model_config *c, size_t layer);
 
 /* Rotary embeddings, in both of config.json's styles: "rope_theta" and "rope_scaling", or

@@ -16,7 +16,7 @@ models = os.path.join(sys.argv[1], "fixtures/models")
 # What llama.cpp can't be told: keys of config.json to say something else with.
 UNSAYABLE = {
     "gemma2": {"query_pre_attn_scalar": 16},
-    "gemma3_text": {"query_pre_attn_scalar": 16, "layer_types": ["sliding_attention"] * 3},
+    "gemma3_text": {"query_pre_attn_scalar": 16},
     "smollm3": {"no_rope_layers": [1, 1, 1]},
 }
 # llama.cpp knows no window in these: documents that fit in it are compared.
