@@ -129,6 +129,8 @@ void gemm_forward(struct gemm *g, const struct operand *x, size_t m,
                   const struct gemm_forward *jobs, size_t n_jobs)
 {
     size_t widest = 0;
+    if (!m)
+        return;
     for (size_t j = 0; j < n_jobs; j++)
         widest = jobs[j].w->rows > widest ? jobs[j].w->rows : widest;
     struct forward_run run = {g,
@@ -141,8 +143,7 @@ void gemm_forward(struct gemm *g, const struct operand *x, size_t m,
     size_t tiles = 0;
     for (size_t j = 0; j < n_jobs; j++)
         tiles += forward_cut(&run, j).n;
-    if (m)
-        pool_run(g->pool, tiles * run.rows.n, forward_task, &run);
+    pool_run(g->pool, tiles * run.rows.n, forward_task, &run);
 }
 
 struct backward_run {
@@ -167,6 +168,8 @@ void gemm_backward(struct gemm *g, float *dx, size_t m, bool add, const struct g
                    size_t n_jobs)
 {
     size_t k = jobs[0].w->cols, unit = 32;
+    if (!m)
+        return;
     for (size_t j = 0; j < n_jobs; j++)
         if (matrix_block(jobs[j].w) > unit)
             unit = matrix_block(jobs[j].w);
@@ -179,8 +182,7 @@ void gemm_backward(struct gemm *g, float *dx, size_t m, bool add, const struct g
                                k,
                                cut_evenly(m, rows_in_tile(g, k), 1),
                                cut_evenly(k, g->ops->n_block, unit)};
-    if (m)
-        pool_run(g->pool, run.rows.n * run.columns.n, backward_task, &run);
+    pool_run(g->pool, run.rows.n * run.columns.n, backward_task, &run);
 }
 
 void gemm_down(struct gemm *g, const struct operand *x, size_t m, const float *a, size_t r,

@@ -41,7 +41,7 @@ struct gemm_forward {
     bool add; /* y += instead of y = */
 };
 
-/* y_j = x W_j^T + bias_j + h_j B_j^T for x [M, K] and each job j. */
+/* y_j = x W_j^T + bias_j + h_j B_j^T for x [M, K] and each job j. M may be 0, here and below. */
 void gemm_forward(struct gemm *g, const struct operand *x, size_t m,
                   const struct gemm_forward *jobs, size_t n_jobs);
 

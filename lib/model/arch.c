@@ -22,6 +22,9 @@ static const struct architecture architectures[] = {
     {"stablelm", "stablelm", "StableLmForCausalLM", &names_llama, false, describe_stablelm},
     {"starcoder2", "starcoder2", "Starcoder2ForCausalLM", &names_starcoder2, false,
      describe_starcoder2},
+    {"mixtral", NULL, "MixtralForCausalLM", &names_mixtral, false, describe_mixtral},
+    {"qwen3_moe", NULL, "Qwen3MoeForCausalLM", &names_llama, false, describe_qwen3_moe},
+    {"olmoe", NULL, "OlmoeForCausalLM", &names_llama, false, describe_olmoe},
 };
 
 const struct architecture *arch_at(size_t i)

@@ -36,8 +36,11 @@ void describe_gpt_neox(struct config_keys *k, struct model_config *c);
 void describe_olmo2(struct config_keys *k, struct model_config *c);
 void describe_stablelm(struct config_keys *k, struct model_config *c);
 void describe_starcoder2(struct config_keys *k, struct model_config *c);
+void describe_mixtral(struct config_keys *k, struct model_config *c);
+void describe_qwen3_moe(struct config_keys *k, struct model_config *c);
+void describe_olmoe(struct config_keys *k, struct model_config *c);
 
 extern const struct name_map names_gemma2, names_phi3, names_gpt2, names_gpt_neox, names_olmo2,
-    names_starcoder2;
+    names_starcoder2, names_mixtral;
 
 #endif

@@ -29,6 +29,8 @@ size_t decoder_widest(const struct model_config *c)
     size_t q = query_width(c), f = c->fused_gate_up ? 2 * c->ffn : c->ffn;
     if (c->qkv != QKV_SEPARATE)
         q += 2 * key_width(c);
+    if (c->n_experts)
+        f = size_max(f, size_max(2 * c->expert_ffn, c->n_experts));
     return size_max(c->hidden, size_max(q, f));
 }
 
@@ -53,10 +55,11 @@ const struct tensor *decoder_stored_tensor(const struct decoder *d, const struct
     return names_tensor(d->checkpoint, name);
 }
 
-static struct matrix bind_matrix(const struct decoder *d, enum slot slot, size_t layer)
+static struct matrix bind_expert(const struct decoder *d, enum slot slot, size_t layer,
+                                 size_t expert)
 {
     struct tensor_name name;
-    names_describe(&d->config, slot, layer, &name);
+    names_describe_expert(&d->config, slot, layer, expert, &name);
     const struct tensor *t = decoder_stored_tensor(d, &name);
     bool gguf = checkpoint_gguf(d->checkpoint) != NULL;
     return (struct matrix){
@@ -68,6 +71,11 @@ static struct matrix bind_matrix(const struct decoder *d, enum slot slot, size_t
         .transposed = name.transposed && !gguf,
         .order = gguf ? name.gguf_rows : (struct row_order){0},
     };
+}
+
+static struct matrix bind_matrix(const struct decoder *d, enum slot slot, size_t layer)
+{
+    return bind_expert(d, slot, layer, 0);
 }
 
 float *decoder_stored_vector(const struct decoder *d, enum slot slot, size_t layer)
@@ -118,12 +126,28 @@ static int check_vectors(const struct decoder *d, struct err *err)
 static const enum slot norm_slots[] = {SLOT_ATTN_NORM,     SLOT_ATTN_POST_NORM, SLOT_MLP_NORM,
                                        SLOT_MLP_POST_NORM, SLOT_Q_NORM,         SLOT_K_NORM};
 
+static struct experts bind_experts(const struct decoder *d, size_t layer)
+{
+    struct experts x = {0};
+    struct matrix **const matrices[] = {&x.gate, &x.up, &x.down};
+    if (!names_has(&d->config, SLOT_ROUTER, layer))
+        return x;
+    x.router = bind_matrix(d, SLOT_ROUTER, layer);
+    for (size_t k = 0; k < ARRAY_SIZE(matrices); k++) {
+        *matrices[k] = xcalloc(d->config.n_experts, sizeof **matrices[k]);
+        for (size_t e = 0; e < d->config.n_experts; e++)
+            (*matrices[k])[e] = bind_expert(d, (enum slot)(SLOT_EXPERT_GATE + k), layer, e);
+    }
+    return x;
+}
+
 static void bind_layer(struct decoder *d, size_t i)
 {
     struct layer *l = &d->layers[i];
     uint8_t flags = d->config.layer_flags[i];
     l->window = flags & LAYER_WINDOW ? d->config.window : ATTENTION_ALL;
     l->rotation = decoder_rotation(d, flags);
+    l->experts = bind_experts(d, i);
     for (size_t k = 0; k < ARRAY_SIZE(norm_slots); k++)
         l->norm[norm_slots[k]] = bind_norm(d, norm_slots[k], i);
     for (enum slot s = SLOT_LAYER_FIRST; s < SLOT_WEIGHTS; s++) {
@@ -201,6 +225,9 @@ void decoder_close(struct decoder *d)
     free(d->displaced);
     for (size_t i = 0; d->layers && i < d->config.n_layers; i++) {
         struct layer *l = &d->layers[i];
+        free(l->experts.gate);
+        free(l->experts.up);
+        free(l->experts.down);
         for (enum slot s = 0; s < SLOT_WEIGHTS; s++) {
             free(l->norm[s].w);
             free(l->norm[s].b);

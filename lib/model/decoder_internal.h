@@ -10,8 +10,15 @@
 #include "compute/norm.h"
 #include "compute/operand.h"
 #include "compute/quantise.h"
+#include "compute/route.h"
 #include "compute/xent.h"
 #include "model/decoder.h"
+
+/* The matrices of a mixture of experts, frozen: router [E, H], gate, up [Fe, H] and down [H, Fe] of
+ * each. */
+struct experts {
+    struct matrix router, *gate, *up, *down; /* [E]; NULL: the layer has no experts */
+};
 
 /* One layer's weights: matrices are views of the checkpoint, vectors are float copies. */
 struct layer {
@@ -20,6 +27,7 @@ struct layer {
     struct norm norm[SLOT_WEIGHTS];  /* w NULL where the layer has no such norm */
     const struct rotation *rotation; /* NULL: queries and keys aren't rotated */
     size_t window;                   /* of attention; ATTENTION_ALL */
+    struct experts experts;
 };
 
 /* Cosines and sines, times the attention factor, of positions and pairs: [n_positions, half]. */
@@ -39,6 +47,15 @@ struct half_activations {
     float *rstd_out;    /* [T] */
 };
 
+/* Which experts each token goes to; k of E. A pair is a token and one of its experts. */
+struct routes {
+    float *p;         /* [T, E]: the router's probabilities */
+    uint32_t *expert; /* [T, k]: ascending */
+    float *weight;    /* [T, k] */
+    uint32_t *at;     /* [T, k]: the pair's place among all, sorted by expert */
+    size_t *first;    /* [E + 1]: the first place of each expert, and the number of pairs */
+};
+
 /*
  * What one layer computed on the way forward and needs on the way back. T rows; sizes as in
  * model_config, Q = n_heads * D, K = n_kv_heads * D.
@@ -49,24 +66,37 @@ struct activations {
         v;              /* [T, Q], [T, K]: rotated; q and k before their norms if they have some */
     struct operand out; /* [T, Q]: attention's output */
     float *lse;         /* [T, n_heads]; NULL: nothing is kept of this layer */
-    struct operand gate, up;        /* [T, F] */
+    struct operand gate, up; /* [T, F]; with experts [T k, Fe] */
+    struct routes routes;
     float *h[SLOT_WEIGHTS];         /* [T, r]: scale * x A^T of each adapted matrix */
     struct operand u[SLOT_WEIGHTS]; /* [T, out]: of DoRA's, the product before the gain */
+};
+
+/* Buffers of a mixture of experts, a row a pair. */
+struct pair_rows {
+    struct operand x;            /* [T k, H]: inputs, or gradients of outputs */
+    float *y;                    /* [T k, H]: outputs, or gradients of inputs */
+    float *wide[2];              /* [T k, Fe] */
+    struct operand act;          /* [T k, Fe] */
+    struct operand d_gate, d_up; /* the same */
+    float *d_weight;             /* [T k] */
+    struct operand d_logits;     /* [T, E] */
 };
 
 /* Buffers for up to `rows` rows that every layer uses in turn. */
 struct workspace {
     size_t rows, rank;
-    float *x;                    /* [T, H]: the residual stream */
-    float *dx;                   /* [T, H]: its gradient */
-    float *dn;                   /* [T, H]: gradient of a norm's output */
-    float *dv;                   /* [T, K]: gradient of the values */
-    float *branch, *d_branch;    /* [T, H]: what a half gives, before it is added to x */
-    struct operand q, k;         /* [T, Q], [T, K]: after norms and rotation, if there are norms */
-    struct operand normed;       /* [T, H] */
-    struct operand dropped;      /* [T, widest]: an adapter's input after dropout */
-    float *wide[3];              /* [T, widest]: q, k, v or gate, up, or gradients */
-    struct operand act;          /* [T, F]: the MLP's inner activation */
+    float *x;                 /* [T, H]: the residual stream */
+    float *dx;                /* [T, H]: its gradient */
+    float *dn;                /* [T, H]: gradient of a norm's output */
+    float *dv;                /* [T, K]: gradient of the values */
+    float *branch, *d_branch; /* [T, H]: what a half gives, before it is added to x */
+    struct operand q, k;      /* [T, Q], [T, K]: after norms and rotation, if there are norms */
+    struct operand normed;    /* [T, H] */
+    struct operand dropped;   /* [T, widest]: an adapter's input after dropout */
+    float *wide[3];           /* [T, widest]: q, k, v or gate, up, or gradients */
+    struct operand act;       /* [T, F]: the MLP's inner activation */
+    struct pair_rows pairs;
     struct operand grad[3];      /* [T, widest]: gradients that are multiplied with */
     float *dh[3];                /* [T, rank] */
     float *low;                  /* [T, widest]: dx through dropout */
@@ -232,6 +262,10 @@ int attention_half_backward(struct pass *p, float *d_out, bool below);
 bool attention_is_adapted(const struct pass *p);
 void mlp_half(struct pass *p, struct half_output out);
 void mlp_half_backward(struct pass *p, float *d_out, bool below);
+
+/* A mixture of experts in the place of the MLP; back it goes on below always. */
+void experts_half(struct pass *p, struct half_output out);
+void experts_half_backward(struct pass *p, float *d_out);
 
 /* The half's input again in ws.normed, from what was kept; ws.dx += gradient from ws.dn. */
 void half_renorm(struct pass *p, enum half half);

@@ -50,6 +50,10 @@ void mlp_half(struct pass *p, struct half_output out)
 {
     struct workspace *ws = &p->d->ws;
     float *const to[] = {out.y};
+    if (pass_layer(p)->experts.gate) {
+        experts_half(p, out);
+        return;
+    }
     linear_forward(p, first_group(p), &ws->normed, ws->wide, false);
     decoder_rows(p->d, p->batch->n, activate_rows, p);
     linear_forward(p, &group_down, &ws->act, to, out.add);
@@ -79,6 +83,11 @@ void mlp_half_backward(struct pass *p, float *d_out, bool below)
     struct workspace *ws = &p->d->ws;
     const struct model_config *c = &p->d->config;
     const struct linear_group *first = first_group(p);
+    if (pass_layer(p)->experts.gate) {
+        if (below)
+            experts_half_backward(p, d_out);
+        return;
+    }
 
     struct operand dy = pass_operand(p, d_out, c->hidden, 0);
     struct operand *const d_down[] = {&dy};

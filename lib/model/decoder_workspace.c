@@ -14,6 +14,11 @@ static void free_operand(struct operand *o)
 
 static void free_activations(struct activations *a)
 {
+    free(a->routes.p);
+    free(a->routes.expert);
+    free(a->routes.weight);
+    free(a->routes.at);
+    free(a->routes.first);
     struct operand *operands[] = {&a->q, &a->k, &a->v, &a->out, &a->gate, &a->up};
     for (size_t i = 0; i < ARRAY_SIZE(operands); i++)
         free_operand(operands[i]);
@@ -30,11 +35,23 @@ static void free_activations(struct activations *a)
     }
 }
 
+static void free_pairs(struct pair_rows *p)
+{
+    struct operand *operands[] = {&p->x, &p->act, &p->d_gate, &p->d_up, &p->d_logits};
+    for (size_t i = 0; i < ARRAY_SIZE(operands); i++)
+        free_operand(operands[i]);
+    free(p->y);
+    free(p->wide[0]);
+    free(p->wide[1]);
+    free(p->d_weight);
+}
+
 void decoder_release_workspace(struct decoder *d)
 {
     struct workspace *ws = &d->ws;
     for (size_t i = 0; i < ws->n_saved; i++)
         free_activations(&ws->saved[i]);
+    free_pairs(&ws->pairs);
     struct operand *operands[] = {&ws->normed,   &ws->dropped, &ws->act,       &ws->predict,
                                   &ws->q,        &ws->k,       &ws->grad[0],   &ws->grad[1],
                                   &ws->grad[2],  &ws->rest,    &ws->scaled[0], &ws->scaled[1],
@@ -111,26 +128,67 @@ static void allocate_half(struct allocator *a, const struct model_config *c,
     }
 }
 
+/* Of the MLP, or of the experts that may be there instead. */
+static void allocate_inner(struct allocator *a, const struct model_config *c,
+                           struct activations *out, bool experts)
+{
+    struct allocator pairs = *a;
+    pairs.rows = experts ? a->rows * c->experts_used : a->rows;
+    operand(&pairs, &out->up, experts ? c->expert_ffn : c->ffn);
+    if (c->gated)
+        operand(&pairs, &out->gate, experts ? c->expert_ffn : c->ffn);
+    a->failed = pairs.failed;
+}
+
+static void allocate_routes(struct allocator *a, const struct model_config *c, struct routes *r)
+{
+    r->p = floats(a, c->n_experts);
+    r->weight = floats(a, c->experts_used);
+    r->expert = words(a, c->experts_used * sizeof *r->expert);
+    r->at = words(a, c->experts_used * sizeof *r->at);
+    r->first = xcalloc(c->n_experts + 1, sizeof *r->first);
+}
+
+static void allocate_pairs(struct allocator *a, const struct model_config *c, bool training,
+                           struct pair_rows *out)
+{
+    struct allocator pairs = *a;
+    pairs.rows = a->rows * c->experts_used;
+    operand(&pairs, &out->x, c->hidden);
+    operand(&pairs, &out->act, c->expert_ffn);
+    out->y = floats(&pairs, c->hidden);
+    for (size_t i = 0; i < 2; i++)
+        out->wide[i] = floats(&pairs, c->expert_ffn);
+    if (training) {
+        operand(&pairs, &out->d_gate, c->expert_ffn);
+        operand(&pairs, &out->d_up, c->expert_ffn);
+        out->d_weight = floats(&pairs, 1);
+        operand(&pairs, &out->d_logits, c->n_experts);
+    }
+    a->failed = pairs.failed;
+}
+
 /* `keep`: what only the way back needs is there too. */
 static void allocate_activations(struct allocator *a, const struct decoder *d,
-                                 struct activations *out, bool keep)
+                                 struct activations *out, size_t layer, bool keep)
 {
     const struct model_config *c = &d->config;
+    bool experts = c->layer_flags[layer] & LAYER_EXPERTS;
     size_t q = c->n_heads * c->head_dim, k = c->n_kv_heads * c->head_dim;
     operand(a, &out->q, q);
     operand(a, &out->k, k);
     operand(a, &out->v, k);
     operand(a, &out->out, q);
     if (keep) {
-        operand(a, &out->up, c->ffn);
-        if (c->gated)
-            operand(a, &out->gate, c->ffn);
+        allocate_inner(a, c, out, experts);
         allocate_half(a, c, &out->half[HALF_ATTENTION], true);
         allocate_half(a, c, &out->half[HALF_MLP], c->residual == RESIDUAL_SEQUENTIAL);
         out->lse = floats(a, c->n_heads);
     }
+    if (c->n_experts && (experts || !keep))
+        allocate_routes(a, c, &out->routes);
     for (enum slot s = 0; s < SLOT_WEIGHTS && d->ws.rank; s++)
-        if (slot_is_linear(s) && names_has(c, s, 0))
+        if (slot_is_linear(s) && (!keep || names_has(c, s, layer)))
             out->h[s] = floats(a, d->ws.rank);
 }
 
@@ -220,8 +278,11 @@ static int allocate(struct decoder *d, size_t rows, const struct lora *lora, boo
     ws->first_saved = training ? lora_first_layer(lora, d->config.n_layers) : c->n_layers;
     ws->n_saved = 1 + c->n_layers - ws->first_saved;
     ws->saved = xcalloc(ws->n_saved, sizeof *ws->saved);
-    for (size_t i = 0; i < ws->n_saved; i++)
-        allocate_activations(&a, d, &ws->saved[i], i > 0);
+    allocate_activations(&a, d, &ws->saved[0], 0, false);
+    for (size_t i = 1; i < ws->n_saved; i++)
+        allocate_activations(&a, d, &ws->saved[i], ws->first_saved + i - 1, true);
+    if (c->n_experts)
+        allocate_pairs(&a, c, training, &ws->pairs);
     for (size_t i = 1; i < ws->n_saved && ws->dora; i++)
         allocate_products(&a, &ws->saved[i], lora, ws->first_saved + i - 1);
     return a.failed ? -1 : 0;
@@ -281,6 +342,12 @@ size_t decoder_training_bytes(const struct decoder *d, const struct lora *lora, 
         shared += 2 * c->hidden * sizeof(float);
     if (c->qk_norm)
         shared += (q + k) * width;
+    if (c->n_experts) {
+        saved += layers * (c->experts_used * (2 * c->expert_ffn * width + 12) +
+                           c->n_experts * sizeof(float));
+        shared += c->experts_used * ((c->hidden + 2 * c->expert_ffn) * sizeof(float) +
+                                     (c->hidden + 3 * c->expert_ffn) * width);
+    }
     for (size_t i = 0; i < lora->n_pairs && lora->dora; i++)
         saved += lora->pairs[i].out * width;
     if (lora->dora)

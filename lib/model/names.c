@@ -8,7 +8,21 @@
 #include "base/mem.h"
 
 /* Sizes that shapes are made of. */
-enum extent { NONE, VOCAB, POSITIONS, HIDDEN, FFN, TWO_FFN, QUERY, KEY, QKV, Q_NORM, K_NORM };
+enum extent {
+    NONE,
+    VOCAB,
+    POSITIONS,
+    HIDDEN,
+    FFN,
+    TWO_FFN,
+    QUERY,
+    KEY,
+    QKV,
+    Q_NORM,
+    K_NORM,
+    EXPERTS,
+    EXPERT_FFN
+};
 
 static const struct {
     enum extent rows, cols;
@@ -32,6 +46,10 @@ static const struct {
     [SLOT_UP] = {FFN, HIDDEN, "up"},
     [SLOT_GATE_UP] = {TWO_FFN, HIDDEN, "gate_up"},
     [SLOT_DOWN] = {HIDDEN, FFN, "down"},
+    [SLOT_ROUTER] = {EXPERTS, HIDDEN, NULL},
+    [SLOT_EXPERT_GATE] = {EXPERT_FFN, HIDDEN, NULL},
+    [SLOT_EXPERT_UP] = {EXPERT_FFN, HIDDEN, NULL},
+    [SLOT_EXPERT_DOWN] = {HIDDEN, EXPERT_FFN, NULL},
     [SLOT_MLP_POST_NORM] = {HIDDEN, NONE, NULL},
 };
 
@@ -52,6 +70,10 @@ const struct name_map names_llama = {
             [SLOT_GATE] = {"model.layers.%zu.mlp.gate_proj", "blk.%zu.ffn_gate"},
             [SLOT_UP] = {"model.layers.%zu.mlp.up_proj", "blk.%zu.ffn_up"},
             [SLOT_DOWN] = {"model.layers.%zu.mlp.down_proj", "blk.%zu.ffn_down"},
+            [SLOT_ROUTER] = {"model.layers.%zu.mlp.gate", NULL},
+            [SLOT_EXPERT_GATE] = {"model.layers.%zu.mlp.experts.%zu.gate_proj", NULL},
+            [SLOT_EXPERT_UP] = {"model.layers.%zu.mlp.experts.%zu.up_proj", NULL},
+            [SLOT_EXPERT_DOWN] = {"model.layers.%zu.mlp.experts.%zu.down_proj", NULL},
         },
 };
 
@@ -95,13 +117,17 @@ static uint64_t extent_of(const struct model_config *c, enum extent e)
         return whole ? query : c->head_dim;
     case K_NORM:
         return whole ? key : c->head_dim;
+    case EXPERTS:
+        return c->n_experts;
+    case EXPERT_FFN:
+        return c->expert_ffn;
     case NONE:
         break;
     }
     return 0;
 }
 
-static bool has_weight(const struct model_config *c, enum slot slot)
+static bool has_weight(const struct model_config *c, enum slot slot, bool experts)
 {
     switch (slot) {
     case SLOT_HEAD:
@@ -125,11 +151,18 @@ static bool has_weight(const struct model_config *c, enum slot slot)
     case SLOT_QKV:
         return c->qkv != QKV_SEPARATE;
     case SLOT_GATE:
-        return c->gated && !c->fused_gate_up;
+        return !experts && c->gated && !c->fused_gate_up;
     case SLOT_UP:
-        return !c->fused_gate_up;
+        return !experts && !c->fused_gate_up;
     case SLOT_GATE_UP:
-        return c->fused_gate_up;
+        return !experts && c->fused_gate_up;
+    case SLOT_DOWN:
+        return !experts;
+    case SLOT_ROUTER:
+    case SLOT_EXPERT_GATE:
+    case SLOT_EXPERT_UP:
+    case SLOT_EXPERT_DOWN:
+        return experts;
     default:
         return slot < SLOT_WEIGHTS;
     }
@@ -161,8 +194,8 @@ static bool has_bias(const struct model_config *c, enum slot owner)
 
 bool names_has(const struct model_config *config, enum slot slot, size_t layer)
 {
-    (void)layer; /* all layers have the same */
-    return has_weight(config, slot_owner(slot)) &&
+    bool experts = slot_in_layer(slot) && config->layer_flags[layer] & LAYER_EXPERTS;
+    return has_weight(config, slot_owner(slot), experts) &&
            (!slot_is_bias(slot) || has_bias(config, slot_owner(slot)));
 }
 
@@ -202,15 +235,18 @@ const char *names_linear(const struct model_config *config, enum slot slot)
     return strrchr(name_of(config, slot)->hf, '.') + 1;
 }
 
-/* Replaces the one "%zu" of a pattern, if it has one. */
-static void fill_layer(char out[NAME_SIZE], const char *pattern, size_t layer, const char *ending)
+/* A pattern with its "%zu"s replaced by the numbers. */
+static void fill(char out[NAME_SIZE], const char *pattern, const size_t numbers[2],
+                 const char *ending)
 {
-    const char *hole = strstr(pattern, "%zu");
-    if (!hole)
-        snprintf(out, NAME_SIZE, "%s%s", pattern, ending);
-    else
-        snprintf(out, NAME_SIZE, "%.*s%zu%s%s", (int)(hole - pattern), pattern, layer, hole + 3,
-                 ending);
+    size_t n = 0;
+    const char *hole;
+    *out = 0;
+    for (size_t i = 0; (hole = strstr(pattern, "%zu")) && i < 2; i++, pattern = hole + 3) {
+        snprintf(out + n, NAME_SIZE - n, "%.*s%zu", (int)(hole - pattern), pattern, numbers[i]);
+        n = strlen(out);
+    }
+    snprintf(out + n, NAME_SIZE - n, "%s%s", pattern, ending);
 }
 
 /* Architectures that llama.cpp rotates pair by pair have their rows in that order. */
@@ -226,13 +262,21 @@ static struct row_order gguf_order(const struct model_config *c, enum slot owner
 void names_describe(const struct model_config *config, enum slot slot, size_t layer,
                     struct tensor_name *out)
 {
+    names_describe_expert(config, slot, layer, 0, out);
+}
+
+void names_describe_expert(const struct model_config *config, enum slot slot, size_t layer,
+                           size_t expert, struct tensor_name *out)
+{
     enum slot owner = slot_owner(slot);
     const struct slot_name *name = name_of(config, owner);
     const char *ending = slot_is_bias(slot) ? ".bias" : ".weight";
-    *out = (struct tensor_name){.slot = slot, .layer = slot_in_layer(slot) ? layer : 0};
-    fill_layer(out->hf, name->hf, layer, ending);
-    fill_layer(out->gguf, name->gguf, layer, ending);
-    fill_layer(out->module, name->hf, layer, "");
+    const size_t numbers[] = {layer, expert};
+    *out = (struct tensor_name){
+        .slot = slot, .layer = slot_in_layer(slot) ? layer : 0, .expert = expert};
+    fill(out->hf, name->hf, numbers, ending);
+    fill(out->gguf, name->gguf ? name->gguf : "", numbers, ending);
+    fill(out->module, name->hf, numbers, "");
     out->rows = extent_of(config, shapes[owner].rows);
     out->cols = slot_is_bias(slot) ? 0 : extent_of(config, shapes[owner].cols);
     out->n_dims = out->cols ? 2 : 1;
@@ -241,15 +285,21 @@ void names_describe(const struct model_config *config, enum slot slot, size_t la
     out->gguf_rows = gguf_order(config, owner);
 }
 
-/* The i-th tensor of those that have a place in that layer (or outside of layers), and how many
- * there are. */
+/* The i-th tensor of those that have a place in that layer, and how many there are. */
 static size_t count_in_layer(const struct model_config *config, size_t layer, size_t i,
-                             enum slot *found)
+                             enum slot *found, size_t *expert)
 {
     size_t n = 0;
-    for (enum slot s = 0; s < SLOT_COUNT; s++)
-        if (slot_in_layer(s) && names_has(config, s, layer) && n++ == i)
+    for (enum slot s = 0; s < SLOT_COUNT; s++) {
+        if (!slot_in_layer(s) || !names_has(config, s, layer))
+            continue;
+        size_t copies = slot_is_of_expert(s) ? config->n_experts : 1;
+        if (i >= n && i - n < copies) {
             *found = s;
+            *expert = i - n;
+        }
+        n += copies;
+    }
     return n;
 }
 
@@ -271,16 +321,16 @@ static size_t count_of(const struct model_config *config, const enum slot *slots
 static size_t visit(const struct model_config *c, size_t i, struct tensor_name *out)
 {
     enum slot slot = SLOT_COUNT;
-    size_t layer = 0;
+    size_t layer = 0, expert = 0;
     size_t n = count_of(c, before_layers, ARRAY_SIZE(before_layers), i, &slot);
     for (size_t k = 0; k < c->n_layers && slot == SLOT_COUNT; k++) {
-        n += count_in_layer(c, k, i - n, &slot);
+        n += count_in_layer(c, k, i - n, &slot, &expert);
         layer = k;
     }
     if (slot == SLOT_COUNT)
         n += count_of(c, after_layers, ARRAY_SIZE(after_layers), i - n, &slot);
     if (out && slot != SLOT_COUNT)
-        names_describe(c, slot, layer, out);
+        names_describe_expert(c, slot, layer, expert, out);
     return n;
 }
 
@@ -294,37 +344,47 @@ void names_at(const struct model_config *config, size_t i, struct tensor_name *o
     visit(config, i, out);
 }
 
-/* Matches name against a pattern whose "%zu" stands for a layer in canonical decimal, and the end
- * of a weight or bias. */
-static bool matches(const char *pattern, const char *ending, const char *name, size_t n_layers,
-                    size_t *layer)
+/* Reads a number below the limit in canonical decimal. */
+static bool match_number(const char **p, size_t limit, size_t *v)
 {
-    const char *hole = strstr(pattern, "%zu"), *p = name;
-    size_t before = hole ? (size_t)(hole - pattern) : 0, digits = 0;
-    *layer = 0;
-    if (strncmp(pattern, p, before))
-        return false;
-    p += before;
-    for (; hole && *p >= '0' && *p <= '9' && digits < 9; p++, digits++)
-        *layer = *layer * 10 + (size_t)(*p - '0');
-    if (hole && (!digits || (digits > 1 && name[before] == '0') || *layer >= n_layers))
-        return false;
-    const char *after = hole ? hole + 3 : pattern;
-    size_t n = strlen(after);
-    return !strncmp(p, after, n) && !strcmp(p + n, ending);
+    const char *start = *p;
+    size_t digits = 0;
+    *v = 0;
+    for (; **p >= '0' && **p <= '9' && digits < 9; ++*p, digits++)
+        *v = *v * 10 + (size_t)(**p - '0');
+    return digits && (digits == 1 || *start != '0') && *v < limit;
+}
+
+/* Matches name against a pattern whose "%zu"s stand for a layer and an expert, and the end of a
+ * weight or bias. */
+static bool matches(const char *pattern, const char *ending, const char *name,
+                    const struct model_config *c, size_t numbers[2])
+{
+    const size_t limits[] = {c->n_layers, c->n_experts};
+    const char *hole;
+    numbers[0] = numbers[1] = 0;
+    for (size_t i = 0; (hole = strstr(pattern, "%zu")) && i < 2; i++, pattern = hole + 3) {
+        size_t before = (size_t)(hole - pattern);
+        if (strncmp(pattern, name, before) != 0)
+            return false;
+        name += before;
+        if (!match_number(&name, limits[i], &numbers[i]))
+            return false;
+    }
+    size_t n = strlen(pattern);
+    return !strncmp(name, pattern, n) && !strcmp(name + n, ending);
 }
 
 static bool find(const struct model_config *config, const char *name, bool gguf,
                  struct tensor_name *out)
 {
     for (enum slot s = 0; s < SLOT_COUNT; s++) {
-        size_t layer;
+        size_t at[2];
         const struct slot_name *names = name_of(config, s);
         const char *pattern = gguf ? names->gguf : names->hf;
         const char *ending = slot_is_bias(s) ? ".bias" : ".weight";
-        if (pattern && matches(pattern, ending, name, config->n_layers, &layer) &&
-            names_has(config, s, layer)) {
-            names_describe(config, s, layer, out);
+        if (pattern && matches(pattern, ending, name, config, at) && names_has(config, s, at[0])) {
+            names_describe_expert(config, s, at[0], at[1], out);
             return true;
         }
     }

@@ -37,6 +37,10 @@ enum slot {
     SLOT_UP,             /* [F, H]; the first matrix of an MLP without gate */
     SLOT_GATE_UP,        /* [2 F, H]: instead of the two */
     SLOT_DOWN,           /* [H, F] */
+    SLOT_ROUTER,         /* [n_experts, H]: which experts a token goes to */
+    SLOT_EXPERT_GATE,    /* [expert_ffn, H], one for each expert; instead of the MLP's */
+    SLOT_EXPERT_UP,      /* [expert_ffn, H] */
+    SLOT_EXPERT_DOWN,    /* [H, expert_ffn] */
     SLOT_MLP_POST_NORM,  /* [H]: of the MLP's output, before it is added */
     SLOT_WEIGHTS,
     SLOT_COUNT = 2 * SLOT_WEIGHTS,
@@ -60,6 +64,12 @@ static inline bool slot_in_layer(enum slot slot)
     return slot_owner(slot) >= SLOT_LAYER_FIRST;
 }
 
+/* There is one for each expert. */
+static inline bool slot_is_of_expert(enum slot slot)
+{
+    return slot >= SLOT_EXPERT_GATE && slot <= SLOT_EXPERT_DOWN;
+}
+
 /* The matrix of a linear layer that LoRA can target ("all-linear": not the head). */
 bool slot_is_linear(enum slot slot);
 
@@ -76,7 +86,7 @@ bool slot_by_name(const char *name, enum slot *slot);
 uint64_t slot_stream(enum slot slot, size_t layer);
 
 /* What an architecture calls them: paths of modules, without ".weight" and ".bias"; %zu stands for
- * the layer. */
+ * the layer, a second one for the expert. */
 struct name_map {
     const struct name_map *rest; /* has the slots that are NULL here */
     struct slot_name {
@@ -92,6 +102,7 @@ enum { NAME_SIZE = 160 };
 struct tensor_name {
     enum slot slot;
     size_t layer;           /* 0 for slots outside of layers */
+    size_t expert;          /* 0 for slots that aren't an expert's */
     char hf[NAME_SIZE];     /* "model.layers.3.self_attn.q_proj.weight" */
     char gguf[NAME_SIZE];   /* "blk.3.attn_q.weight" */
     char module[NAME_SIZE]; /* hf without ".weight" / ".bias": what LoRA targets and PEFT name */
@@ -106,6 +117,8 @@ struct tensor_name {
 bool names_has(const struct model_config *config, enum slot slot, size_t layer);
 void names_describe(const struct model_config *config, enum slot slot, size_t layer,
                     struct tensor_name *out);
+void names_describe_expert(const struct model_config *config, enum slot slot, size_t layer,
+                           size_t expert, struct tensor_name *out);
 
 /* All tensors of the model, in the order embed, positions, layers, norm, head. */
 size_t names_count(const struct model_config *config);
