@@ -177,4 +177,41 @@ __attribute__((unused)) static struct lora *fixture_lora(const char *dir, const 
     return l;
 }
 
+/* Runs check on the models of a folder that aren't in `but`. Returns how many there were. */
+__attribute__((unused)) static int fixture_models_in(const char *models, const char *but,
+                                                     void (*check)(const char *dir,
+                                                                   const char *name))
+{
+    struct dirent **entries;
+    int checked = 0, n = scandir(models, &entries, NULL, alphasort);
+    for (int i = 0; i < n; i++) {
+        char dir[2048];
+        const char *name = entries[i]->d_name;
+        snprintf(dir, sizeof dir, "%s/%s", models, name);
+        if (name[0] != '.' && !(but && fixture_exists(but, name))) {
+            check(dir, name);
+            checked++;
+        }
+        free(entries[i]);
+    }
+    if (n >= 0)
+        free(entries);
+    return checked;
+}
+
+/* Runs check on every reference model: those of the tree, and others where they lie beside it. */
+__attribute__((unused)) static void fixture_models(void (*check)(const char *dir, const char *name))
+{
+    const char *srcdir = getenv("SRCDIR"), *shared = getenv("SHARED");
+    char own[512], others[512];
+    snprintf(own, sizeof own, "%s/tests/data/models", srcdir ? srcdir : ".");
+    if (shared)
+        snprintf(others, sizeof others, "%s/fixtures/models", shared);
+    else
+        snprintf(others, sizeof others, "%s/../shared/fixtures/models", srcdir ? srcdir : ".");
+    tap_ok(fixture_models_in(own, NULL, check) > 2, "there are models in %s", own);
+    if (!fixture_models_in(others, own, check))
+        printf("# no %s: the other architectures' reference models were not looked at\n", others);
+}
+
 #endif

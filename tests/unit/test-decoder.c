@@ -288,37 +288,8 @@ static void check_model(const char *dir, const char *name)
     checkpoint_close(c);
 }
 
-/* Checks the models of a folder that aren't in `but`. Returns how many there were. */
-static int check_models(const char *models, const char *but)
-{
-    struct dirent **entries;
-    int checked = 0, n = scandir(models, &entries, NULL, alphasort);
-    for (int i = 0; i < n; i++) {
-        char dir[2048];
-        const char *name = entries[i]->d_name;
-        snprintf(dir, sizeof dir, "%s/%s", models, name);
-        if (name[0] != '.' && !(but && fixture_exists(but, name))) {
-            check_model(dir, name);
-            checked++;
-        }
-        free(entries[i]);
-    }
-    if (n >= 0)
-        free(entries);
-    return checked;
-}
-
 int main(void)
 {
-    const char *srcdir = getenv("SRCDIR"), *shared = getenv("SHARED");
-    char own[512], others[512];
-    snprintf(own, sizeof own, "%s/tests/data/models", srcdir ? srcdir : ".");
-    if (shared)
-        snprintf(others, sizeof others, "%s/fixtures/models", shared);
-    else
-        snprintf(others, sizeof others, "%s/../shared/fixtures/models", srcdir ? srcdir : ".");
-    tap_ok(check_models(own, NULL) > 2, "there are models in %s", own);
-    if (!check_models(others, own))
-        printf("# no %s: the other architectures' reference models were not looked at\n", others);
+    fixture_models(check_model);
     return tap_done();
 }
