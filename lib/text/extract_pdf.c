@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,8 +14,10 @@
 #include "text/pdf_text.h"
 
 enum { READ_BLOCK = 64 << 10, PATIENCE_MS = 60000 };
+#define MEMORY ((rlim_t)4 << 30) /* bytes that it may take */
 
-/* pdftotext at work: PDF goes in at one end, text comes out of the other. */
+/* pdftotext at work, in a process of its own: what a PDF can do to its reader stays there. PDF goes
+ * in at one end, text comes out of the other. */
 struct converter {
     pid_t pid;
     int in, out;
@@ -49,8 +52,11 @@ static int start(struct converter *c, struct err *err)
     c->in = in[0];
     c->out = out[0];
     fcntl(c->in, F_SETFL, O_NONBLOCK);
-    if (!failed)
+    if (!failed) {
+        const struct rlimit memory = {MEMORY, MEMORY};
+        prlimit(c->pid, RLIMIT_AS, &memory, NULL); /* where it can't be limited, it's still apart */
         return 0;
+    }
     close(c->in);
     close(c->out);
     if (failed == ENOENT)
@@ -120,6 +126,8 @@ static int finish(struct converter *c, int status, struct err *err)
         return status;
     if (WIFEXITED(how) && WEXITSTATUS(how) == 3)
         return err_set(err, "the pdf doesn't permit taking its text");
+    if (WIFSIGNALED(how))
+        return err_set(err, "pdftotext was ended by signal %d", WTERMSIG(how));
     return err_set(err, "pdftotext can't read it: the pdf is damaged or encrypted");
 }
 

@@ -95,6 +95,12 @@ int harvest_fail(struct harvest *c, const struct harvest_item *item, const char 
     return 0;
 }
 
+int harvest_too_large(struct harvest *c, const struct harvest_item *item, struct err *err)
+{
+    err_set(err, "more than %zu bytes; --max-size allows more", c->options.max_size);
+    return harvest_fail(c, item, "too large", err);
+}
+
 /* Streams: stdin, pipes, devices. */
 struct stream {
     struct harvest *c; /* its `packed` grows with what has come */
@@ -224,6 +230,8 @@ static int read_fd(struct harvest *c, const struct harvest_item *item, int fd, s
         }
     } else if (read_up_to(fd, &data, c->options.max_size + 1, err)) {
         status = harvest_fail(c, item, "unreadable", err);
+    } else if (data.len > c->options.max_size) {
+        status = harvest_too_large(c, item, err);
     } else {
         status = harvest_bytes(c, item, item->id, data.p, data.len, err);
     }

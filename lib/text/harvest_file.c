@@ -256,10 +256,8 @@ int harvest_bytes(struct harvest *c, const struct harvest_item *item, const char
         return read_zip(c, item, p, len, err);
     if (type.kind == FILE_MBOX)
         return harvest_mbox(c, item, p, len, err);
-    if (len > c->options.max_size) {
-        err_set(err, "more than %zu bytes; --max-size allows more", c->options.max_size);
-        return harvest_fail(c, item, "too large", err);
-    }
+    if (len > c->options.max_size)
+        return harvest_too_large(c, item, err);
     if (type.kind == FILE_MAIL)
         return harvest_mail(c, item, p, len, err);
     return read_single(c, item, &type, p, len, err);
@@ -316,10 +314,8 @@ static int read_one_member(struct harvest *c, const struct harvest_item *item, c
             return go_on;
         if (read_member(c, m, data, c->options.max_size + 1, &ended, err))
             return harvest_fail(c, item, "unreadable", err);
-        if (data->len > c->options.max_size) {
-            err_set(err, "more than %zu bytes; --max-size allows more", c->options.max_size);
-            return harvest_fail(c, item, "too large", err);
-        }
+        if (data->len > c->options.max_size)
+            return harvest_too_large(c, item, err);
     }
     return harvest_bytes(c, item, name, data->p, data->len, err);
 }

@@ -33,6 +33,8 @@ struct harvest_item {
 int harvest_fail(struct harvest *c, const struct harvest_item *item, const char *reason,
                  struct err *err);
 
+int harvest_too_large(struct harvest *c, const struct harvest_item *item, struct err *err);
+
 /* It is passed over, for that reason: counted and logged. */
 void harvest_skip(struct harvest *c, const char *id, const char *reason);
 /* It was read. `how`: the encoding of its text, NULL where the format has only one. */

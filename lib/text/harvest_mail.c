@@ -102,8 +102,7 @@ int harvest_mbox(struct harvest *c, const struct harvest_item *item, const char 
         if (id_matches(&c->options.exclude, id.p)) {
             harvest_skip(c, id.p, "excluded");
         } else if (message.len > c->options.max_size) {
-            err_set(err, "more than %zu bytes; --max-size allows more", c->options.max_size);
-            status = harvest_fail(c, &one, "too large", err);
+            status = harvest_too_large(c, &one, err);
         } else {
             status = harvest_mail(c, &one, message.p, message.len, err);
         }

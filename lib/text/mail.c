@@ -176,6 +176,11 @@ static void add_plain(struct mail *m, const struct mime_kind *kind, const struct
     encoding_unix_lines(&text.text);
     if (kind->flowed)
         mime_unfold(&text.text, kind->delsp);
+    size_t blank = 0; /* lines at the beginning */
+    while (blank < text.text.len && text.text.p[blank] == '\n')
+        blank++;
+    if (blank)
+        memmove(text.text.p, text.text.p + blank, (text.text.len -= blank) + 1);
     note_encoding(m, &encoding);
     add_block(&out->text, &text);
     prose_text_release(&text);
@@ -269,7 +274,7 @@ static int walk_parts(struct mail *m, const struct mime_part *multipart,
         return err_set(err, "the message is encrypted");
     if (depth >= MAX_DEPTH)
         return err_set(err, "parts are nested more than %d deep", MAX_DEPTH);
-    mime_parts_init(&parts, multipart, kind);
+    mime_parts_init(&parts, multipart, kind, depth > 0);
     if (!strcmp(kind->type.p, "multipart/alternative"))
         return choose(m, &parts, depth, out, err);
     while ((got = mime_parts_next(&parts, &part, err)) > 0)

@@ -177,10 +177,10 @@ int mime_decode(struct buf *out, const struct mime_part *part, const struct mime
 }
 
 void mime_parts_init(struct mime_parts *parts, const struct mime_part *multipart,
-                     const struct mime_kind *kind)
+                     const struct mime_kind *kind, bool inner)
 {
     *parts = (struct mime_parts){multipart->body, multipart->body + multipart->body_len,
-                                 &kind->boundary, false};
+                                 &kind->boundary, false, inner};
 }
 
 /* Finds the next line "--boundary" or "--boundary--" from p on, where a line begins. */
@@ -216,16 +216,18 @@ int mime_parts_next(struct mime_parts *parts, struct mime_part *part, struct err
     if (!parts->begun) {
         const char *first = find_delimiter(parts, parts->p, &len, &last);
         if (!first)
-            return err_set(err, "a multipart in which no part begins");
+            return parts->inner ? 0 : err_set(err, "a multipart in which no part begins");
         parts->begun = true;
         parts->p = last ? NULL : first + len;
     }
     if (!parts->p)
         return 0;
     const char *start = parts->p, *end = find_delimiter(parts, start, &len, &last);
-    if (!end)
+    if (!end && !parts->inner)
         return err_set(err, "cut off: its last part has no end");
-    parts->p = last ? NULL : end + len;
+    parts->p = !end || last ? NULL : end + len;
+    if (!end)
+        end = parts->end;
     /* The newline before a delimiter belongs to the delimiter. */
     if (end > start && end[-1] == '\n')
         end--;

@@ -47,10 +47,11 @@ int mime_decode(struct buf *out, const struct mime_part *part, const struct mime
 struct mime_parts {
     const char *p, *end;
     const struct buf *boundary;
-    bool begun;
+    bool begun, inner;
 };
+/* `inner`: it is a part itself, so that its own end may be missing: that of its part is there. */
 void mime_parts_init(struct mime_parts *parts, const struct mime_part *multipart,
-                     const struct mime_kind *kind);
+                     const struct mime_kind *kind, bool inner);
 /* 1, 0 at the end, -1 if the last part has none: the message was cut off. */
 int mime_parts_next(struct mime_parts *parts, struct mime_part *part, struct err *err);
 

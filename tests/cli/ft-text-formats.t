@@ -85,6 +85,7 @@ sub mail_is {
     fails('mail: messages in messages', 1, 'archives and messages are nested more than 8 deep', 'd.eml --strict -o x.jsonl');
     put('b.mbox', "From a\@b Mon\n${from}\nFirst\n\nFrom now on\nall is well\n\n>From b\n>>From c\n\nFrom a\@b Tue\n${from}Subject: S\n\nSecond\n");
     my ($status, $out) = run('-q b.mbox');
+    fails('mbox: from a pipe, too large', 1, 'stdin: more than 100 bytes; --max-size allows more', '--max-size 100 -o x.jsonl < b.mbox');
     is('mbox: messages', join('|', values_of('text', $out)), "First\n\nFrom now on\nall is well\n\nFrom b\n>From c\n|# S\n\nSecond\n");
     is('mbox: ids', join('|', values_of('id', $out)), 'b.mbox/1|b.mbox/2');
 }
@@ -150,6 +151,18 @@ sub xlsx_is {
     put('o.ods', $ods->('<table:table><table:table-row table:number-rows-repeated="1000000000"><table:table-cell table:number-columns-repeated="1000000000">'
         . '<text:p>a</text:p></table:table-cell></table:table-row></table:table>'));
     fails('ods: a cell repeated without end', 1, 'o.ods: content.xml: more than', 'o.ods --max-size 1M -o x.jsonl');
+}
+
+# XML that is made to do harm.
+{
+    my $bomb = xlsx('<row><c t="str"><v>' . 'x' x (80 << 20) . '</v></c></row>');
+    put('x.xlsx', $bomb);
+    fails('xlsx: a bomb', 1, 'x.xlsx: xl/s.xml: more than', 'x.xlsx -o x.jsonl');
+    my $entities = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;"><!ENTITY f SYSTEM "file:///etc/passwd">]>';
+    put('x.xlsx', xlsx('<row/>', strings => "$entities<sst $S><si><t>&b;&f;</t></si></sst>"));
+    fails('xlsx: entities', 1, 'x.xlsx: xl/strings.xml: has a document type declaration', 'x.xlsx -o x.jsonl');
+    put('x.xlsx', xlsx('<row>' x 100000));
+    fails('xlsx: elements nested too deep', 1, 'x.xlsx: xl/s.xml: XML line 1: Excessive depth', 'x.xlsx -o x.jsonl');
 }
 
 # Books.
