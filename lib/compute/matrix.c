@@ -73,3 +73,14 @@ const float *matrix_direct(const struct matrix *m)
         return NULL;
     return (const float *)(const void *)m->data;
 }
+
+float *matrix_transposed(const float *x, size_t rows, size_t cols, const char *what,
+                         struct err *err)
+{
+    size_t n;
+    float *out = mem_array(size_mul(rows, cols, &n) ? n : SIZE_MAX, sizeof *out, what, err);
+    for (size_t i = 0; out && i < rows; i++)
+        for (size_t j = 0; j < cols; j++)
+            out[j * rows + i] = x[i * cols + j];
+    return out;
+}

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/err.h"
 #include "formats/dtype.h"
 #include "formats/dtype_nf4.h"
 
@@ -60,6 +61,10 @@ void matrix_floats(const struct matrix *m, size_t row, size_t n, size_t col, siz
 /* The values as stored where they are float32, aligned and in order (leading dimension cols, or
  * rows of a transposed one); else NULL. */
 const float *matrix_direct(const struct matrix *m);
+
+/* A transposed copy of x [rows, cols]; NULL with an error that names `what` when memory is out. */
+float *matrix_transposed(const float *x, size_t rows, size_t cols, const char *what,
+                         struct err *err);
 
 /* What is stored: the matrix itself, or of a transposed one [cols, rows] as it lies there. */
 struct matrix matrix_stored(const struct matrix *m);

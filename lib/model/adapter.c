@@ -346,8 +346,9 @@ static int check_whole(const struct adapter *a, const struct adapter_whole *w,
         return err_set(
             err, "%s: %s is replaced (modules_to_save), but the base's output matrix is tied to it",
             a->path, w->name);
-    if (t->n_dims != name.n_dims || t->shape[0] != name.rows ||
-        (t->n_dims == 2 && t->shape[1] != name.cols))
+    const uint64_t rows = name.transposed ? name.cols : name.rows;
+    const uint64_t cols = name.transposed ? name.rows : name.cols;
+    if (t->n_dims != name.n_dims || t->shape[0] != rows || (t->n_dims == 2 && t->shape[1] != cols))
         return err_set(err, "%s: tensor %s has another shape than the base model's", a->path,
                        w->name);
     return 0;

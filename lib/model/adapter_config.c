@@ -242,8 +242,20 @@ static bool names_layer(const json_t *layers, long layer)
     return false;
 }
 
-int adapter_settings_whole(const struct adapter_settings *s, const char *module, bool *whole,
-                           struct err *err)
+bool adapter_saves(const char *name, const char *module)
+{
+    size_t n = strlen(name);
+    for (const char *end = module; *end; end++)
+        if ((!end[1] || end[1] == '.') && (size_t)(end + 1 - module) >= n &&
+            !memcmp(end + 1 - n, name, n))
+            return true;
+    return false;
+}
+
+/* What LoRA leaves alone since modules_to_save names it: at a dot, as PEFT's
+ * check_target_module_exists has it. */
+static int settings_whole(const struct adapter_settings *s, const char *module, bool *whole,
+                          struct err *err)
 {
     size_t i;
     json_t *item;
@@ -267,7 +279,7 @@ int adapter_settings_target(const struct adapter_settings *s, const char *module
     } else {
         excluded = any_ending(s->excluded, module);
     }
-    if (!excluded && adapter_settings_whole(s, module, &excluded, err))
+    if (!excluded && settings_whole(s, module, &excluded, err))
         return err_prefix(err, "modules_to_save");
     if (excluded || !s->targets)
         return 0;
@@ -294,8 +306,15 @@ int adapter_settings_tensor(const struct adapter_settings *s, const char *tensor
 {
     const char *dot = strrchr(tensor, '.');
     char *module = xmemdup0(tensor, dot ? (size_t)(dot - tensor) : strlen(tensor));
-    int status = adapter_settings_whole(s, module, whole, err);
-    if (!status && !*whole && dot && !strcmp(dot, ".bias")) {
+    size_t i;
+    json_t *v;
+    int status = 0;
+    *whole = false;
+    json_array_foreach((json_t *)(uintptr_t)s->whole, i, v)
+    {
+        *whole = *whole || adapter_saves(json_string_value(v), module);
+    }
+    if (!*whole && dot && !strcmp(dot, ".bias")) {
         if (s->bias == BIAS_ALL)
             *whole = true;
         else if (s->bias == BIAS_OF_TARGETS)

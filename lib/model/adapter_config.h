@@ -33,9 +33,9 @@ int adapter_settings_read(struct adapter_settings *s, const json_t *config, stru
 int adapter_settings_target(const struct adapter_settings *s, const char *module, bool linear,
                             bool *targeted, struct err *err);
 
-/* Whether modules_to_save names the module. */
-int adapter_settings_whole(const struct adapter_settings *s, const char *module, bool *whole,
-                           struct err *err);
+/* Whether a name in modules_to_save means the module: the path of it, or of a module that it is a
+ * part of, ends in the name. At any letter: PEFT's "norm" is also every "input_layernorm". */
+bool adapter_saves(const char *name, const char *module);
 
 /* Whether a tensor of the base ("model.norm.weight") is trained whole: by modules_to_save or bias.
  */

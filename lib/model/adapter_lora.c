@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "compute/matrix.h"
 #include "model/names.h"
 
 static int check_finite(const struct tensor *t, const float *x, size_t n, struct err *err)
@@ -58,6 +59,11 @@ static int fill_weight(struct lora_weight *to, const struct adapter_whole *whole
                                .rows = (size_t)name.rows,
                                .cols = (size_t)name.cols};
     to->values = load(whole->tensor, lora_weight_size(to), err);
+    if (!to->values || !name.transposed)
+        return to->values ? 0 : -1;
+    float *stored = to->values;
+    to->values = matrix_transposed(stored, to->cols, to->rows, name.hf, err);
+    free(stored);
     return to->values ? 0 : -1;
 }
 

@@ -214,6 +214,15 @@ static int check_targets(const json_t *targets, const struct model_config *model
     return 0;
 }
 
+static int unknown(const char *name, const char *what, const struct model_config *model,
+                   struct err *err)
+{
+    return err_set(err, "%s: the model has no module \"%s\"%s", what, name,
+                   !strcmp(name, "lm_head") && model->tied
+                       ? ": its output matrix is the embedding (tied)"
+                       : "");
+}
+
 int adapter_check_known(const json_t *list, const char *what, const struct model_config *model,
                         struct err *err)
 {
@@ -221,12 +230,26 @@ int adapter_check_known(const json_t *list, const char *what, const struct model
     json_t *v;
     json_array_foreach((json_t *)(uintptr_t)list, i, v)
     {
-        const char *name = json_string_value(v);
-        if (!names_any(model, name, false))
-            return err_set(err, "%s: the model has no module \"%s\"%s", what, name,
-                           !strcmp(name, "lm_head") && model->tied
-                               ? ": its output matrix is the embedding (tied)"
-                               : "");
+        if (!names_any(model, json_string_value(v), false))
+            return unknown(json_string_value(v), what, model, err);
+    }
+    return 0;
+}
+
+static int check_saved(const json_t *list, const struct model_config *model, struct err *err)
+{
+    size_t i;
+    json_t *v;
+    json_array_foreach((json_t *)(uintptr_t)list, i, v)
+    {
+        struct tensor_name name;
+        bool found = false;
+        for (size_t k = 0; k < names_count(model) && !found; k++) {
+            names_at(model, k, &name);
+            found = adapter_saves(json_string_value(v), name.module);
+        }
+        if (!found)
+            return unknown(json_string_value(v), "modules_to_save", model, err);
     }
     return 0;
 }
@@ -314,7 +337,7 @@ static int check_names(const struct adapter_settings *s, const struct model_conf
     if (check_keys(s->rank_pattern, "rank_pattern", model, err) ||
         check_keys(s->alpha_pattern, "alpha_pattern", model, err))
         return -1;
-    return adapter_check_known(s->whole, "modules_to_save", model, err);
+    return check_saved(s->whole, model, err);
 }
 
 /* Twice the rank at the same scale: alpha / r, or alpha / sqrt(r). */

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/outfile.h"
+#include "compute/matrix.h"
 #include "formats/gguf.h"
 #include "formats/json.h"
 #include "model/names.h"
@@ -41,6 +42,7 @@ char *adapter_base_name(const struct checkpoint *c)
 struct named_values {
     char name[NAME_SIZE + 64];
     const float *values;
+    bool transposed;   /* values are [shape[1], shape[0]] */
     uint64_t shape[2]; /* a vector has 0 columns */
 };
 
@@ -71,8 +73,11 @@ static void add_weight(struct named_values *v, size_t *n, const struct lora *l,
         names_describe(model, l->pairs[i].slot, l->pairs[i].layer, &matrix);
         wrapped = !strcmp(matrix.module, name.module);
     }
-    add_named(v, n, w->values, w->rows, w->cols, name.module,
+    const size_t rows = name.transposed ? w->cols : w->rows;
+    const size_t cols = name.transposed ? w->rows : w->cols;
+    add_named(v, n, w->values, rows, cols, name.module,
               wrapped ? ".base_layer.bias" : name.hf + strlen(name.module));
+    v[*n - 1].transposed = name.transposed;
 }
 
 static struct named_values *list_values(const struct lora *l, const struct model_config *model,
@@ -108,8 +113,17 @@ static int save_tensors(const char *path, const struct lora *l, const struct mod
         safetensors_writer_declare(w, v[i].name, DTYPE_F32, v[i].shape[1] ? 2 : 1, v[i].shape);
     int status = safetensors_writer_open(w, path, err);
     for (size_t i = 0; i < n && !status; i++) {
-        uint64_t numbers = v[i].shape[0] * (v[i].shape[1] ? v[i].shape[1] : 1);
-        status = safetensors_writer_write(w, v[i].values, (size_t)numbers * sizeof(float), err);
+        const struct named_values *x = &v[i];
+        uint64_t numbers = x->shape[0] * (x->shape[1] ? x->shape[1] : 1);
+        float *turned = !x->transposed ? NULL
+                                       : matrix_transposed(x->values, (size_t)x->shape[1],
+                                                           (size_t)x->shape[0], x->name, err);
+        if (x->transposed && !turned)
+            status = -1;
+        else
+            status = safetensors_writer_write(w, turned ? turned : x->values,
+                                              (size_t)numbers * sizeof(float), err);
+        free(turned);
     }
     free(v);
     if (!status)

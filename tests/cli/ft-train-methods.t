@@ -135,6 +135,7 @@ sub shapes_of { return shapes("$_[0]/adapter_model.safetensors") }
     ok(config('dora')->{use_dora}, 'dora: use_dora');
     is($saved->{"${prefix}model.embed_tokens.weight"}, '288x48', 'saved: the embedding');
     is($saved->{"${prefix}model.layers.1.input_layernorm.weight"}, '48', 'saved: a norm');
+    is($saved->{"${prefix}model.layers.1.post_attention_layernorm.weight"}, '48', 'saved: norm is the end of others too, as PEFT has it');
     is(join(' ', @{config('saved')->{modules_to_save}}), 'embed_tokens input_layernorm lm_head norm', 'saved: modules_to_save');
     ok($bias->{"${prefix}model.layers.0.self_attn.q_proj.base_layer.bias"}, 'bias: of a module that is adapted');
     ok($bias->{"${prefix}model.layers.0.self_attn.k_proj.bias"}, 'bias: of another');

@@ -153,7 +153,7 @@ static void sample_init(struct sample *s)
                                         .alpha = 6,
                                         .dora = true,
                                         .targets = "q_proj,layers.1.mlp.down_proj",
-                                        .saved = "norm"};
+                                        .saved = "model.norm"};
     struct err err;
     s->config = adapter_config_new(&how, &config, NULL, &err);
     if (!s->config || adapter_new(&s->lora, s->config, &config, false, &err) ||
