@@ -17,10 +17,10 @@
 static struct {
     const char *model, *output, *type, *pre;
     struct string_list adapters, models;
-    size_t threads, shard_size;
+    size_t threads, shard_size, rank;
     double density, epsilon, scale;
     uint64_t seed;
-    bool force;
+    bool force, as_adapter;
     int method, base_type, progress;
 } opt = {.shard_size = (size_t)5 << 30, .density = 0.5, .epsilon = 0.15, .scale = 1};
 
@@ -28,7 +28,7 @@ static const struct option_spec options[] = {
     {OPT_STRING, 'm', "model", &opt.model, "MODEL", "base: a Hugging Face folder or a GGUF file",
      NULL, 0, 0},
     {OPT_LIST, 'a', "adapter", &opt.adapters, "ADAPTER[:WEIGHT]",
-     "PEFT folder to merge; may be repeated [WEIGHT 1]", NULL, 0, 0},
+     "adapter, a PEFT folder or GGUF; may be repeated [WEIGHT 1]", NULL, 0, 0},
     {OPT_LIST, 0, "with", &opt.models, "MODEL[:WEIGHT]",
      "another model of the base's shapes; may be repeated [WEIGHT 1]", NULL, 0, 0},
     {OPT_CHOICE, 0, "method", &opt.method, NULL, "how adapters and models become one [sum]",
@@ -41,8 +41,11 @@ static const struct option_spec options[] = {
      -1e6, 1e6},
     {OPT_U64, 0, "seed", &opt.seed, "N", "dare, della: of their random numbers [0]", NULL, 0,
      0x1p53},
-    {OPT_CHOICE, 0, "base-type", &opt.base_type, NULL, "the base's numbers, as QLoRA had them [stored]",
-     base_type_choices, 0, 0},
+    {OPT_CHOICE, 0, "base-type", &opt.base_type, NULL,
+     "the base's numbers, as QLoRA had them [stored]", base_type_choices, 0, 0},
+    {OPT_FLAG, 0, "as-adapter", &opt.as_adapter, NULL,
+     "write what adapters and models change as an adapter", NULL, 0, 0},
+    {OPT_SIZE, 0, "rank", &opt.rank, "R", "... of rank R, the nearest there is", NULL, 1, 65536},
     {OPT_STRING, 'o', "output", &opt.output, "OUT", "NAME.gguf, or a folder; - is GGUF on stdout",
      NULL, 0, 0},
     {OPT_STRING, 0, "type", &opt.type, "TYPE",
@@ -77,14 +80,18 @@ static bool ends_with(const char *text, const char *ending)
     return n >= k && !strcmp(text + n - k, ending);
 }
 
-static struct merge_adapter *open_adapters(void)
+static struct merge_adapter *open_adapters(const struct checkpoint *base)
 {
     struct err err;
+    struct model_config config; /* which a GGUF adapter can't be read without */
     struct merge_adapter *list = xcalloc(opt.adapters.n, sizeof *list);
+    if (opt.adapters.n && config_load(&config, base, &err))
+        die("%s", err.msg);
     for (size_t i = 0; i < opt.adapters.n; i++) {
         char *path;
         adapter_spec_parse(opt.adapters.items[i], &path, &list[i].weight);
-        if (adapter_load(&list[i].adapter, path, &err))
+        if (adapter_is_gguf(path) ? adapter_gguf_load(&list[i].gguf, path, &config, &err)
+                                  : adapter_load(&list[i].adapter, path, &err))
             die("%s", err.msg);
         if (merge_is_no_op(&list[i]))
             warn("warning: %s changes nothing: %s", path,
@@ -157,6 +164,8 @@ static char *arguments(bool gguf, const struct quant_mix *mix)
         buf_addf(&b, " --seed=%" PRIu64, opt.seed);
     if (opt.scale != 1)
         buf_addf(&b, " --scale=%.9g", opt.scale);
+    if (opt.rank)
+        buf_addf(&b, " --rank=%zu", opt.rank);
     return buf_detach(&b, NULL);
 }
 
@@ -183,30 +192,55 @@ static const struct quant_mix *choose_type(const struct merge *m, bool gguf)
     return quant_mix_of(DTYPE_Q8_0);
 }
 
-static void merge(struct merge *m)
+/* Writes the change as an adapter and says what it leaves out. */
+static int write_adapter(struct merge *m, bool gguf, struct err *err)
 {
-    struct err err;
-    struct progress progress;
-    bool gguf = !strcmp(opt.output, "-") || ends_with(opt.output, ".gguf");
-    const struct quant_mix *mix = choose_type(m, gguf);
-    char *given = arguments(gguf, mix), *line = merge_provenance(m, given);
-    m->provenance = line;
-    progress_init(&progress, (enum progress_when)opt.progress);
-    m->progress = show_progress;
-    m->progress_arg = &progress;
-    int status = gguf ? merge_write_gguf(m, opt.output, mix, &err)
-                      : merge_write_folder(m, opt.output, mix ? (int)mix->type : MERGE_AS_BASE,
-                                           opt.shard_size, opt.force, &err);
-    progress_clear(&progress);
-    free(line);
-    free(given);
-    if (status)
-        die("%s", err.msg);
+    struct merge_loss loss;
+    if (merge_write_adapter(m, opt.output, gguf, opt.rank, opt.force, &loss, err))
+        return -1;
+    progress_clear(m->progress_arg);
+    if (loss.all > 0)
+        warn("rank %zu holds %.4g %% of the change (its squares)", opt.rank,
+             100 * (1 - loss.lost / loss.all));
+    if (loss.beside)
+        warn("warning: %zu tensors beside the linear layers change too, which the adapter leaves "
+             "out",
+             loss.beside);
+    return 0;
+}
+
+static int write_model(struct merge *m, bool gguf, const struct quant_mix *mix, struct err *err)
+{
+    if (gguf ? merge_write_gguf(m, opt.output, mix, err)
+             : merge_write_folder(m, opt.output, mix ? (int)mix->type : MERGE_AS_BASE,
+                                  opt.shard_size, opt.force, err))
+        return -1;
+    progress_clear(m->progress_arg);
     if (gguf && !m->has_vocabulary)
         warn("warning: %s has no tokenizer.json: the file has no vocabulary", opt.model);
     if (m->n_fallback)
         warn("%zu matrices got another type: their rows are no whole number of blocks",
              m->n_fallback);
+    return 0;
+}
+
+static void merge(struct merge *m)
+{
+    struct err err;
+    struct progress progress;
+    bool gguf = !strcmp(opt.output, "-") || ends_with(opt.output, ".gguf");
+    const struct quant_mix *mix = opt.as_adapter ? NULL : choose_type(m, gguf);
+    char *given = arguments(gguf, mix), *line = merge_provenance(m, given);
+    m->provenance = line;
+    progress_init(&progress, (enum progress_when)opt.progress);
+    m->progress = show_progress;
+    m->progress_arg = &progress;
+    int status = opt.as_adapter ? write_adapter(m, gguf, &err) : write_model(m, gguf, mix, &err);
+    progress_clear(&progress);
+    free(line);
+    free(given);
+    if (status)
+        die("%s", err.msg);
 }
 
 int main(int argc, char **argv)
@@ -222,11 +256,16 @@ int main(int argc, char **argv)
     if (!strcmp(opt.output, "-") && isatty(STDOUT_FILENO))
         usage_error("a model is not written to a terminal");
     check_method();
+    opt.as_adapter = opt.as_adapter || opt.rank;
+    if (opt.as_adapter && !opt.adapters.n && !opt.models.n)
+        usage_error("--as-adapter: no adapter or model is given whose change it would be");
+    if (opt.as_adapter && opt.type)
+        usage_error("--type: adapters are written in f32");
     if (checkpoint_open(&base, opt.model, &err))
         die("%s", err.msg);
     const struct merge_recipe recipe = {(enum merge_method)opt.method, opt.density, opt.epsilon,
                                         opt.scale, opt.seed};
-    struct merge_adapter *adapters = open_adapters();
+    struct merge_adapter *adapters = open_adapters(base);
     struct merge_model *models = open_models();
     struct merge m = {.base = base,
                       .adapters = adapters,
@@ -240,8 +279,10 @@ int main(int argc, char **argv)
     if (!m.pool || merge_check(&m, &err))
         die("%s", err.msg);
     merge(&m);
-    for (size_t i = 0; i < m.n_adapters; i++)
+    for (size_t i = 0; i < m.n_adapters; i++) {
         adapter_free(adapters[i].adapter);
+        adapter_gguf_free(adapters[i].gguf);
+    }
     for (size_t i = 0; i < m.n_models; i++)
         checkpoint_close(models[i].checkpoint);
     free(adapters);

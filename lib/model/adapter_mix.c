@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "model/adapter.h"
+#include "model/adapter_gguf.h"
 
 void adapter_spec_parse(const char *spec, char **path, double *weight)
 {
@@ -87,15 +88,18 @@ int lora_mix(struct lora **l, const struct model_config *config, struct lora *co
 static int load_part(struct lora **l, double *weight, const char *spec,
                      const struct model_config *config, struct err *err)
 {
-    struct adapter *a;
+    struct adapter *a = NULL;
+    struct adapter_gguf *g = NULL;
     char *path;
     adapter_spec_parse(spec, &path, weight);
-    int status = adapter_load(&a, path, err);
+    bool gguf = adapter_is_gguf(path);
+    int status = gguf ? adapter_gguf_load(&g, path, config, err) : adapter_load(&a, path, err);
     free(path);
-    if (status)
-        return -1;
-    status = adapter_lora(l, a, config, false, err);
+    if (!status)
+        status =
+            gguf ? adapter_gguf_lora(l, g, config, err) : adapter_lora(l, a, config, false, err);
     adapter_free(a);
+    adapter_gguf_free(g);
     return status;
 }
 

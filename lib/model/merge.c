@@ -13,11 +13,20 @@ const struct tensor *merge_base_tensor(const struct merge *m, const struct tenso
     return names_tensor(m->base, name);
 }
 
+const struct adapter_pair *merge_pair(const struct merge_adapter *a, const char *tensor)
+{
+    return a->gguf ? adapter_gguf_find(a->gguf, tensor) : adapter_find(a->adapter, tensor);
+}
+
+const struct adapter_whole *merge_whole(const struct merge_adapter *a, const char *tensor)
+{
+    return a->gguf ? NULL : adapter_find_whole(a->adapter, tensor);
+}
+
 bool merge_changes(const struct merge *m, const struct tensor_name *name)
 {
     for (size_t i = 0; i < m->n_adapters; i++)
-        if (adapter_find(m->adapters[i].adapter, name->hf) ||
-            adapter_find_whole(m->adapters[i].adapter, name->hf))
+        if (merge_pair(&m->adapters[i], name->hf) || merge_whole(&m->adapters[i], name->hf))
             return true;
     return m->n_models > 0;
 }
@@ -65,7 +74,7 @@ int merge_check(struct merge *m, struct err *err)
     if (config_load(&m->config, m->base, err) || names_check(&m->config, m->base, err))
         return -1;
     for (size_t i = 0; i < m->n_adapters; i++)
-        if (adapter_check(m->adapters[i].adapter, &m->config, err))
+        if (m->adapters[i].adapter && adapter_check(m->adapters[i].adapter, &m->config, err))
             return -1;
     for (size_t i = 0; i < m->n_models; i++)
         if (check_model(m, &m->models[i], err))
@@ -112,11 +121,15 @@ static bool is_zero(const struct tensor *t)
 
 bool merge_is_no_op(const struct merge_adapter *a)
 {
+    size_t n = a->gguf ? adapter_gguf_count(a->gguf) : adapter_count(a->adapter);
     if (a->weight == 0)
         return true;
-    bool nothing = !adapter_whole_count(a->adapter);
-    for (size_t i = 0; i < adapter_count(a->adapter) && nothing; i++)
-        nothing = !adapter_at(a->adapter, i)->magnitude && is_zero(adapter_at(a->adapter, i)->b);
+    bool nothing = a->gguf || !adapter_whole_count(a->adapter);
+    for (size_t i = 0; i < n && nothing; i++) {
+        const struct adapter_pair *p =
+            a->gguf ? adapter_gguf_at(a->gguf, i) : adapter_at(a->adapter, i);
+        nothing = !p->magnitude && is_zero(p->b);
+    }
     return nothing;
 }
 

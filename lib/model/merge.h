@@ -19,16 +19,23 @@
 #include "base/writebehind.h"
 #include "formats/checkpoint.h"
 #include "model/adapter.h"
+#include "model/adapter_gguf.h"
 #include "compute/quantise.h"
 #include "model/config.h"
 #include "model/merge_recipe.h"
 #include "model/names.h"
 #include "model/quant_mix.h"
 
+/* A PEFT folder, or a GGUF file; the other one is NULL. */
 struct merge_adapter {
     struct adapter *adapter;
+    struct adapter_gguf *gguf;
     double weight;
 };
+
+/* Where an adapter changes the tensor of that Hugging Face name; NULL: it doesn't. */
+const struct adapter_pair *merge_pair(const struct merge_adapter *a, const char *tensor);
+const struct adapter_whole *merge_whole(const struct merge_adapter *a, const char *tensor);
 
 /* Another model of the base's architecture and shapes. */
 struct merge_model {
@@ -100,10 +107,25 @@ int merge_write_folder(struct merge *m, const char *path, int type, size_t shard
 int merge_write_gguf(struct merge *m, const char *path, const struct quant_mix *mix,
                      struct err *err);
 
+/* What an adapter of a smaller rank leaves out of the change: sums of squares over linear layers,
+ * and how many other tensors change, which it can't hold. */
+struct merge_loss {
+    double lost, all;
+    size_t beside;
+};
+
 /*
- * For the two above: tensors as they are written, handed to `write` from front to back, which runs
- * on a thread of its own. merge_end waits for it and reports what failed; it's to be called after a
- * failure too.
+ * Writes the sources' change as an adapter: a PEFT folder or a GGUF file. rank 0: adapters' sum as
+ * it is, whose rank is the sum of theirs; else the nearest of that rank to any change, also of
+ * other models. replace: as outdir_open.
+ */
+int merge_write_adapter(struct merge *m, const char *path, bool gguf, size_t rank, bool replace,
+                        struct merge_loss *loss, struct err *err);
+
+/*
+ * For the two that write models: tensors as they are written, handed to `write` from front to back,
+ * which runs on a thread of its own. merge_end waits for it and reports what failed; it's to be
+ * called after a failure too.
  */
 int merge_begin(struct merge *m, writebehind_fn *write, void *arg, struct err *err);
 /* The tensor's bytes in type, rows in Hugging Face's order or in GGUF's. */

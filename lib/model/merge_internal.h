@@ -97,6 +97,10 @@ size_t merge_spare_numbers(const struct merge_job *j);
 /* Thresholds, factors and sums over whole tensors that the recipe asks for. */
 int merge_measure(struct merge *m, struct merge_job *j, struct err *err);
 
+/* Whether the sources do change a tensor's values. */
+int merge_changes_really(struct merge *m, const struct tensor_name *name, bool *changes,
+                         struct err *err);
+
 /* Runs a task on every tile, batch by batch, and lets go of the pages read. */
 void merge_each_tile(struct merge *m, const struct merge_job *j,
                      void (*task)(void *arg, size_t tile, size_t thread), void *arg);

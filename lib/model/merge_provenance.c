@@ -23,13 +23,20 @@ char *merge_provenance(const struct merge *m, const char *arguments)
     add_before(&b, m->base);
     for (size_t i = 0; i < m->n_models; i++)
         add_before(&b, m->models[i].checkpoint);
-    for (size_t i = 0; i < m->n_adapters; i++)
-        if (adapter_provenance(m->adapters[i].adapter))
-            buf_addf(&b, "%s\n", adapter_provenance(m->adapters[i].adapter));
+    for (size_t i = 0; i < m->n_adapters; i++) {
+        const struct merge_adapter *a = &m->adapters[i];
+        const char *text =
+            a->gguf ? adapter_gguf_provenance(a->gguf) : adapter_provenance(a->adapter);
+        if (text)
+            buf_addf(&b, "%s\n", text);
+    }
     checkpoint_hash(m->base, m->pool, hex);
     buf_addf(&b, "ft-merge %s%s base=%s", TUNEUTILS_VERSION, arguments, hex);
     for (size_t i = 0; i < m->n_adapters; i++) {
-        adapter_hash(m->adapters[i].adapter, hex);
+        if (m->adapters[i].gguf)
+            adapter_gguf_hash(m->adapters[i].gguf, hex);
+        else
+            adapter_hash(m->adapters[i].adapter, hex);
         buf_addf(&b, " adapter=%s:%.9g", hex, m->adapters[i].weight);
     }
     for (size_t i = 0; i < m->n_models; i++) {

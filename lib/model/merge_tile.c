@@ -105,10 +105,9 @@ static int add_pair(struct merge_job *j, struct merge_part *part, struct err *er
 
 static int add_adapter(struct merge_job *j, const struct merge_adapter *from, struct err *err)
 {
-    const struct adapter_whole *whole = adapter_find_whole(from->adapter, j->name->hf);
+    const struct adapter_whole *whole = merge_whole(from, j->name->hf);
     struct merge_part *part = &j->parts[j->n_parts];
-    *part = (struct merge_part){.pair = adapter_find(from->adapter, j->name->hf),
-                                .weight = from->weight};
+    *part = (struct merge_part){.pair = merge_pair(from, j->name->hf), .weight = from->weight};
     if (!part->pair && !whole)
         return 0;
     j->n_parts++;
@@ -427,6 +426,26 @@ int merge_change(struct merge *m, const struct tensor_name *name, float *out, st
             if (c.errors[i].msg[0])
                 status = err_set(err, "%s", c.errors[i].msg);
         free(c.errors);
+    }
+    merge_job_release(&j);
+    return status;
+}
+
+int merge_changes_really(struct merge *m, const struct tensor_name *name, bool *changes,
+                         struct err *err)
+{
+    struct merge_job j;
+    int status = merge_job_begin(&j, m, name, DTYPE_F32, false, false, err);
+    *changes = false;
+    for (size_t tile = 0; !status && tile < j.n_tiles && !*changes; tile++) {
+        size_t first, n = merge_tile_rows(&j, tile, &first);
+        float *change = j.work->scratch[0], *spare = change + j.stride;
+        for (size_t p = 0; p < j.n_parts && !*changes; p++) {
+            merge_part_change(&j, &j.parts[p], first, n, spare, change);
+            for (size_t i = 0; i < n * j.cols && !*changes; i++)
+                *changes = change[i] != 0;
+        }
+        merge_drop_pages(&j, first, n);
     }
     merge_job_release(&j);
     return status;

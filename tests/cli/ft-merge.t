@@ -154,6 +154,46 @@ usage 'della with too large an epsilon' 'densities from' \
 ft-merge -m "$llama" -a "$adapter" -o q1 --base-type nf4 && ft-merge -m "$llama" -o q2 --base-type nf4
 same_weights q1 second; [ $? -ne 0 ]; result $? 'an adapter on the base as QLoRA had it'
 
+# Adapters as the output.
+quiet 'an adapter to GGUF' ft-merge -m "$llama" -a "$adapter" --as-adapter -o adapter.gguf
+quiet '... and back' ft-merge -m "$llama" -a adapter.gguf --as-adapter -o adapter2
+ft-merge -m "$llama" -a adapter2 -o tuned2 && same_weights tuned2 second
+result $? 'an adapter that went through GGUF changes the same'
+ft-merge -m "$llama" -a adapter.gguf -o tuned3 && same_weights tuned3 second
+result $? 'a GGUF adapter is merged as it is'
+ft-merge -m "$llama" -a "$adapter" --as-adapter -o same && cmp -s same/adapter_config.json "$adapter/adapter_config.json"
+result $? 'an adapter that stays as it is keeps its configuration'
+ft-merge -m "$llama" --with second --rank 4 -o found 2>stderr && grep -q 'rank 4 holds 100 % of the change' stderr
+result $? 'LoRA of rank 4 from two models'
+ft-merge -m "$llama" -a "$adapter" -a adapter.gguf:-0.5 --rank 3 -o reduced 2>stderr &&
+    grep -q 'rank 3 holds [0-9.]* % of the change' stderr && grep -q '"r": 3' reduced/adapter_config.json
+result $? 'a sum of adapters, of a smaller rank'
+ft-merge -m "$llama" -a "$adapter" -a adapter.gguf:-0.5 --as-adapter -o stacked && grep -q '"r": 8' stacked/adapter_config.json
+result $? '... and as it is: ranks add up'
+cp -r plain32 normed; chmod -R u+w normed
+perl -e 'open F, "+<:raw", "normed/model.safetensors"; read F, $n, 8; read F, $h, $n = unpack "Q<", $n;
+    $h =~ /"model.norm.weight":\{[^}]*"data_offsets":\[(\d+)/; seek F, 8 + $n + $1, 0; print F pack "f<", 2' &&
+    ft-merge -m "$llama" --with normed --rank 2 -o normlora 2>stderr; grep -q '1 tensors beside the linear layers' stderr
+result $? 'what an adapter cannot hold is said'
+mv found found.bak; ft-merge -m "$llama" --with second --rank 4 -o found --threads 3 2>/dev/null
+cmp -s found/adapter_model.safetensors found.bak/adapter_model.safetensors; result $? 'the same bytes with other threads'
+fails 'an adapter over a folder' 'is there and not empty' ft-merge -m "$llama" -a "$adapter" --as-adapter -o found
+fails 'models without a rank' 'no low rank of its own' ft-merge -m "$llama" --with second --as-adapter -o x
+fails 'a GGUF adapter for another base' 'the adapter is for a matrix [48, 48], the base model has [32, 32]' ft-merge -m base -a adapter.gguf -o x
+fails 'a model as an adapter' 'is no LoRA adapter' ft-merge -m base -a a.gguf -o x
+fails 'whole weights in a GGUF adapter' "can't have whole weights" \
+    ft-merge -m "$llama" -a "$models/llama/variants/save_embed/initial" --as-adapter -o x.gguf
+usage 'no change to write' 'no adapter or model is given' ft-merge -m base --as-adapter -o x
+cut_adapter() { [ ! -e cut.out ] && [ ! -e cut.out.gguf ]; }
+size=$(wc -c <adapter.gguf) i=0 bad=0
+while [ $i -lt 50 ]; do
+    head -c $((size * i / 50)) adapter.gguf >cut.gguf
+    ft-merge -m "$llama" -a cut.gguf -o cut.out >stdout 2>stderr; status=$?
+    [ $status -eq 1 ] && [ "$(grep -c . stderr)" -eq 1 ] && cut_adapter || { bad=1; echo "# $i: $status $(cat stderr)"; }
+    i=$((i + 1))
+done
+result $bad 'cut off: a GGUF adapter'
+
 # The output's place.
 fails 'a folder that is there' 'is there and not empty' ft-merge -m base -o copy
 fails 'a file that is there' 'is there and no folder' ft-merge -m base -o a.txt
