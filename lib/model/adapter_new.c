@@ -43,7 +43,7 @@ static json_t *linear_names(const struct model_config *config)
 {
     struct buf b = BUF_INIT;
     for (enum slot slot = 0; slot < SLOT_COUNT; slot++)
-        if (slot_is_linear(slot) && names_has(config, slot, 0))
+        if (slot_is_linear(slot) && names_has_anywhere(config, slot))
             buf_addf(&b, "%s,", names_linear(config, slot));
     json_t *list = split(b.p);
     buf_release(&b);
@@ -204,7 +204,7 @@ static int check_targets(const json_t *targets, const struct model_config *model
             continue;
         struct buf known = BUF_INIT;
         for (enum slot s = 0; s < SLOT_COUNT; s++)
-            if (slot_is_linear(s) && names_has(model, s, 0))
+            if (slot_is_linear(s) && names_has_anywhere(model, s))
                 buf_addf(&known, "%s, ", names_linear(model, s));
         err_set(err, "target \"%s\" is no linear layer of the model (%sall-linear)",
                 json_string_value(v), known.p);

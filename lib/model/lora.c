@@ -85,10 +85,30 @@ static void copy_values(float *to, const float *from, size_t n)
         memcpy(to, from, n * sizeof *to);
 }
 
+/* The way back goes through experts and router, but has no gradients for them. */
+static int check_frozen(const struct model_config *config, const struct lora_parts *parts,
+                        struct err *err)
+{
+    for (size_t i = 0; i < parts->n_weights; i++) {
+        const struct lora_weight *w = &parts->weights[i];
+        struct tensor_name name;
+        if (w->slot != SLOT_ROUTER && !slot_is_of_expert(w->slot))
+            continue;
+        names_describe(config, w->slot, w->layer, &name);
+        return err_set(err,
+                       "%s: the router and the experts of a mixture can't be trained; leave "
+                       "them out",
+                       name.module);
+    }
+    return 0;
+}
+
 int lora_new(struct lora **out, const struct model_config *config, const struct lora_parts *parts,
              bool training, struct err *err)
 {
     *out = NULL;
+    if (check_frozen(config, parts, err))
+        return -1;
     struct lora *l = xcalloc(1, sizeof *l);
     l->dora = parts->dora;
     l->version = 1;

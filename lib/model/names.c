@@ -199,6 +199,14 @@ bool names_has(const struct model_config *config, enum slot slot, size_t layer)
            (!slot_is_bias(slot) || has_bias(config, slot_owner(slot)));
 }
 
+bool names_has_anywhere(const struct model_config *config, enum slot slot)
+{
+    for (size_t i = 0; i < config->n_layers; i++)
+        if (names_has(config, slot, i))
+            return true;
+    return false;
+}
+
 bool slot_is_linear(enum slot slot)
 {
     return slot_name(slot) != NULL;

@@ -115,6 +115,8 @@ struct tensor_name {
 
 /* Whether that layer of the model has that tensor. layer: 0 for slots outside of layers. */
 bool names_has(const struct model_config *config, enum slot slot, size_t layer);
+/* Whether any layer has it. */
+bool names_has_anywhere(const struct model_config *config, enum slot slot);
 void names_describe(const struct model_config *config, enum slot slot, size_t layer,
                     struct tensor_name *out);
 void names_describe_expert(const struct model_config *config, enum slot slot, size_t layer,
