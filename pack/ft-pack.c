@@ -146,7 +146,7 @@ static void read_inputs(struct corpus *c, char **files, size_t n)
     if (opt.model) {
         struct stream_header h;
         stream_header_init(&h);
-        int status = origin_of_model(&h, opt.model, &err);
+        int status = origin_of_model(&h, opt.model, NULL, &err);
         if (status < 0)
             die("%s", err.msg);
         if (status > 0)

@@ -13,7 +13,7 @@ int merge_table_init(struct merge_table *t, size_t most, struct err *err)
     *t = (struct merge_table){.n_buckets = 2, .shift = 63, .in_order = true, .most = most};
     if (most >= MERGE_LIMIT)
         return err_set(err, "%zu merges are more than %u", most, MERGE_LIMIT - 1);
-    for (; t->n_buckets * MERGE_BUCKET < 2 * most; t->n_buckets *= 2)
+    for (; t->n_buckets * MERGE_BUCKET < most + most / 2; t->n_buckets *= 2)
         t->shift--;
     t->slots = mem_array(t->n_buckets, MERGE_BUCKET * sizeof *t->slots, "merges", err);
     t->hints = mem_array(t->n_buckets, sizeof *t->hints, "merges", err);

@@ -93,15 +93,9 @@ static int read_gguf(struct stream_header *h, const char *model, struct err *err
     return 0;
 }
 
-/* What the tokenizer knows, where the model didn't say. 1 if it can't be read. */
-static int add_tokenizer(struct stream_header *h, const char *model, struct err *err)
+/* What the tokenizer knows, where the model didn't say. */
+static void add_tokenizer(struct stream_header *h, const struct tokenizer *t)
 {
-    struct tokenizer *t;
-    int exists = tokenizer_exists(model, err);
-    if (exists <= 0)
-        return exists;
-    if (tokenizer_load(&t, model, err))
-        return 1;
     size_t size = tokenizer_vocab_size(t);
     tokenizer_hash(t, h->tokenizer);
     if (!h->vocab_size && size <= UINT32_MAX)
@@ -110,18 +104,33 @@ static int add_tokenizer(struct stream_header *h, const char *model, struct err 
         h->bos = tokenizer_bos(t);
     if (h->eos < 0)
         h->eos = tokenizer_eos(t);
+}
+
+/* The same of the one that the model has, if any. 1 if it can't be read. */
+static int load_tokenizer(struct stream_header *h, const char *model, struct err *err)
+{
+    struct tokenizer *t;
+    int exists = tokenizer_exists(model, err);
+    if (exists <= 0)
+        return exists;
+    if (tokenizer_load(&t, model, err))
+        return 1;
+    add_tokenizer(h, t);
     tokenizer_free(t);
     return 0;
 }
 
-int origin_of_model(struct stream_header *h, const char *model, struct err *err)
+int origin_of_model(struct stream_header *h, const char *model, const struct tokenizer *t,
+                    struct err *err)
 {
     struct stat st;
     if (stat(model, &st))
         return err_errno(err, "%s", model);
     int status = S_ISDIR(st.st_mode) ? read_folder(h, model, err) : read_gguf(h, model, err);
-    if (!status)
-        status = add_tokenizer(h, model, err);
+    if (!status && t)
+        add_tokenizer(h, t);
+    else if (!status)
+        status = load_tokenizer(h, model, err);
     if (status < 0)
         return -1;
     if (!h->vocab_size)

@@ -7,14 +7,18 @@
 #include "base/err.h"
 #include "formats/stream.h"
 
+struct tokenizer;
+
 /*
  * Fills the tokenizer's hash, vocab_size, bos and eos of h from a model: a folder with config.json,
  * a tokenizer or both, or a .gguf file. No weights are read. vocab_size is the model's, the rows of
- * its embedding, or else the tokenizer's; so are bos and eos.
+ * its embedding, or else the tokenizer's; so are bos and eos. t is the model's tokenizer where the
+ * caller has it, or NULL.
  *
  * A model without a tokenizer has the hash "". Returns 1 for one whose tokenizer cannot be read,
  * with the reason in err: its ids are still ids, whoever made them.
  */
-int origin_of_model(struct stream_header *h, const char *model, struct err *err);
+int origin_of_model(struct stream_header *h, const char *model, const struct tokenizer *t,
+                    struct err *err);
 
 #endif

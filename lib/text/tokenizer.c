@@ -352,23 +352,41 @@ const char *tokenizer_chat_template(const struct tokenizer *t, const char *name,
     return NULL;
 }
 
+static void put_u64(char p[8], uint64_t v)
+{
+    for (size_t i = 0; i < 8; i++)
+        p[i] = (char)(v >> 8 * i);
+}
+
 /* Of id and length, little-endian, and the string, in order of id. */
 void tokenizer_hash(const struct tokenizer *t, char hex[HASH_HEX])
 {
+    enum { CHUNK = 64 * 1024 };
     struct hash *h = hash_new();
+    struct buf chunk = BUF_INIT;
+    size_t added = 0;
     for (uint32_t id = 0; id < t->size; id++) {
         size_t len;
-        const char *p = tokenizer_token(t, id, &len);
+        const char *p = vocab_string(&t->vocab, id, &len);
+        if (added < t->added.n && t->added.tokens[added].id == id) {
+            p = t->added.tokens[added].content;
+            len = t->added.tokens[added++].len;
+        }
         if (!p)
             continue;
-        uint64_t numbers[2] = {id, len};
-        uint8_t bytes[16];
-        for (size_t i = 0; i < sizeof bytes; i++)
-            bytes[i] = (uint8_t)(numbers[i / 8] >> 8 * (i % 8));
-        hash_add(h, bytes, sizeof bytes);
-        hash_add(h, p, len);
+        buf_reserve(&chunk, 16 + len);
+        put_u64(chunk.p + chunk.len, id);
+        put_u64(chunk.p + chunk.len + 8, len);
+        memcpy(chunk.p + chunk.len + 16, p, len);
+        chunk.len += 16 + len;
+        if (chunk.len > CHUNK) {
+            hash_add(h, chunk.p, chunk.len);
+            buf_clear(&chunk);
+        }
     }
+    hash_add(h, chunk.p, chunk.len);
     hash_hex(h, hex);
+    buf_release(&chunk);
     hash_free(h);
 }
 

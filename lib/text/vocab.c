@@ -85,15 +85,18 @@ void vocab_reserve(struct vocab *v, size_t n, size_t bytes)
     v->arena_cap = bytes + 1;
 }
 
-static int add(struct vocab *v, uint32_t id, const char *p, size_t len, bool again, struct err *err)
+static int add(struct vocab *v, uint32_t id, struct vocab_view string, size_t hash, bool again,
+               struct err *err)
 {
+    const char *p = string.p;
+    size_t len = string.len;
     if (id > VOCAB_MAX_ID)
         return err_set(err, "token id %u is above %u", id, VOCAB_MAX_ID);
     if (len >= VOCAB_NONE || v->arena_len + len + 1 >= VOCAB_NONE)
         return err_set(err, "the vocabulary's strings are longer than 4 GiB");
     if (2 * v->n_tokens >= v->n_slots)
         grow_slots(v);
-    size_t slot = find_slot(v, p, len);
+    size_t slot = find_slot_from(v, hash, p, len);
     if (v->slots[slot] && !again)
         return err_set(err, "token \"%.*s\" has two ids, %u and %u", (int)(len < 100 ? len : 100),
                        p, v->slots[slot] - 1, id);
@@ -110,12 +113,27 @@ static int add(struct vocab *v, uint32_t id, const char *p, size_t len, bool aga
 
 int vocab_add(struct vocab *v, uint32_t id, const char *p, size_t len, struct err *err)
 {
-    return add(v, id, p, len, false, err);
+    return add(v, id, (struct vocab_view){p, len}, hash64(p, len, 0), false, err);
 }
 
 int vocab_add_again(struct vocab *v, uint32_t id, const char *p, size_t len, struct err *err)
 {
-    return add(v, id, p, len, true, err);
+    return add(v, id, (struct vocab_view){p, len}, hash64(p, len, 0), true, err);
+}
+
+int vocab_add_many(struct vocab *v, const uint32_t *ids, const struct vocab_view *strings, size_t n,
+                   struct err *err)
+{
+    size_t hashes[VOCAB_MANY];
+    for (size_t i = 0; i < n; i++) {
+        hashes[i] = hash64(strings[i].p, strings[i].len, 0);
+        if (v->n_slots)
+            __builtin_prefetch(&v->slots[hashes[i] & (v->n_slots - 1)], 1);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (add(v, ids[i], strings[i], hashes[i], false, err))
+            return -1;
+    return 0;
 }
 
 int64_t vocab_find(const struct vocab *v, const char *p, size_t len)
@@ -150,13 +168,4 @@ void vocab_find_many(const struct vocab *v, const struct vocab_view *strings, si
             v->n_slots
                 ? (int64_t)v->slots[find_slot_from(v, hashes[i], strings[i].p, strings[i].len)] - 1
                 : -1;
-}
-
-const char *vocab_string(const struct vocab *v, uint32_t id, size_t *len)
-{
-    if (id >= v->n || v->entries[id].len == VOCAB_NONE)
-        return NULL;
-    if (len)
-        *len = v->entries[id].len;
-    return v->arena + v->entries[id].at;
 }

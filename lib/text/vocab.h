@@ -39,18 +39,27 @@ void vocab_release(struct vocab *v);
 int vocab_add(struct vocab *v, uint32_t id, const char *p, size_t len, struct err *err);
 /* The same, but of several tokens with one string the last added is found. */
 int vocab_add_again(struct vocab *v, uint32_t id, const char *p, size_t len, struct err *err);
-/* Makes room, before anything is added, for n tokens and their strings' bytes; more may come. */
-void vocab_reserve(struct vocab *v, size_t n, size_t bytes);
-int64_t vocab_find(const struct vocab *v, const char *p, size_t len); /* -1: none */
-/* The same for up to VOCAB_MANY strings together, which is much faster than one by one. */
-#define VOCAB_MANY 64
+/* vocab_add of up to VOCAB_MANY tokens, much faster than one by one. */
 struct vocab_view {
     const char *p;
     size_t len;
 };
+#define VOCAB_MANY 64
+int vocab_add_many(struct vocab *v, const uint32_t *ids, const struct vocab_view *strings, size_t n,
+                   struct err *err);
+/* Makes room, before anything is added, for n tokens and their strings' bytes; more may come. */
+void vocab_reserve(struct vocab *v, size_t n, size_t bytes);
+int64_t vocab_find(const struct vocab *v, const char *p, size_t len); /* -1: none */
+/* The same for up to VOCAB_MANY strings together. */
 void vocab_find_many(const struct vocab *v, const struct vocab_view *strings, size_t n,
                      int64_t *ids);
 /* The string of an id, NUL-terminated; NULL for an id without one. */
-const char *vocab_string(const struct vocab *v, uint32_t id, size_t *len);
+static inline const char *vocab_string(const struct vocab *v, uint32_t id, size_t *len)
+{
+    bool found = id < v->n && v->entries[id].len != VOCAB_NONE;
+    if (len)
+        *len = found ? v->entries[id].len : 0;
+    return found ? v->arena + v->entries[id].at : NULL;
+}
 
 #endif

@@ -16,6 +16,7 @@ struct reader {
     const char *start, *p, *end;
     struct buf strings[2]; /* the last two strings, where escapes had to be undone */
     unsigned turn;
+    bool valid; /* the whole text is UTF-8 */
     struct err *err;
 };
 
@@ -27,31 +28,50 @@ static int fail(struct reader *r, const char *what)
     return err_set(r->err, "line %zu: %s", line, what);
 }
 
-static void skip_blank(struct reader *r)
+static inline bool is_blank(char c)
 {
-    while (r->p < r->end && (*r->p == ' ' || *r->p == '\n' || *r->p == '\t' || *r->p == '\r'))
-        r->p++;
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
 }
 
-static bool next_is(struct reader *r, char c)
+/* Indented files are half spaces. */
+static inline void skip_blank(struct reader *r)
+{
+    static const char spaces[] = "        ";
+    const char *p = r->p, *end = r->end;
+    if (p < end && !is_blank(*p))
+        return;
+    while (p < end && is_blank(*p)) {
+        p++;
+        while (end - p >= 8 && !memcmp(p, spaces, 8))
+            p += 8;
+    }
+    r->p = p;
+}
+
+static inline bool next_is(struct reader *r, char c)
 {
     skip_blank(r);
     return r->p < r->end && *r->p == c;
 }
 
 /* Goes over c if it's next. */
-static bool take(struct reader *r, char c)
+static inline bool take(struct reader *r, char c)
 {
     bool found = next_is(r, c);
     r->p += found;
     return found;
 }
 
-static int expect(struct reader *r, char c)
+static int fail_expected(struct reader *r, char c)
 {
     char what[] = "expected '?'";
     what[10] = c;
-    return take(r, c) ? 0 : fail(r, what);
+    return fail(r, what);
+}
+
+static inline int expect(struct reader *r, char c)
+{
+    return take(r, c) ? 0 : fail_expected(r, c);
 }
 
 static int hex4(struct reader *r, uint32_t *out)
@@ -107,13 +127,16 @@ static int unescape(struct reader *r, struct buf *out)
 }
 
 /* To the end of the plain characters at r->p; whether all of them are UTF-8. */
-static bool skip_plain(struct reader *r)
+static inline bool skip_plain(struct reader *r)
 {
-    const char *from = r->p;
-    unsigned char high = 0;
-    while (r->p < r->end && *r->p != '"' && *r->p != '\\' && (unsigned char)*r->p >= 0x20)
-        high |= (unsigned char)*r->p++;
-    return high < 0x80 || utf8_valid(from, (size_t)(r->p - from)) == (size_t)(r->p - from);
+    static const bool stops[256] = {1, 1, 1, 1, 1, 1, 1, 1, 1,         1,         1, 1,
+                                    1, 1, 1, 1, 1, 1, 1, 1, 1,         1,         1, 1,
+                                    1, 1, 1, 1, 1, 1, 1, 1, ['"'] = 1, ['\\'] = 1};
+    const char *from = r->p, *p = from, *end = r->end;
+    while (p < end && !stops[(unsigned char)*p])
+        p++;
+    r->p = p;
+    return r->valid || utf8_valid(from, (size_t)(p - from)) == (size_t)(p - from);
 }
 
 /* A string with escapes, at the first of them; `from` is where it begins. */
@@ -138,7 +161,7 @@ static int read_escaped(struct reader *r, const char *from, struct vocab_view *o
 }
 
 /* A string: a view of the text, or of one of two buffers where it had escapes. */
-static int read_string(struct reader *r, struct vocab_view *out)
+static inline int read_string(struct reader *r, struct vocab_view *out)
 {
     if (!take(r, '"'))
         return fail(r, "expected a string");
@@ -243,21 +266,32 @@ static int read_score(struct reader *r, double *out)
     return 0;
 }
 
+/* Whether a string won't stand much longer. */
+static bool is_passing(const struct reader *r, struct vocab_view string)
+{
+    return string.p == r->strings[0].p || string.p == r->strings[1].p;
+}
+
 /* {"token": id, ...} */
 static int read_vocab_object(struct reader *r, struct vocab_json *v)
 {
-    struct vocab_view token;
-    uint32_t id = 0;
+    struct vocab_view tokens[VOCAB_MANY];
+    uint32_t ids[VOCAB_MANY];
+    size_t n = 0;
     r->p++;
     if (take(r, '}'))
         return 0;
     do {
-        if (read_string(r, &token) || expect(r, ':') || read_id(r, &id))
+        if (read_string(r, &tokens[n]) || expect(r, ':') || read_id(r, &ids[n]))
             return -1;
-        if (vocab_add(&v->vocab, id, token.p, token.len, r->err))
+        n++;
+        if (n < VOCAB_MANY && !is_passing(r, tokens[n - 1]))
+            continue;
+        if (vocab_add_many(&v->vocab, ids, tokens, n, r->err))
             return -1;
+        n = 0;
     } while (take(r, ','));
-    return expect(r, '}');
+    return vocab_add_many(&v->vocab, ids, tokens, n, r->err) ? -1 : expect(r, '}');
 }
 
 /* [["token", score], ...] */
@@ -320,7 +354,6 @@ static int look_up(struct reader *r, struct vocab_json *v, struct merge_batch *b
 static int read_merge(struct reader *r, struct merge_batch *batch)
 {
     struct vocab_view *left = &batch->tokens[batch->n], *right = left + 1;
-    const struct buf *strings = r->strings;
     if (take(r, '[')) {
         if (read_string(r, left) || expect(r, ',') || read_string(r, right) || expect(r, ']'))
             return -1;
@@ -337,8 +370,7 @@ static int read_merge(struct reader *r, struct merge_batch *batch)
             return fail(r, "a merge is not two tokens");
     }
     batch->n += 2;
-    batch->full = batch->n == VOCAB_MANY || left->p == strings[0].p || left->p == strings[1].p ||
-                  right->p == strings[0].p || right->p == strings[1].p;
+    batch->full = batch->n == VOCAB_MANY || is_passing(r, *left) || is_passing(r, *right);
     return 0;
 }
 
@@ -473,7 +505,8 @@ static int read_file(struct reader *r, struct vocab_json *v, struct buf *rest)
 
 int vocab_json_read(struct vocab_json *v, const char *text, size_t len, struct err *err)
 {
-    struct reader r = {text, text, text + len, {BUF_INIT, BUF_INIT}, 0, err};
+    struct reader r = {text, text, text + len, {BUF_INIT, BUF_INIT}, 0, false, err};
+    r.valid = utf8_valid(text, len) == len;
     struct buf rest = BUF_INIT;
     memset(v, 0, sizeof *v);
     vocab_init(&v->vocab);
