@@ -37,6 +37,14 @@ struct bpe *bpe_new(const struct vocab *v, const struct bpe_options *o, size_t n
 void bpe_free(struct bpe *b);
 /* The next merges in order of rank: the ids of left and right. */
 int bpe_add_merges(struct bpe *b, const uint32_t (*merges)[2], size_t n, struct err *err);
+/*
+ * Merges for tokenisers that have none, but join the neighbours whose union comes first among the
+ * tokens: the next n tokens in that order, and their texts as words have them (bytes, or
+ * characters). Only one way leads to a token: the two that its own text comes to by the merges
+ * before, since nothing reaches across its ends until it is made.
+ */
+int bpe_add_unions(struct bpe *b, const uint32_t *ids, const struct vocab_view *texts, size_t n,
+                   struct err *err);
 
 struct bpe_scratch *bpe_scratch_new(void);
 void bpe_scratch_free(struct bpe_scratch *s);

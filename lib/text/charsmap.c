@@ -5,6 +5,7 @@
 
 #include "base/mapfile.h"
 #include "base/mem.h"
+#include "text/base64.h"
 #include "text/unicode.h"
 
 int charsmap_init(struct charsmap *m, const uint8_t *p, size_t len, struct err *err)
@@ -38,35 +39,12 @@ void charsmap_release(struct charsmap *m)
     memset(m, 0, sizeof *m);
 }
 
-static int base64_digit(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 int charsmap_init_base64(struct charsmap *m, const char *p, size_t len, struct err *err)
 {
-    while (len && p[len - 1] == '=')
-        len--;
     uint8_t *bytes = xmalloc(len);
-    size_t n = 0;
-    uint32_t bits = 0;
-    for (size_t i = 0; i < len; i++) {
-        int digit = base64_digit(p[i]);
-        if (digit < 0) {
-            free(bytes);
-            return err_set(err, "precompiled_charsmap is not base64");
-        }
-        bits = bits << 6 | (uint32_t)digit;
-        if (i % 4)
-            bytes[n++] = (uint8_t)(bits >> (6 - 2 * (i % 4)));
-    }
-    int rc = charsmap_init(m, bytes, n, err);
+    size_t n;
+    int rc = base64_decode(p, len, bytes, &n) ? err_set(err, "precompiled_charsmap is not base64")
+                                              : charsmap_init(m, bytes, n, err);
     free(bytes);
     return rc;
 }
@@ -85,23 +63,58 @@ static size_t offset(uint32_t unit)
     return (size_t)(unit >> 10) << ((unit & 1u << 9) >> 6);
 }
 
+/* One byte further from *at, which is where the children of a string are; false where no rule goes
+ * on so. *value is the rule's that ends there, or NULL. */
+static bool step(const struct charsmap *m, size_t *at, unsigned char c, const char **value)
+{
+    *value = NULL;
+    *at ^= c;
+    if (!c || *at >= m->n_units || label(m->units[*at]) != c)
+        return false;
+    uint32_t unit = m->units[*at];
+    *at ^= offset(unit);
+    if (unit >> 8 & 1 && *at < m->n_units) {
+        size_t text = m->units[*at] & ((1u << 31) - 1);
+        if (text <= m->n_texts && ((unsigned char)m->texts[text] & 0xc0) != 0x80)
+            *value = m->texts + text; /* else it's not where a replacement begins */
+    }
+    return true;
+}
+
 const char *charsmap_find(const struct charsmap *m, const char *p, size_t len, size_t *found_len)
 {
     size_t at = offset(m->units[0]);
-    for (size_t i = 0; i < len && p[i]; i++) {
-        unsigned char c = (unsigned char)p[i];
-        at ^= c;
-        if (at >= m->n_units || label(m->units[at]) != c)
-            return NULL;
-        uint32_t unit = m->units[at];
-        at ^= offset(unit);
-        if (!(unit >> 8 & 1) || at >= m->n_units)
+    const char *value;
+    for (size_t i = 0; i < len && step(m, &at, (unsigned char)p[i], &value); i++) {
+        if (!value)
             continue;
-        size_t text = m->units[at] & ((1u << 31) - 1);
-        if (text > m->n_texts || ((unsigned char)m->texts[text] & 0xc0) == 0x80)
-            return NULL; /* not where a replacement begins */
-        *found_len = strlen(m->texts + text);
-        return m->texts + text;
+        *found_len = strlen(value);
+        return value;
     }
     return NULL;
+}
+
+const char *charsmap_find_longest(const struct charsmap *m, const char *p, size_t len, size_t *used,
+                                  size_t *found_len)
+{
+    size_t at = offset(m->units[0]);
+    const char *value, *found = NULL;
+    for (size_t i = 0; i < len && step(m, &at, (unsigned char)p[i], &value); i++) {
+        if (!value)
+            continue;
+        found = value;
+        *used = i + 1;
+    }
+    if (found)
+        *found_len = strlen(found);
+    return found;
+}
+
+bool charsmap_begins(const struct charsmap *m, const char *p, size_t len)
+{
+    size_t at = offset(m->units[0]), i = 0;
+    const char *value;
+    while (i < len && step(m, &at, (unsigned char)p[i], &value))
+        i++;
+    return i == len;
 }

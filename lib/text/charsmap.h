@@ -5,6 +5,7 @@
 #ifndef TEXT_CHARSMAP_H
 #define TEXT_CHARSMAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,5 +28,10 @@ void charsmap_release(struct charsmap *m);
  * it; NULL where no rule does.
  */
 const char *charsmap_find(const struct charsmap *m, const char *p, size_t len, size_t *found_len);
+/* The same of the longest, as SentencePiece itself takes it, and the length of what it replaces. */
+const char *charsmap_find_longest(const struct charsmap *m, const char *p, size_t len, size_t *used,
+                                  size_t *found_len);
+/* Whether any rule begins with p[len]. */
+bool charsmap_begins(const struct charsmap *m, const char *p, size_t len);
 
 #endif

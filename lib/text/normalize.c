@@ -23,7 +23,8 @@ enum step_kind {
     STEP_FILTER,     /* characters that go, and those that become spaces */
     STEP_IDEOGRAPHS, /* spaces around ideographs, as BERT has it */
     STEP_BYTES,      /* bytes spelled as characters */
-    STEP_CHARSMAP,   /* SentencePiece's precompiled rules */
+    STEP_CHARSMAP,   /* SentencePiece's precompiled rules, as `tokenizers` has them */
+    STEP_SP,         /* the same and all else that SentencePiece does */
 };
 
 enum form { NFC, NFD, NFKC, NFKD, N_FORMS };
@@ -50,6 +51,7 @@ struct step {
     size_t string_len, content_len;
     struct regex *regex;
     struct charsmap charsmap;
+    struct sp_rules rules;
     bool left, right;
 };
 
@@ -340,6 +342,17 @@ int normalizer_new(struct normalizer **out, const json_t *spec, const struct uni
     return 0;
 }
 
+struct normalizer *normalizer_new_sp(struct sp_rules *rules, const struct unicode *u)
+{
+    struct normalizer *n = xcalloc(1, sizeof *n);
+    n->unicode = u;
+    n->n_steps = 1;
+    n->steps[0].kind = STEP_SP;
+    n->steps[0].rules = *rules;
+    memset(rules, 0, sizeof *rules);
+    return n;
+}
+
 void normalizer_free(struct normalizer *n)
 {
     if (!n)
@@ -349,6 +362,7 @@ void normalizer_free(struct normalizer *n)
         free(n->steps[i].content);
         regex_free(n->steps[i].regex);
         charsmap_release(&n->steps[i].charsmap);
+        sp_rules_release(&n->steps[i].rules);
     }
     unicode_release(&n->stable);
     free(n);
@@ -795,6 +809,9 @@ static int step_apply(const struct normalizer *n, struct normalizer_scratch *s,
         return 1;
     case STEP_CHARSMAP:
         step_charsmap(&step->charsmap, t, out);
+        return 1;
+    case STEP_SP:
+        sp_normalize(&step->rules, t, out);
         return 1;
     default:
         step_bytes(t, out);

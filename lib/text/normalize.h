@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "base/err.h"
+#include "text/sp_normalize.h"
 #include "text/text.h"
 #include "text/unicode.h"
 
@@ -17,6 +18,8 @@ struct normalizer_scratch;
 /* spec: the "normalizer" of tokenizer.json, null or NULL for none. `u` must outlive the result. */
 int normalizer_new(struct normalizer **n, const json_t *spec, const struct unicode *u,
                    struct err *err);
+/* SentencePiece's own, which takes over the rules. */
+struct normalizer *normalizer_new_sp(struct sp_rules *rules, const struct unicode *u);
 void normalizer_free(struct normalizer *n);
 struct normalizer_scratch *normalizer_scratch_new(const struct normalizer *n);
 void normalizer_scratch_free(struct normalizer_scratch *s);

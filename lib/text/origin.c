@@ -126,7 +126,11 @@ int origin_of_model(struct stream_header *h, const char *model, const struct tok
     struct stat st;
     if (stat(model, &st))
         return err_errno(err, "%s", model);
-    int status = S_ISDIR(st.st_mode) ? read_folder(h, model, err) : read_gguf(h, model, err);
+    int status = 0; /* of a tokenizer alone there's nothing more to read */
+    if (S_ISDIR(st.st_mode))
+        status = read_folder(h, model, err);
+    else if (!tokenizer_is_file(model))
+        status = read_gguf(h, model, err);
     if (!status && t)
         add_tokenizer(h, t);
     else if (!status)

@@ -11,7 +11,7 @@ struct tokenizer;
 
 /*
  * Fills the tokenizer's hash, vocab_size, bos and eos of h from a model: a folder with config.json,
- * a tokenizer or both, or a .gguf file. No weights are read. vocab_size is the model's, the rows of
+ * a tokenizer or both, a .gguf file, or a file with a tokenizer. No weights are read. vocab_size is the model's, the rows of
  * its embedding, or else the tokenizer's; so are bos and eos. t is the model's tokenizer where the
  * caller has it, or NULL.
  *

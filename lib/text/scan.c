@@ -151,6 +151,17 @@ static inline size_t next_cl100k(const struct span *s, size_t i, unsigned digits
     return spaces(s, i, true);
 }
 
+/* cl100k as tiktoken has it: white space at the end of the text is one piece, newlines and all. */
+static inline size_t next_cl100k_tail(const struct span *s, size_t i)
+{
+    unsigned len;
+    size_t end = next_cl100k(s, i, 3);
+    if (end < s->end && class_at(s, i, &len) & SPACE && class_at(s, end, &len) & SPACE &&
+        run_of(s, end, SPACE) == s->end && run_of(s, i, SPACE) == s->end)
+        return s->end;
+    return end;
+}
+
 static inline size_t next_llama3(const struct span *s, size_t i)
 {
     return next_cl100k(s, i, 3);
@@ -284,6 +295,7 @@ static inline size_t next_cjk(const struct span *s, size_t i)
     }
 
 SCANNER(gpt2)
+SCANNER(cl100k_tail)
 SCANNER(llama3)
 SCANNER(qwen2)
 SCANNER(o200k)
@@ -291,22 +303,14 @@ SCANNER(deepseek)
 SCANNER(digits)
 SCANNER(cjk)
 
-#define CL100K(digits)                                                                             \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits                           \
-    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-
 const struct scanner scanners[] = {
     {PATTERN_GPT2, scan_gpt2, false},
     {"'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", scan_gpt2,
      false},
-    {CL100K("\\p{N}{1,3}"), scan_llama3, false},
-    {CL100K("\\p{N}"), scan_qwen2, false},
-    {"[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+"
-     "(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
-     "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*"
-     "(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
-     "\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-     scan_o200k, false},
+    {PATTERN_LLAMA3, scan_llama3, false},
+    {PATTERN_QWEN2, scan_qwen2, false},
+    {PATTERN_CL100K, scan_cl100k_tail, false},
+    {PATTERN_O200K, scan_o200k, false},
     {"[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|"
      "[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|"
      "\\s*[\r\n]+|\\s+(?!\\S)|\\s+",

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "formats/gguf.h"
@@ -54,19 +53,37 @@ void tokenizer_free(struct tokenizer *t)
     free(t);
 }
 
-static bool is_folder(const char *path, bool *exists)
+static int load(struct tokenizer *t, const struct tokenizer_source *s, const char *path,
+                struct err *err)
 {
-    struct stat st;
-    *exists = !stat(path, &st);
-    return *exists && S_ISDIR(st.st_mode);
+    switch (s->kind) {
+    case TOKENIZER_JSON:
+        return tokenizer_load_json(t, s->path.p, err);
+    case TOKENIZER_TIKTOKEN:
+        return tokenizer_load_tiktoken(t, s->path.p, err);
+    case TOKENIZER_SP:
+        return tokenizer_load_sp(t, s->path.p, err);
+    case TOKENIZER_GGUF:
+        return tokenizer_load_gguf(t, s->path.p, err);
+    case TOKENIZER_NONE:
+        break;
+    }
+    return err_set(err, "%s: has no tokenizer: no tokenizer.json, tokenizer.model or *.tiktoken",
+                   path);
 }
 
 int tokenizer_load(struct tokenizer **out, const char *path, struct err *err)
 {
-    bool exists;
+    struct tokenizer_source source;
     struct tokenizer *t = tokenizer_new();
-    int rc = is_folder(path, &exists) ? tokenizer_load_folder(t, path, err)
-                                      : tokenizer_load_gguf(t, path, err);
+    int rc = tokenizer_find(&source, path, err);
+    if (!rc)
+        rc = load(t, &source, path, err);
+    if (!rc && source.folder && source.kind != TOKENIZER_JSON)
+        rc = tokenizer_load_added(t, path, err);
+    if (!rc && source.folder)
+        rc = tokenizer_load_config(t, path, err);
+    buf_release(&source.path);
     if (rc || tokenizer_finish(t, err)) {
         tokenizer_free(t);
         return -1;
@@ -75,26 +92,37 @@ int tokenizer_load(struct tokenizer **out, const char *path, struct err *err)
     return 0;
 }
 
-int tokenizer_exists(const char *path, struct err *err)
+static int gguf_has_tokenizer(const char *path, struct err *err)
 {
-    bool exists, folder = is_folder(path, &exists);
     struct gguf_string model;
     struct gguf *g;
-    if (!exists)
-        return err_errno(err, "%s", path);
-    if (folder) {
-        struct buf name = BUF_INIT;
-        buf_addf(&name, "%s/tokenizer.json", path);
-        is_folder(name.p, &exists);
-        buf_release(&name);
-        return exists;
-    }
     if (gguf_open(&g, path, err))
         return -1;
     int found =
         gguf_get_string(g, "tokenizer.ggml.model", &model) && gguf_find(g, "tokenizer.ggml.tokens");
     gguf_close(g);
     return found;
+}
+
+int tokenizer_exists(const char *path, struct err *err)
+{
+    struct tokenizer_source source;
+    int rc = tokenizer_find(&source, path, err);
+    if (!rc)
+        rc = source.kind == TOKENIZER_GGUF ? gguf_has_tokenizer(source.path.p, err)
+                                           : source.kind != TOKENIZER_NONE;
+    buf_release(&source.path);
+    return rc;
+}
+
+bool tokenizer_is_file(const char *path)
+{
+    struct tokenizer_source source;
+    struct err ignored;
+    bool is =
+        !tokenizer_find(&source, path, &ignored) && !source.folder && source.kind != TOKENIZER_GGUF;
+    buf_release(&source.path);
+    return is;
 }
 
 int tokenizer_finish(struct tokenizer *t, struct err *err)

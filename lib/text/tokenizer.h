@@ -2,7 +2,8 @@
  * tokenizer: text to token ids and back, id for id as the `tokenizers` library.
  *
  * Loaded from a folder's tokenizer.json (with tokenizer_config.json and special_tokens_map.json
- * beside it where they matter) or from a GGUF file's metadata. Immutable once loaded: any number of
+ * beside it where they matter), from a GGUF file's metadata, from a rank file of tiktoken or from a
+ * model of SentencePiece, and then id for id as these have it. Immutable once loaded: any number of
  * threads may use one tokenizer, each with its own tokenizer_scratch.
  */
 #ifndef TEXT_TOKENIZER_H
@@ -19,10 +20,12 @@
 struct tokenizer;
 struct tokenizer_scratch; /* word cache and work memory of one thread */
 
-/* path: a model folder (only tokenizer files are needed) or a .gguf file. */
+/* path: a model folder (only tokenizer files are needed), or a .gguf, .tiktoken or .model file. */
 int tokenizer_load(struct tokenizer **t, const char *path, struct err *err);
 /* 1 if path holds a tokenizer, 0 if not (a model of ids only), -1 on an unreadable path. */
 int tokenizer_exists(const char *path, struct err *err);
+/* Whether path is a file that has a tokenizer and nothing else of a model. */
+bool tokenizer_is_file(const char *path);
 void tokenizer_free(struct tokenizer *t);
 
 struct tokenizer_scratch *tokenizer_scratch_new(const struct tokenizer *t);
@@ -31,7 +34,8 @@ void tokenizer_scratch_free(struct tokenizer_scratch *s);
 /* Token ids that grow, and where each token's text begins: byte offset into the text encoded. */
 struct token_list {
     uint32_t *ids;
-    uint32_t *offsets; /* [n]: tokenizer_encode's start of each token in the original text, in bytes */
+    uint32_t
+        *offsets; /* [n]: tokenizer_encode's start of each token in the original text, in bytes */
     size_t n, cap;
 };
 void token_list_release(struct token_list *l);

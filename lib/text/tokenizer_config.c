@@ -182,3 +182,58 @@ int tokenizer_load_config(struct tokenizer *t, const char *folder, struct err *e
         return -1;
     return 0;
 }
+
+/* ---- beside files that aren't tokenizer.json ---- */
+
+static int add_decoder_token(struct tokenizer *t, const char *key, const json_t *spec,
+                             struct err *err)
+{
+    const json_t *content = json_object_get(spec, "content");
+    char *end;
+    unsigned long id = strtoul(key, &end, 10);
+    if (end == key || *end || id > VOCAB_MAX_ID || !json_is_string(content))
+        return err_set(err, "added_tokens_decoder: \"%.50s\" is no token", key);
+    struct added_token token = {
+        .content = (char *)(uintptr_t)json_string_value(content),
+        .len = json_string_length(content),
+        .id = (uint32_t)id,
+        .special = json_field_bool(spec, "special", false),
+        .single_word = json_field_bool(spec, "single_word", false),
+        .lstrip = json_field_bool(spec, "lstrip", false),
+        .rstrip = json_field_bool(spec, "rstrip", false),
+    };
+    return tokenizer_add_token(t, token, err);
+}
+
+/* add_bos_token and add_eos_token, where they are said. */
+static void take_end(struct id_list *list, const json_t *stated, int64_t id)
+{
+    if (!json_is_boolean(stated))
+        return;
+    list->n = 0;
+    if (json_is_true(stated) && id >= 0)
+        id_list_add(list, (uint32_t)id);
+}
+
+int tokenizer_load_added(struct tokenizer *t, const char *folder, struct err *err)
+{
+    bool missing;
+    json_t *config = read_optional(folder, "tokenizer_config.json", &missing, err), *one;
+    const char *key;
+    int rc = 0;
+    if (!config)
+        return missing ? 0 : -1;
+    json_object_foreach(json_object_get(config, "added_tokens_decoder"), key, one)
+    {
+        if (!rc)
+            rc = add_decoder_token(t, key, one, err);
+    }
+    const json_t *bos = json_object_get(config, "bos_token");
+    const json_t *eos = json_object_get(config, "eos_token");
+    take_end(&t->before, json_object_get(config, "add_bos_token"),
+             bos ? token_named(t, bos) : t->bos);
+    take_end(&t->after, json_object_get(config, "add_eos_token"),
+             eos ? token_named(t, eos) : t->eos);
+    json_decref(config);
+    return rc ? err_prefix(err, "%s/tokenizer_config.json", folder) : 0;
+}

@@ -39,8 +39,11 @@ static int load_unigram(struct tokenizer *t, const json_t *model, const struct v
         return err_set(err, "vocab has no scores");
     if (unk >= (json_int_t)t->vocab.n)
         return err_set(err, "unk_id %lld is not in the vocabulary", (long long)unk);
-    t->unigram =
-        unigram_new(&t->vocab, v->scores, unk, json_field_bool(model, "byte_fallback", false), err);
+    struct unigram_options o = {
+        .unk = unk,
+        .byte_fallback = json_field_bool(model, "byte_fallback", false),
+    };
+    t->unigram = unigram_new(&t->vocab, v->scores, &o, err);
     return t->unigram ? 0 : -1;
 }
 
@@ -268,7 +271,7 @@ static int load_spec(struct tokenizer *t, struct vocab_json *v, struct err *err)
     return tokenizer_set_postprocessor(t, json_object_get(spec, "post_processor"), err);
 }
 
-static int load_file(struct tokenizer *t, const char *path, struct err *err)
+int tokenizer_load_json(struct tokenizer *t, const char *path, struct err *err)
 {
     struct mapfile file;
     struct vocab_json v;
@@ -281,13 +284,4 @@ static int load_file(struct tokenizer *t, const char *path, struct err *err)
         vocab_json_release(&v);
     }
     return rc ? err_prefix(err, "%s", path) : 0;
-}
-
-int tokenizer_load_folder(struct tokenizer *t, const char *path, struct err *err)
-{
-    struct buf name = BUF_INIT;
-    buf_addf(&name, "%s/tokenizer.json", path);
-    int rc = load_file(t, name.p, err);
-    buf_release(&name);
-    return rc ? -1 : tokenizer_load_config(t, path, err);
 }

@@ -66,9 +66,32 @@ void tokenizer_add_template(struct tokenizer *t, const char *name, const char *p
 /* Ends of turn that published models use, where the vocabulary has them as special tokens. */
 void tokenizer_find_end_ids(struct tokenizer *t);
 
-int tokenizer_load_folder(struct tokenizer *t, const char *path, struct err *err);
+int tokenizer_load_json(struct tokenizer *t, const char *path, struct err *err);
 int tokenizer_load_gguf(struct tokenizer *t, const char *path, struct err *err);
+int tokenizer_load_tiktoken(struct tokenizer *t, const char *path, struct err *err);
+int tokenizer_load_sp(struct tokenizer *t, const char *path, struct err *err);
 /* tokenizer_config.json and its neighbours: bos, eos, ends, chat templates. */
 int tokenizer_load_config(struct tokenizer *t, const char *folder, struct err *err);
+/* What of it completes a file that isn't tokenizer.json: added tokens, and whether BOS and EOS are
+ * put around texts. Before tokenizer_load_config. */
+int tokenizer_load_added(struct tokenizer *t, const char *folder, struct err *err);
+
+enum tokenizer_kind {
+    TOKENIZER_NONE,
+    TOKENIZER_JSON,
+    TOKENIZER_TIKTOKEN,
+    TOKENIZER_SP,
+    TOKENIZER_GGUF
+};
+/* Where a model's tokenizer is, and of which kind. */
+struct tokenizer_source {
+    enum tokenizer_kind kind;
+    bool folder;     /* the model is one */
+    struct buf path; /* the file */
+};
+/* The caller releases s->path. TOKENIZER_NONE: a folder without any. A file of no known kind counts
+ * as GGUF, whose reader says what's wrong with it. Fails where there is no such path, and on a
+ * folder with several. */
+int tokenizer_find(struct tokenizer_source *s, const char *path, struct err *err);
 
 #endif

@@ -1,5 +1,6 @@
 #include "text/unigram.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,9 @@ struct unigram {
     double unknown_score;
     int64_t unk;
     bool byte_fallback; /* and all of the bytes are there */
+    bool single;        /* sums are float */
+    double user_score;  /* of a user's token: single, for each byte of it */
+    bool *is_user;      /* [vocab->n] single */
     uint32_t bytes[256];
     uint32_t *lengths;
 };
@@ -46,7 +50,7 @@ static void find_bytes(struct unigram *u)
     }
 }
 
-static int build_trie(struct unigram *u, struct err *err)
+static int build_trie(struct unigram *u, const enum unigram_kind *kinds, struct err *err)
 {
     struct trie_key *keys = mem_array(u->vocab->n_tokens + 1, sizeof *keys, "trie", err);
     size_t n = 0;
@@ -55,7 +59,7 @@ static int build_trie(struct unigram *u, struct err *err)
     for (uint32_t id = 0; id < u->vocab->n; id++) {
         size_t len;
         const char *p = vocab_string(u->vocab, id, &len);
-        if (p && len)
+        if (p && len && (!kinds || kinds[id] != UNIGRAM_NOWHERE))
             keys[n++] = (struct trie_key){p, len, id};
     }
     int rc = trie_build(&u->trie, keys, n, err);
@@ -78,26 +82,43 @@ static void measure_tokens(struct unigram *u)
         u->lengths[u->unk] = 0;
 }
 
-struct unigram *unigram_new(const struct vocab *v, const double *scores, int64_t unk,
-                            bool byte_fallback, struct err *err)
+/*
+ * A user's token gets the highest score times its length less 0.1, the highest being at least the
+ * least positive float (sentencepiece, unigram_model.cc).
+ */
+static void set_scores(struct unigram *u, const double *scores, const enum unigram_kind *kinds)
+{
+    double lowest = INFINITY, highest = FLT_MIN;
+    for (uint32_t id = 0; id < u->vocab->n; id++) {
+        u->scores[id] = scores[id];
+        u->is_user[id] = kinds && kinds[id] == UNIGRAM_USER;
+        if (!vocab_string(u->vocab, id, NULL) || (kinds && kinds[id] != UNIGRAM_NORMAL))
+            continue;
+        lowest = fmin(lowest, scores[id]);
+        highest = fmax(highest, scores[id]);
+    }
+    u->unknown_score = lowest - UNKNOWN_PENALTY;
+    u->user_score = highest;
+    if (u->single)
+        u->unknown_score = (float)u->unknown_score;
+}
+
+struct unigram *unigram_new(const struct vocab *v, const double *scores,
+                            const struct unigram_options *o, struct err *err)
 {
     struct unigram *u = xcalloc(1, sizeof *u);
-    double lowest = INFINITY;
     u->vocab = v;
-    u->unk = unk;
-    u->byte_fallback = byte_fallback;
+    u->unk = o->unk;
+    u->byte_fallback = o->byte_fallback;
+    u->single = o->kinds != NULL;
     u->scores = mem_array(v->n + 1, sizeof *u->scores, "scores", err);
     u->lengths = mem_array(v->n + 1, sizeof *u->lengths, "token lengths", err);
-    if (!u->scores || !u->lengths || build_trie(u, err)) {
+    u->is_user = mem_array(v->n + 1, sizeof *u->is_user, "scores", err);
+    if (!u->scores || !u->lengths || !u->is_user || build_trie(u, o->kinds, err)) {
         unigram_free(u);
         return NULL;
     }
-    for (uint32_t id = 0; id < v->n; id++) {
-        u->scores[id] = scores[id];
-        if (vocab_string(v, id, NULL) && scores[id] < lowest)
-            lowest = scores[id];
-    }
-    u->unknown_score = lowest - UNKNOWN_PENALTY;
+    set_scores(u, scores, o->kinds);
     find_bytes(u);
     measure_tokens(u);
     return u;
@@ -110,6 +131,7 @@ void unigram_free(struct unigram *u)
     trie_release(&u->trie);
     free(u->scores);
     free(u->lengths);
+    free(u->is_user);
     free(u);
 }
 
@@ -126,10 +148,19 @@ void unigram_scratch_free(struct unigram_scratch *s)
     free(s);
 }
 
-static void offer(struct best *at, double score, size_t start, uint32_t id)
+static inline void offer(struct best *at, double score, size_t start, uint32_t id)
 {
     if (at->start == NOWHERE || score > at->score)
         *at = (struct best){score, (uint32_t)start, id};
+}
+
+/* The sum so far and a token of `len` bytes behind it, in the precision that it's kept in. */
+static inline double score_with(const struct unigram *u, uint32_t id, size_t len, double here)
+{
+    if (!u->single)
+        return here + u->scores[id];
+    float score = (float)(u->is_user[id] ? (double)len * u->user_score - 0.1 : u->scores[id]);
+    return (float)here + score;
 }
 
 /* The tokens that begin at `start`; a character that is none by itself may be unknown. */
@@ -147,7 +178,7 @@ static int extend(const struct unigram *u, struct best *best, const char *word, 
         uint32_t id = u->trie.nodes[node].value;
         if (id == TRIE_NONE)
             continue;
-        offer(&best[i + 1], u->scores[id] + here, start, id);
+        offer(&best[i + 1], score_with(u, id, i + 1 - start, here), start, id);
         single |= i + 1 - start == one;
     }
     if (single)
@@ -155,14 +186,15 @@ static int extend(const struct unigram *u, struct best *best, const char *word, 
     if (u->unk < 0)
         return err_set(err, "an unknown character, \"%.*s\", and no unk_id", (int)one,
                        word + start);
-    offer(&best[start + one], u->unknown_score + here, start, (uint32_t)u->unk);
+    double unknown = u->unknown_score + here;
+    offer(&best[start + one], u->single ? (float)unknown : unknown, start, (uint32_t)u->unk);
     return 0;
 }
 
 /* A run of unknown characters: one token, or their bytes. */
 static void put_unknown(const struct unigram *u, const char *p, size_t len, struct word_tokens *out)
 {
-    int64_t id = vocab_find(u->vocab, p, len);
+    int64_t id = u->single ? -1 : vocab_find(u->vocab, p, len);
     if (id >= 0 || !u->byte_fallback) {
         word_tokens_put(out, (uint32_t)(id >= 0 ? id : u->unk), len);
         return;

@@ -16,13 +16,24 @@
 struct unigram;
 struct unigram_scratch;
 
-/*
- * scores [v->n]: of each token. The vocabulary must outlive the result. unk: the token of a run of
- * unknown characters, -1 for none; with byte_fallback such a run becomes its bytes, "<0x0A>", where
- * the vocabulary has them all. NULL on failure.
- */
-struct unigram *unigram_new(const struct vocab *v, const double *scores, int64_t unk,
-                            bool byte_fallback, struct err *err);
+enum unigram_kind {
+    UNIGRAM_NORMAL,
+    UNIGRAM_USER,    /* taken wherever it stands */
+    UNIGRAM_NOWHERE, /* not looked for in texts */
+};
+
+struct unigram_options {
+    int64_t unk; /* the token of a run of unknown characters, -1 for none */
+    /* Such a run becomes its bytes, "<0x0A>", where the vocabulary has them all. */
+    bool byte_fallback;
+    /* Of each token, as SentencePiece's own files have them: sums are then float, as SentencePiece
+     * adds them up. NULL: all are normal, and sums are double, as `tokenizers` has them. */
+    const enum unigram_kind *kinds; /* [v->n] */
+};
+
+/* scores [v->n]: of each token. The vocabulary must outlive the result. NULL on failure. */
+struct unigram *unigram_new(const struct vocab *v, const double *scores,
+                            const struct unigram_options *o, struct err *err);
 void unigram_free(struct unigram *u);
 struct unigram_scratch *unigram_scratch_new(void);
 void unigram_scratch_free(struct unigram_scratch *s);

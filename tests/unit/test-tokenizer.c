@@ -1,4 +1,4 @@
-/* Ids, offsets and decoding against what the `tokenizers` library gives. */
+/* Ids, offsets and decoding against what `tokenizers`, SentencePiece and tiktoken give. */
 #include "tap.h"
 
 #include <unistd.h>
@@ -193,12 +193,20 @@ static void check_shared(void)
 
 int main(void)
 {
-    static const char *const names[] = {"tiny_bpe", "tiny_unigram"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    static const struct {
+        const char *name, *model;
+    } sets[] = {
+        {"tiny_bpe", "tiny_bpe"},
+        {"tiny_unigram", "tiny_unigram"},
+        {"sp_bpe", "sp_bpe.model"},
+        {"sp_unigram", "sp_unigram.model"},
+        {"cl100k_tiny", "cl100k_tiny.tiktoken"},
+    };
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         struct buf model = BUF_INIT, vectors = BUF_INIT;
-        buf_addf(&model, "%s/tests/data/tokenizer/%s", source_dir(), names[i]);
-        buf_addf(&vectors, "%s.ids.jsonl", model.p);
-        check_vectors(model.p, names[i], vectors.p);
+        buf_addf(&model, "%s/tests/data/tokenizer/%s", source_dir(), sets[i].model);
+        buf_addf(&vectors, "%s/tests/data/tokenizer/%s.ids.jsonl", source_dir(), sets[i].name);
+        check_vectors(model.p, sets[i].name, vectors.p);
         if (i == 0) { /* words so long that they are encoded window by window */
             buf_clear(&vectors);
             buf_addf(&vectors, "%s.long.jsonl", model.p);

@@ -1,0 +1,16 @@
+#!/bin/bash
+# ids beside `tokenizers`, `sentencepiece` and `tiktoken`: VENV=FOLDER has them, SHARED the real
+# tokenizers. MEGABYTES of text for each; see tokenize.py.
+python=${VENV:+$VENV/bin/python}
+[ -n "$python" ] && "$python" -c 'import tokenizers' 2>/dev/null || { echo "1..0 # SKIP VENV=FOLDER with tokenizers"; exit 0; }
+shared=${SHARED:-$SRCDIR/../shared}
+data=$SRCDIR/tests/data/tokenizer
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+sets=("$data/tiny_bpe" "$data/tiny_unigram")
+for archive in "$shared"/tokenizers/*.tar.xz; do
+    [ -f "$archive" ] && tar -xJf "$archive" -C "$work" && sets+=("$work/$(basename "$archive" .tar.xz)")
+done
+"$python" -c 'import sentencepiece' 2>/dev/null && sets+=("$data"/sp_*.model)
+"$python" -c 'import tiktoken' 2>/dev/null && sets+=("$data"/*.tiktoken)
+"$python" "$SRCDIR/tests/interop/tokenize.py" "${sets[@]}"
