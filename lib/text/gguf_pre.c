@@ -19,11 +19,11 @@
 #define O200K_UPPER "[\\\\p{Lu}\\\\p{Lt}\\\\p{Lm}\\\\p{Lo}\\\\p{M}]"
 #define O200K_LOWER "[\\\\p{Ll}\\\\p{Lm}\\\\p{Lo}\\\\p{M}]"
 #define CONTRACTION "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-#define O200K                                                                                      \
+#define O200K_WITH(digits, newlines)                                                               \
     "[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?" O200K_UPPER "*" O200K_LOWER "+" CONTRACTION                   \
-    "|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?" O200K_UPPER "+" O200K_LOWER "*" CONTRACTION                  \
-    "|\\\\p{N}{1,3}| "                                                                             \
-    "?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n/]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
+    "|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?" O200K_UPPER "+" O200K_LOWER "*" CONTRACTION "|" digits       \
+    "| ?[^\\\\s\\\\p{L}\\\\p{N}]+" newlines "|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
+#define O200K O200K_WITH("\\\\p{N}{1,3}", "[\\\\r\\\\n/]*")
 
 #define TEKKEN                                                                                     \
     "[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?" O200K_UPPER "*" O200K_LOWER "+"                               \
@@ -61,6 +61,80 @@
 #define SEED_CODER                                                                                 \
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}"                \
     "| ?[^\\\\s\\\\p{L}\\\\p{N}\\\\r\\\\n]+|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
+
+/* Letters with case, as Unicode 11 or so knew them. */
+#define DEEPSEEK_LETTERS                                                                           \
+    "A-Za-z\\u00b5\\u00c0-\\u00d6\\u00d8-\\u00f6\\u00f8-\\u01ba\\u01bc-\\u01bf"                    \
+    "\\u01c4-\\u0293\\u0295-\\u02af\\u0370-\\u0373\\u0376\\u0377\\u037b-\\u037d"                   \
+    "\\u037f\\u0386\\u0388-\\u038a\\u038c\\u038e-\\u03a1\\u03a3-\\u03f5"                           \
+    "\\u03f7-\\u0481\\u048a-\\u052f\\u0531-\\u0556\\u10a0-\\u10c5"                                 \
+    "\\u13a0-\\u13f5\\u13f8-\\u13fd\\u1c90-\\u1cba\\u1cbd-\\u1cbf"                                 \
+    "\\u1d00-\\u1d2b\\u1d6b-\\u1d77\\u1d79-\\u1d9a\\u1e00-\\u1f15"                                 \
+    "\\u1f18-\\u1f1d\\u1f20-\\u1f45\\u1f48-\\u1f4d\\u1f50-\\u1f57\\u1f59\\u1f5b"                   \
+    "\\u1f5d\\u1f5f-\\u1f7d\\u1f80-\\u1fb4\\u1fb6-\\u1fbc\\u1fbe\\u1fc2-\\u1fc4"                   \
+    "\\u1fc6-\\u1fcc\\u1fd0-\\u1fd3\\u1fd6-\\u1fdb\\u1fe0-\\u1fec"                                 \
+    "\\u1ff2-\\u1ff4\\u1ff6-\\u1ffc\\u2102\\u2107\\u210a-\\u2113\\u2115"                           \
+    "\\u2119-\\u211d\\u2124\\u2126\\u2128\\u212a-\\u212d\\u212f-\\u2134\\u2139"                    \
+    "\\u213c-\\u213f\\u2145-\\u2149\\u214e\\u2183\\u2184\\u2c00-\\u2c7b"                           \
+    "\\u2c7e-\\u2ce4\\u2ceb-\\u2cee\\u2cf2\\u2cf3\\ua640-\\ua66d\\ua680-\\ua69b"                   \
+    "\\ua722-\\ua76f\\ua771-\\ua787\\ua78b-\\ua78e\\uab70-\\uabbf"                                 \
+    "\\ufb00-\\ufb06\\ufb13-\\ufb17\\uff21-\\uff3a\\uff41-\\uff5a"                                 \
+    "\\ud801\\udc00-\\ud801\\udc4f\\ud801\\udcb0-\\ud801\\udcd3"                                   \
+    "\\ud801\\udcd8-\\ud801\\udcfb\\ud803\\udc80-\\ud803\\udcb2"                                   \
+    "\\ud803\\udcc0-\\ud803\\udcf2\\ud806\\udca0-\\ud806\\udcdf"                                   \
+    "\\ud83a\\udd00-\\ud83a\\udd43"
+#define DEEPSEEK_PUNCTUATION "!-/:-~\\uff01-\\uff0f\\uff1a-\\uff5e\\u2018-\\u201f\\u3000-\\u3002"
+#define DEEPSEEK_LLM                                                                               \
+    SPLIT("[\\r\\n]")                                                                              \
+    SPLIT("\\\\s?[" DEEPSEEK_LETTERS "]+")                                                         \
+    SPLIT("\\\\s?[" DEEPSEEK_PUNCTUATION "]+")                                                     \
+    SPLIT("\\\\s+$")                                                                               \
+    SPLIT("[\xe4\xb8\x80-\xe9\xbe\xa5\xe0\xa0\x80-\xe4\xb8\x80\xea\xb0\x80-\xed\x9f\xbf]+")        \
+    SPLIT("\\\\p{N}+")
+#define SPARK                                                                                      \
+    SPLIT("\\\\p{N}{1,3}")                                                                         \
+    SPLIT("[\xe4\xb8\x80-\xe9\xbe\xa5\xe3\x81\x80-\xe3\x82\x9f\xe3\x82\xa0-\xe3\x83\xbf]+")        \
+    SPLIT("[!\\\"#$%&'()*+,\\\\-./:;<=>?@\\\\[\\\\\\\\\\\\]^_`{|}~][A-Za-z]+"                      \
+          "|[^\\r\\n\\\\p{L}\\\\p{P}\\\\p{S}]?[\\\\p{L}\\\\p{M}]+| ?[\\\\p{P}\\\\p{S}]+|[\\r\\n]"  \
+          "|\\\\s+(?!\\\\S)|\\\\s+")                                                               \
+    SPLIT("\\\\p{N}")
+#define YOUTU_SCRIPTS                                                                              \
+    "[\\uac00-\\ud7a3\\u3131-\\u318e]+|[\\uff01\\u2026\\u201c\\u201d\\u2018"                       \
+    "\\u2019\\u2014\\uff1a\\uff1b\\uff0c\\u3001-\\u303f\\ufe30-\\ufe4f]+|[\\u3105"                 \
+    "-\\u312f]+|[\\u4e00-\\u9fa5\\u3040-\\u309f\\u30a0-\\u30ff]+"
+#define YOUTU SPLIT(YOUTU_SCRIPTS) SPLIT(O200K_WITH("\\\\p{N}", "[\\\\r\\\\n/]*"))
+#define HAN_FREE(class) "(?:(?!\\\\p{Han})" class ")"
+#define KIMI                                                                                       \
+    SPLIT("[\\\\p{Han}]+|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?" HAN_FREE(O200K_UPPER) "*" HAN_FREE(       \
+        O200K_LOWER) "+" CONTRACTION                                                               \
+                     "|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?" HAN_FREE(O200K_UPPER) "+" HAN_FREE(         \
+                         O200K_LOWER) "*" CONTRACTION "|\\\\p{N}{1,3}| "                           \
+                                      "?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|"                   \
+                                      "\\\\s*[\\\\r\\\\n]+"                                        \
+                                      "|\\\\s+(?!\\\\S)|\\\\s+")
+#define EXAONE_MOE                                                                                 \
+    SPLIT("(?i:'s|'t|'re|'ve|'m|'ll|'d)"                                                           \
+          "|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?(?:\\\\p{L}\\\\p{M}*(?: \\\\p{L}\\\\p{M}*)*)+|\\\\p{N}"  \
+          "| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n/]?|\\\\s*[\\\\r\\\\n]|\\\\s+(?!\\\\S)|\\\\s+")
+#define UFAKZEKA                                                                                   \
+    SPLIT("[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}| "                                     \
+          "?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*"                                                \
+          "|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+")
+#define TINY_AYA SPLIT("\\\\d{1,3}(?=(?:\\\\d{3})*\\\\b)") SPLIT(O200K)
+#define SUPERBPE SPLIT("\\\\p{N}+") SPLIT("(?=(\\\\d{3})+(?!\\\\d))")
+#define MINICPM5 SPLIT("\\\\p{N}{1,3}") SPLIT(LLAMA3("\\\\p{N}+"))
+#define LAGUNA SPLIT("[^\\\\n]+|[\\\\n]+") SPLIT(LLAMA3("\\\\p{N}"))
+#define CHAMELEON                                                                                  \
+    SPLIT("<sentinel:[0-9]+>")                                                                     \
+    SPLIT("(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z")                                                   \
+    SPLIT("([\\\\t\\\\n]|    |  )")                                                                \
+    DIGITS SPLIT("[\\\\p{P}!-/:-@\\\\[-`{-~]") SPLIT(GPT2)
+#define SPACE_RUN(n) "\\\\s{" n "}(?!\\\\S)|"
+#define JAIS2                                                                                      \
+    SPLIT("(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}{1,3}"     \
+          "| ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|" SPACE_RUN("512")        \
+              SPACE_RUN("256") SPACE_RUN("128") SPACE_RUN("64") SPACE_RUN("32") SPACE_RUN("16")    \
+                  SPACE_RUN("8") SPACE_RUN("4") SPACE_RUN("1,2") "\\\\s{1}")
 
 /*
  * The names are those of llama.cpp (llama-vocab.cpp), several of which may mean the same.
@@ -164,6 +238,30 @@ static const struct gguf_pre table[] = {
     AS_SPLITS("viking", BLOOM DIGITS),
     AS_SPLITS("bailingmoe2", SPLIT(BAILINGMOE)),
     AS_SPLITS("llada-moe", SPLIT(BAILINGMOE)),
+    AS_GPT2("jina-es"),
+    AS_GPT2("jina-de"),
+    AS_GPT2("jina-v1-en"),
+    AS_GPT2("jina-v2-es"),
+    AS_GPT2("jina-v2-de"),
+    AS_GPT2("jina-v2-code"),
+    AS_GPT2("roberta-bpe"),
+    AS_LLAMA3("jina-v5-nano"),
+    AS_STABLELM2("f2llmv2"),
+    AS_GPT4O("talkie"),
+    AS_SPLITS("deepseek-llm", DEEPSEEK_LLM),
+    AS_SPLITS("spark2_5", SPARK),
+    AS_SPLITS("kimi-k2", KIMI),
+    AS_SPLITS("exaone-moe", EXAONE_MOE),
+    AS_SPLITS("ufakzeka", UFAKZEKA),
+    AS_SPLITS("tiny_aya", TINY_AYA),
+    AS_SPLITS("cohere2moe", TINY_AYA),
+    AS_SPLITS("superbpe", SUPERBPE),
+    AS_SPLITS("laguna", LAGUNA),
+    AS_SPLITS("jais-2", JAIS2),
+    {"youtu", SEQUENCE(YOUTU, "false"), NULL, true, false},
+    {"minicpm5", SEQUENCE(MINICPM5, "false"), NULL, true, false},
+    {"granite-embed-multi-97m", SEQUENCE(SPLIT(O200K), "false"), NULL, true, false},
+    {"chameleon", SEQUENCE(CHAMELEON, "false"), NULL, false, true},
 };
 
 const struct gguf_pre *gguf_pre_find(const char *name, size_t len)

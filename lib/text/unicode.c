@@ -73,10 +73,19 @@ static bool plane_is_empty(uint32_t block)
     return (plane >= 4 && plane <= 13) || plane >= 15;
 }
 
+/* Blocks in which one range of ideographs ends and, behind a gap, the next one begins. */
+static bool block_has_gap(uint32_t block)
+{
+    return block == 0x2a6 || block == 0x2b7 || block == 0x2b8 || block == 0x2ce || block == 0x2eb ||
+           block == 0x313;
+}
+
 /* Blocks of ideographs, Hangul syllables or private use, which hold nothing else: the same value
  * all over if both ends have it. */
 static bool block_is_uniform(uint32_t block)
 {
+    if (block_has_gap(block))
+        return false;
     return (block >= 0x34 && block <= 0x9f) || (block >= 0xac && block <= 0xd6) ||
            (block >= 0xe0 && block <= 0xf8) || (block >= 0x200 && block < 0x2f8) ||
            (block >= 0x2fb && block <= 0x3ff);
