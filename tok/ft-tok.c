@@ -137,7 +137,7 @@ static void open_stream(struct run *r, enum stream_kind kind)
     struct stream_header h;
     struct err err;
     stream_header_init(&h);
-    if (origin_of_model(&h, opt.model, chat_tokenizer(chat), &err))
+    if (origin_of_model(&h, opt.model, chat_tokenizer(r->chat), &err))
         die("%s", err.msg);
     h.kind = kind;
     chat_template_hash(r->chat, h.template_hash);
