@@ -123,7 +123,7 @@ static void layers_with_window(struct config_keys *k, struct model_config *c)
         if (period)
             keys_size(k, &period, NULL, gguf, 6);
         else
-            keys_fail(k, "GGUF has no way to say which layers of this model have a window "
+            keys_fail(k, "no key can say which layers of this model have a window "
                          "(\"layer_types\")");
     }
 }

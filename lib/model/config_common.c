@@ -187,7 +187,7 @@ void keys_layer_types(struct config_keys *k, struct model_config *c, layer_rule 
     if (k->mode == KEYS_READ_JSON)
         read_list(k, c, LAYER_WINDOW, "layer_types", layer_type);
     if (k->mode == KEYS_WRITE_GGUF && !keys_layers_follow(c, LAYER_WINDOW, sliding))
-        keys_fail(k, "GGUF has no way to say which layers of this model have a window "
+        keys_fail(k, "no key can say which layers of this model have a window "
                      "(\"layer_types\")");
     if (k->mode != KEYS_WRITE_JSON)
         return;
@@ -207,7 +207,7 @@ void keys_layer_list(struct config_keys *k, struct model_config *c, enum layer_f
     if (k->mode == KEYS_READ_JSON)
         read_list(k, c, flag, json, zero_or_one);
     if (k->mode == KEYS_WRITE_GGUF && !keys_layers_follow(c, flag, by))
-        keys_fail(k, "GGUF has no way to say this model's \"%s\"", json);
+        keys_fail(k, "no key can say this model's \"%s\"", json);
     if (k->mode != KEYS_WRITE_JSON)
         return;
     json_t *list = json_array();

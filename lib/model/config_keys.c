@@ -116,7 +116,7 @@ void keys_real(struct config_keys *k, double *v, const char *json, const char *g
     if (k->mode == KEYS_WRITE_JSON && json) {
         json_object_set_new(k->json_out, json, writable ? json_real_of_float(*v) : json_null());
     } else if (k->mode == KEYS_WRITE_GGUF && !gguf && *v != fallback) {
-        keys_fail(k, "GGUF has no way to say \"%s\": %g", json, *v);
+        keys_fail(k, "no key can say \"%s\": %g", json, *v);
     } else if (k->mode == KEYS_WRITE_GGUF && gguf && writable) {
         gguf_writer_f32(k->gguf_out, keys_full_gguf(k, gguf, full), (float)*v);
     } else if (keys_are_read(k)) {
@@ -152,7 +152,7 @@ void keys_bool(struct config_keys *k, bool *v, const char *json, bool fallback)
     if (k->mode == KEYS_WRITE_JSON)
         json_object_set_new(k->json_out, json, json_boolean(*v));
     if (k->mode == KEYS_WRITE_GGUF && *v != fallback)
-        keys_fail(k, "GGUF has no way to say \"%s\": %s", json, *v ? "true" : "false");
+        keys_fail(k, "no key can say \"%s\": %s", json, *v ? "true" : "false");
     if (k->mode == KEYS_READ_GGUF)
         *v = fallback;
     if (k->mode != KEYS_READ_JSON)
@@ -195,7 +195,7 @@ void keys_word(struct config_keys *k, int *v, const char *json, const struct key
         }
     for (size_t i = 0; k->mode == KEYS_WRITE_GGUF && i < n_words; i++)
         if (!strcmp(words[i].word, fallback) && words[i].value != *v)
-            keys_fail(k, "GGUF has no way to say another \"%s\" than \"%s\"", json, fallback);
+            keys_fail(k, "no key can say another \"%s\" than \"%s\"", json, fallback);
     if (!keys_are_read(k))
         return;
     if (k->mode == KEYS_READ_JSON) {

@@ -110,7 +110,7 @@ static void write_yarn(struct config_keys *k, struct rope_config *rope)
     double attn_factor = rope->attention_factor / rope_yarn_scale(rope->factor, 1);
     size_t original = rope->original_positions;
     if (!rope->truncate)
-        keys_fail(k, "GGUF has no way to say yarn's \"truncate\": false");
+        keys_fail(k, "no key can say yarn's \"truncate\": false");
     write_type(k, "yarn");
     write_real(k, "rope.scaling.factor", rope->factor);
     keys_size(k, &original, NULL, "rope.scaling.original_context_length", KEYS_REQUIRED);
@@ -138,7 +138,7 @@ void rope_to_gguf(struct config_keys *k, struct model_config *c, const struct ro
         write_real(k, "rope.scaling.attn_factor", rope->attention_factor);
     }
     if (names->local_theta && c->local_rope.scaling != ROPE_DEFAULT)
-        keys_fail(k, "GGUF has no way to say that sliding layers have scaled rotary embeddings");
+        keys_fail(k, "no key can say that sliding layers have scaled rotary embeddings");
     if (names->local_theta && c->local_rope.theta != 10000)
         write_real(k, "rope.freq_base_swa", c->local_rope.theta);
 }
