@@ -281,8 +281,7 @@ static void check(const char *name)
         check_logits(name, d, &in, expected);
         check_gradients(name, d, &in, expected);
         decoder_close(d);
-        if (!config.norm_plus_one && !config.transposed)
-            check_gguf(name, &in, expected);
+        check_gguf(name, &in, expected);
     }
     checkpoint_close(c);
     fixture_inputs_release(&in);
