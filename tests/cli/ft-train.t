@@ -474,7 +474,7 @@ my $slow = "-m $llama --rank 2 --batch 8 --lr 1e-3 --seed 9 --steps 150 --eval h
 
 {
     my ($mixtral, $qwen) = map { "$ENV{SRCDIR}/tests/data/models/$_" } qw(mixtral qwen3_moe);
-    run(q(printf '{"ids":[1,5,9,13,80,22]}\n{"ids":[1,7,8,9]}\n' | ft-pack -o experts.ft));
+    run(q(printf '{"ids":[1,5,9,13,80,22]}\n{"ids":[1,7,8,9]}\n' | ft-pack -m ) . "$mixtral -o experts.ft");
     is(run("ft-train -m $qwen -o qwen --targets all-linear --steps 1 experts.ft"), 0, 'an adapter beside experts');
     ok(slurp('qwen/adapter_config.json') =~ /"gate_proj"/, 'all-linear has the layers that are no mixture', slurp('err'));
     refuses('experts trained whole', 'mixture', "ft-train -m $mixtral -o whole --full --steps 1 experts.ft");
