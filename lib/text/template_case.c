@@ -120,6 +120,25 @@ const struct str *str_recase(struct limits *l, const struct str *s, enum recase 
     return builder_str(&b);
 }
 
+const struct str *str_casefold(struct limits *l, const struct str *s)
+{
+    struct builder b;
+    builder_init(&b, l);
+    if (!s->len)
+        return s;
+    for (size_t at = 0; at < s->len;) {
+        utf8proc_int32_t folded[8];
+        int boundary = 0;
+        origin o = str_origin_at(s, at);
+        uint32_t c = utf8_next(s->p, s->len, &at);
+        utf8proc_ssize_t n =
+            utf8proc_decompose_char((utf8proc_int32_t)c, folded, 8, UTF8PROC_CASEFOLD, &boundary);
+        for (utf8proc_ssize_t i = 0; i < n && i < 8; i++)
+            builder_add_codepoint(&b, (uint32_t)folded[i], o);
+    }
+    return builder_str(&b);
+}
+
 static bool is_stripped(uint32_t c, const struct str *chars)
 {
     if (!chars)

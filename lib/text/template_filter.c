@@ -1,12 +1,12 @@
 /* Filters on single values: text, numbers, JSON. The table of all filters is at the end. */
 #include "text/template_internal.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
 #include "base/mem.h"
 #include "text/template_filters.h"
@@ -92,7 +92,41 @@ static struct value filter_forceescape(struct render *r, const struct value *a,
     return value_str(str_escape(&r->l, text(r, a[0])));
 }
 
-/* Tags and comments go, and runs of whitespace become one space. */
+/* The character reference at p, numeric or of what is escaped in HTML, and where it ends; false for
+ * any other, which stays. */
+static bool character_reference(const char *p, size_t len, uint32_t *c, size_t *end)
+{
+    static const struct {
+        const char *name;
+        uint32_t c;
+    } names[] = {{"amp", '&'}, {"lt", '<'}, {"gt", '>'}, {"quot", '"'}, {"apos;", '\''}};
+    size_t at = 1;
+    *c = 0;
+    if (len > 2 && p[1] == '#') {
+        bool hex = p[2] == 'x' || p[2] == 'X';
+        size_t first = at = hex ? 3 : 2;
+        for (; at < len && (hex ? isxdigit((unsigned char)p[at]) : isdigit((unsigned char)p[at]));
+             at++) {
+            int digit = p[at] <= '9' ? p[at] - '0' : (p[at] | 32) - 'a' + 10;
+            *c = *c > 0x10ffff ? *c : *c * (hex ? 16 : 10) + (uint32_t)digit;
+        }
+        if (at == first)
+            return false;
+        if (!*c || *c > 0x10ffff || (*c >= 0xd800 && *c < 0xe000))
+            *c = 0xfffd;
+    }
+    for (size_t i = 0; !*c && i < ARRAY_SIZE(names); i++) {
+        size_t n = strlen(names[i].name);
+        if (len > n && !memcmp(p + 1, names[i].name, n)) {
+            *c = names[i].c;
+            at = n + 1;
+        }
+    }
+    *end = at + (at < len && p[at] == ';');
+    return *c != 0;
+}
+
+/* Tags and comments go, runs of whitespace become one space, and references characters. */
 static struct value filter_striptags(struct render *r, const struct value *a,
                                      const struct arguments *rest)
 {
@@ -117,7 +151,14 @@ static struct value filter_striptags(struct render *r, const struct value *a,
         if (space && b.len)
             builder_addz(&b, " ", str_origin_at(s, from));
         space = false;
-        builder_add_part(&b, s, from, at);
+        uint32_t c;
+        size_t end;
+        if (s->p[from] == '&' && character_reference(s->p + from, s->len - from, &c, &end)) {
+            builder_add_codepoint(&b, c, str_origin_at(s, from));
+            at = from + end;
+        } else {
+            builder_add_part(&b, s, from, at);
+        }
     }
     return value_str(builder_str(&b));
 }
@@ -167,6 +208,8 @@ static struct value filter_truncate(struct render *r, const struct value *a,
         return a[0];
     if (length < n_end || leeway < 0)
         template_fail(&r->l, "truncate: expected length >= %lld", (long long)n_end);
+    if (a[0].type != V_STRING)
+        template_fail(&r->l, "truncate of a %s", type_name(a[0]));
     if ((int64_t)str_length(s) - leeway <= length)
         return value_str(s);
     size_t cut = str_offset(s, (size_t)(length - n_end));
@@ -179,45 +222,45 @@ static struct value filter_truncate(struct render *r, const struct value *a,
     return value_str(str_concat(&r->l, str_part(&r->l, s, 0, cut), end));
 }
 
-static bool is_word(uint32_t c)
-{
-    utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
-    return c == '_' || (k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_LO) ||
-           (k >= UTF8PROC_CATEGORY_ND && k <= UTF8PROC_CATEGORY_NO);
-}
-
-static struct value filter_wordcount(struct render *r, const struct value *a,
-                                     const struct arguments *rest)
-{
-    const struct str *s = text(r, a[0]);
-    int64_t n = 0;
-    bool inside = false;
-    (void)rest;
-    for (size_t at = 0; at < s->len;) {
-        bool word = is_word(utf8_next(s->p, s->len, &at));
-        n += word && !inside;
-        inside = word;
-    }
-    return value_int(n);
-}
-
-static struct value filter_urlencode(struct render *r, const struct value *a,
-                                     const struct arguments *rest)
+/* Percent encoding; in a query blanks are "+" and slashes are encoded too. */
+static void add_encoded(struct builder *b, const struct str *s, bool in_query)
 {
     static const char hex[] = "0123456789ABCDEF";
-    static const char kept[] = "_.-~/";
-    const struct str *s = text(r, a[0]);
-    struct builder b;
-    (void)rest;
-    if (a[0].type == V_DICT || a[0].type == V_LIST)
-        template_fail(&r->l, "urlencode of a %s is not supported", type_name(a[0]));
-    builder_init(&b, &r->l);
     for (size_t i = 0; i < s->len; i++) {
         unsigned char c = (unsigned char)s->p[i];
         char code[3] = {'%', hex[c >> 4], hex[c & 15]};
         bool keep = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                    (c && strchr(kept, c));
-        builder_add(&b, keep ? (const char *)&c : code, keep ? 1 : 3, str_origin_at(s, i));
+                    (c && strchr("_.-~", c)) || (c == '/' && !in_query);
+        bool plus = in_query && c == ' ';
+        builder_add(b,
+                    plus   ? "+"
+                    : keep ? (const char *)&c
+                           : code,
+                    keep || plus ? 1 : 3, str_origin_at(s, i));
+    }
+}
+
+/* A mapping, or a list of pairs, is a query. */
+static struct value filter_urlencode(struct render *r, const struct value *a,
+                                     const struct arguments *rest)
+{
+    struct builder b;
+    (void)rest;
+    builder_init(&b, &r->l);
+    if (a[0].type != V_DICT && a[0].type != V_LIST) {
+        add_encoded(&b, text(r, a[0]), false);
+        return value_str(builder_str(&b));
+    }
+    const struct list *items = a[0].type == V_LIST ? value_items(&r->l, a[0]) : NULL;
+    for (size_t i = 0; i < (items ? items->n : a[0].dict->n); i++) {
+        const struct list *pair = items ? value_items(&r->l, items->items[i]) : NULL;
+        if (pair && pair->n != 2)
+            template_fail(&r->l, "urlencode of a list with items that are no pairs");
+        if (i)
+            builder_addz(&b, "&", 0);
+        add_encoded(&b, text(r, pair ? pair->items[0] : a[0].dict->keys[i]), true);
+        builder_addz(&b, "=", 0);
+        add_encoded(&b, text(r, pair ? pair->items[1] : a[0].dict->values[i]), true);
     }
     return value_str(builder_str(&b));
 }
@@ -392,9 +435,9 @@ static struct value filter_round(struct render *r, const struct value *a,
     if (str_equalz(method, "common"))
         return round_common(r, a[0], (int)precision);
     if (str_equalz(method, "ceil"))
-        return value_float(scaled(value_number(a[0]), (int)precision, ceil));
+        return value_float(scaled(value_number(a[0]), (int)precision, ceil) + 0.0);
     if (str_equalz(method, "floor"))
-        return value_float(scaled(value_number(a[0]), (int)precision, floor));
+        return value_float(scaled(value_number(a[0]), (int)precision, floor) + 0.0);
     template_fail(&r->l, "method must be common, ceil or floor");
 }
 
@@ -475,11 +518,12 @@ static const struct builtin filters[] = {
     {"truncate", "s ? length killwords end leeway", filter_truncate},
     {"upper", "s", filter_upper},
     {"urlencode", "value", filter_urlencode},
-    {"wordcount", "s", filter_wordcount},
 };
 
 const struct builtin *filter_find(const struct str *name)
 {
     const struct builtin *f = builtin_search(filters, ARRAY_SIZE(filters), name);
-    return f ? f : list_filter_find(name);
+    if (!f)
+        f = list_filter_find(name);
+    return f ? f : text_filter_find(name);
 }

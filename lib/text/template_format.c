@@ -217,7 +217,8 @@ struct value format_percent(struct render *r, const struct str *format, struct v
                           isprint((unsigned char)spec.type) ? spec.type : '?');
     }
     bool tuple = args.type == V_LIST && args.list->kind == LIST_TUPLE;
-    bool indexed = args.type == V_DICT || args.type == V_LIST; /* Python takes it for a mapping */
+    /* Python takes it for a mapping. */
+    bool indexed = args.type == V_DICT || args.type == V_LIST || args.type == V_UNDEFINED;
     if (!named && used < (tuple ? args.list->n : !indexed))
         template_fail(&r->l, "not all arguments converted during string formatting");
     return value_str(builder_str(&b));

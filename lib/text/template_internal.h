@@ -111,6 +111,7 @@ size_t str_offset(const struct str *s, size_t codepoints); /* in bytes, at most 
 size_t str_find(const struct str *a, const struct str *b, size_t from);
 uint32_t utf8_next(const char *p, size_t len, size_t *at); /* decodes and moves on */
 bool is_space(uint32_t c);                                 /* as Python's str.isspace */
+bool is_printable(uint32_t c);                             /* as its str.isprintable */
 
 /* ---- values (template_value.c) ---- */
 
@@ -322,6 +323,7 @@ enum recase {
     RECASE_SWAP,
 };
 const struct str *str_recase(struct limits *l, const struct str *s, enum recase rule);
+const struct str *str_casefold(struct limits *l, const struct str *s);
 const struct str *str_strip(struct limits *l, const struct str *s, struct value chars, bool left,
                             bool right);
 const struct str *str_replace(struct limits *l, const struct str *s, const struct str *old,

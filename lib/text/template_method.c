@@ -132,7 +132,7 @@ static struct value list_copy(struct render *r, const struct value *a, const str
 static const struct builtin list_methods[] = {
     {"count", "self value", list_count},
     {"index", "self value", list_index},
-    {"copy", "self", list_copy},
+    {"copy", "self", list_copy}, /* the last: see method_find */
 };
 
 static struct value loop_cycle(struct render *r, const struct value *a,
@@ -175,8 +175,10 @@ const struct builtin *method_find(struct value self, const struct str *name)
         return string_method_find(name);
     if (self.type == V_DICT)
         return builtin_search(dict_methods, ARRAY_SIZE(dict_methods), name);
-    if (self.type == V_LIST && self.list->kind <= LIST_RANGE)
-        return builtin_search(list_methods, ARRAY_SIZE(list_methods), name);
+    if (self.type == V_LIST && self.list->kind <= LIST_RANGE) {
+        bool is_list = self.list->kind == LIST_LIST; /* tuples and ranges can't be copied */
+        return builtin_search(list_methods, ARRAY_SIZE(list_methods) - !is_list, name);
+    }
     if (self.type == V_LOOP)
         return builtin_search(loop_methods, ARRAY_SIZE(loop_methods), name);
     return NULL;

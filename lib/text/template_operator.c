@@ -27,6 +27,8 @@ static int64_t floor_divide(int64_t a, int64_t b)
 static struct value int_power(struct render *r, int64_t base, int64_t exponent)
 {
     int64_t result = 1;
+    if (exponent < 0 && base == 0)
+        template_fail(&r->l, "0 cannot be raised to a negative power");
     if (exponent < 0)
         return value_float(pow((double)base, (double)exponent));
     if (base >= -1 && base <= 1)
@@ -87,9 +89,15 @@ static struct value float_binary(struct render *r, enum operator op, double a, d
         return value_float(floor(a / b));
     case OP_MOD: {
         double m = fmod(a, b);
-        return value_float(m != 0 && (m < 0) != (b < 0) ? m + b : m);
+        if (m == 0) /* Python's has the sign of b */
+            return value_float(copysign(0, b));
+        return value_float((m < 0) != (b < 0) ? m + b : m);
     }
     default:
+        if (a == 0 && b < 0)
+            template_fail(&r->l, "0 cannot be raised to a negative power");
+        if (a < 0 && b != floor(b))
+            template_fail(&r->l, "a power of a negative number that is complex");
         return value_float(pow(a, b));
     }
 }

@@ -130,12 +130,39 @@ static struct value string_islower(struct render *r, const struct value *a,
     return value_bool(is_all_of(a[0].s, UTF8PROC_CATEGORY_LL));
 }
 
+/* Letters behind others are small, all others large, and there is at least one. */
+static struct value string_istitle(struct render *r, const struct value *a,
+                                   const struct arguments *rest)
+{
+    const struct str *s = a[0].s;
+    bool any = false, inside = false;
+    (void)r, (void)rest;
+    for (size_t at = 0; at < s->len;) {
+        uint32_t c = utf8_next(s->p, s->len, &at);
+        bool small = utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_LL;
+        bool cased = has_case(c);
+        if (cased && small != inside)
+            return value_bool(false);
+        any |= cased;
+        inside = cased;
+    }
+    return value_bool(any);
+}
+
+static struct value string_isprintable(struct render *r, const struct value *a,
+                                       const struct arguments *rest)
+{
+    (void)r, (void)rest;
+    return value_bool(!a[0].s->len || all_characters(a[0].s, is_printable).b);
+}
+
 static const struct builtin predicates[] = {
-    {"isdigit", "self", string_isdigit},     {"isdecimal", "self", string_isdecimal},
-    {"isnumeric", "self", string_isnumeric}, {"isalpha", "self", string_isalpha},
-    {"isalnum", "self", string_isalnum},     {"isspace", "self", string_isspace},
-    {"isascii", "self", string_isascii},     {"isupper", "self", string_isupper},
-    {"islower", "self", string_islower},
+    {"isdigit", "self", string_isdigit},         {"isdecimal", "self", string_isdecimal},
+    {"isnumeric", "self", string_isnumeric},     {"isalpha", "self", string_isalpha},
+    {"isalnum", "self", string_isalnum},         {"isspace", "self", string_isspace},
+    {"isascii", "self", string_isascii},         {"isupper", "self", string_isupper},
+    {"islower", "self", string_islower},         {"istitle", "self", string_istitle},
+    {"isprintable", "self", string_isprintable},
 };
 
 const struct builtin *string_predicate_find(const struct str *name)

@@ -36,7 +36,7 @@ void builder_add_float(struct builder *b, double f, origin o)
     builder_addz(b, text, o);
 }
 
-static bool is_printable(uint32_t c)
+bool is_printable(uint32_t c)
 {
     if (c < 0x7f)
         return c >= 0x20;
@@ -169,6 +169,12 @@ void builder_add_repr(struct builder *b, struct value v)
         builder_addz(b, ">", 0);
         break;
     case V_FUNCTION:
+        if (v.function->kind != FUNCTION_MACRO || !v.function->macro->name)
+            template_fail(b->l, "a %s can't be printed", type_name(v));
+        builder_addz(b, "<Macro '", 0);
+        builder_add_str(b, v.function->macro->name);
+        builder_addz(b, "'>", 0);
+        break;
     case V_LOOP:
         template_fail(b->l, "a %s can't be printed", type_name(v));
     }

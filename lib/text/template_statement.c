@@ -265,6 +265,7 @@ static struct node *parse_statement(struct parser *p)
         {"break", parse_break},     {"continue", parse_continue},
         {"print", parse_print},
     };
+    static const char *const others[] = {"include", "import", "from", "extends", "block"};
     const struct token *t = expect_type(p, T_NAME, "the name of a tag");
     for (size_t i = 0; i < ARRAY_SIZE(tags); i++)
         if (token_is(t, T_NAME, tags[i].name)) {
@@ -275,6 +276,15 @@ static struct node *parse_statement(struct parser *p)
             return n;
         }
     p->l->line = t->line;
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        if (token_is(t, T_NAME, others[i]))
+            template_fail(p->l,
+                          "{%% %s %%} is for templates of several files, and a chat template "
+                          "is one",
+                          others[i]);
+    if (token_is(t, T_NAME, "autoescape") || token_is(t, T_NAME, "do") ||
+        token_is(t, T_NAME, "trans"))
+        template_fail(p->l, "{%% %.*s %%} is not supported", (int)t->len, t->p);
     template_fail(p->l, "unknown tag '%.*s'", (int)(t->len < 60 ? t->len : 60), t->p);
 }
 

@@ -195,12 +195,15 @@ const struct str *str_part(struct limits *l, const struct str *s, size_t from, s
 {
     if (from == 0 && to == s->len)
         return s;
-    if (!s->n_runs)
+    if (!s->n_runs && !s->markup)
         return str_new(l, s->p + from, to - from, s->origin);
     struct builder b;
     builder_init(&b, l);
     builder_add_part(&b, s, from, to);
-    return builder_str(&b);
+    struct str *part = arena_alloc(l, 1, sizeof *part);
+    *part = *builder_str(&b);
+    part->markup = s->markup;
+    return part;
 }
 
 /* Chains of a + b + c grow their first part in place instead of copying it each time. */

@@ -19,6 +19,13 @@ static struct value string_lower(struct render *r, const struct value *a,
     return value_str(str_recase(&r->l, a[0].s, RECASE_LOWER));
 }
 
+static struct value string_casefold(struct render *r, const struct value *a,
+                                    const struct arguments *rest)
+{
+    (void)rest;
+    return value_str(str_casefold(&r->l, a[0].s));
+}
+
 static struct value string_capitalize(struct render *r, const struct value *a,
                                       const struct arguments *rest)
 {
@@ -333,6 +340,16 @@ static struct value string_index(struct render *r, const struct value *a,
     return value_int(at);
 }
 
+static struct value string_rindex(struct render *r, const struct value *a,
+                                  const struct arguments *rest)
+{
+    (void)rest;
+    int64_t at = find(r, a, true);
+    if (at < 0)
+        template_fail(&r->l, "substring not found");
+    return value_int(at);
+}
+
 static struct value string_count(struct render *r, const struct value *a,
                                  const struct arguments *rest)
 {
@@ -351,6 +368,31 @@ static struct value string_count(struct render *r, const struct value *a,
         n++;
     }
     return value_int((int64_t)n);
+}
+
+static struct value string_expandtabs(struct render *r, const struct value *a,
+                                      const struct arguments *rest)
+{
+    const struct str *s = a[0].s;
+    int64_t size = int_or(r, a[1], 8, "tabsize"), column = 0;
+    struct builder b;
+    (void)rest;
+    builder_init(&b, &r->l);
+    for (size_t at = 0; at < s->len;) {
+        size_t from = at;
+        uint32_t c = utf8_next(s->p, s->len, &at);
+        if (c != '\t') {
+            builder_add_part(&b, s, from, at);
+            column = c == '\n' || c == '\r' ? 0 : column + 1;
+            continue;
+        }
+        int64_t n = size > 0 ? size - column % size : 0;
+        column += n;
+        spend(&r->l, 1 + (uint64_t)n / 16);
+        for (; n > 0; n--)
+            builder_addz(&b, " ", str_origin_at(s, from));
+    }
+    return value_str(builder_str(&b));
 }
 
 static struct value string_join(struct render *r, const struct value *a,
@@ -442,7 +484,7 @@ static struct value string_zfill(struct render *r, const struct value *a,
 static const struct builtin string_methods[] = {
     {"upper", "self", string_upper},
     {"lower", "self", string_lower},
-    {"casefold", "self", string_lower},
+    {"casefold", "self", string_casefold},
     {"capitalize", "self", string_capitalize},
     {"title", "self", string_title},
     {"swapcase", "self", string_swapcase},
@@ -462,6 +504,8 @@ static const struct builtin string_methods[] = {
     {"find", "self sub ? start end", string_find},
     {"rfind", "self sub ? start end", string_rfind},
     {"index", "self sub ? start end", string_index},
+    {"rindex", "self sub ? start end", string_rindex},
+    {"expandtabs", "self ? tabsize", string_expandtabs},
     {"count", "self sub ? start end", string_count},
     {"join", "self iterable", string_join},
     {"format", "self *", string_format},

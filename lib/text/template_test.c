@@ -133,17 +133,25 @@ static struct value test_upper(struct render *r, const struct value *a,
     return isupper->call(r, &s, rest);
 }
 
+/* Names are looked up in a mapping, so what can't be a key is an error. */
+static bool is_name(struct render *r, struct value v)
+{
+    if (v.type == V_DICT || (v.type == V_LIST && v.list->kind == LIST_LIST))
+        template_fail(&r->l, "unhashable type: '%s'", type_name(v));
+    return v.type == V_STRING;
+}
+
 static struct value test_filter(struct render *r, const struct value *a,
                                 const struct arguments *rest)
 {
     (void)rest;
-    return value_bool(filter_find(want_str(r, a[0], "a filter's name")) != NULL);
+    return value_bool(is_name(r, a[0]) && filter_find(a[0].s) != NULL);
 }
 
 static struct value test_test(struct render *r, const struct value *a, const struct arguments *rest)
 {
     (void)rest;
-    return value_bool(test_find(want_str(r, a[0], "a test's name")) != NULL);
+    return value_bool(is_name(r, a[0]) && test_find(a[0].s) != NULL);
 }
 
 static bool remainder_is(struct render *r, struct value v, struct value by, int64_t wanted)

@@ -431,6 +431,7 @@ bool value_contains(struct limits *l, struct value container, struct value item)
 
 struct list *value_items(struct limits *l, struct value v)
 {
+    struct str *plain;
     struct list *out = value_list(l, LIST_LIST).list;
     switch (v.type) {
     case V_UNDEFINED:
@@ -446,10 +447,14 @@ struct list *value_items(struct limits *l, struct value v)
             list_add(l, out, v.dict->keys[i]);
         return out;
     case V_STRING:
-        for (size_t at = 0; at < v.s->len;) {
+        plain =
+            arena_alloc(l, 1, sizeof *plain); /* characters of what is escaped aren't marked so */
+        *plain = *v.s;
+        plain->markup = false;
+        for (size_t at = 0; at < plain->len;) {
             size_t from = at;
-            utf8_next(v.s->p, v.s->len, &at);
-            list_add(l, out, value_str(str_part(l, v.s, from, at)));
+            utf8_next(plain->p, plain->len, &at);
+            list_add(l, out, value_str(str_part(l, plain, from, at)));
         }
         return out;
     case V_LOOP:

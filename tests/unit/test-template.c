@@ -189,6 +189,7 @@ int main(int argc, char **argv)
     } else {
         run_file(folder, "cases.jsonl");
         run_file(folder, "language.jsonl");
+        run_file(folder, "layout.jsonl");
         run_file(folder, "limits.jsonl");
     }
     json_decref(shared_variables);
