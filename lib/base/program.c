@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "base/outfile.h"
 
-static const struct program *running;
+static const struct program *running; /* its table is flat */
 static int saved_argc;
 static char **saved_argv; /* a copy from before getopt_long permuted it */
 
@@ -191,6 +191,7 @@ static void store(const struct option_spec *o, const char *text)
         *(int *)o->value = parse_choice(o, text);
         break;
     case OPT_HEADING:
+    case OPT_TABLE:
         break;
     }
 }
@@ -217,10 +218,31 @@ static void catch_fatal_signals(void)
     }
 }
 
+/* With the options of OPT_TABLE in the place of their entry. For as long as the program runs. */
+static const struct program *flattened(const struct program *program)
+{
+    static struct program flat;
+    struct option_spec *options = NULL;
+    size_t n = 0, cap = 0;
+    for (size_t i = 0; i < program->n_options; i++) {
+        const struct option_spec *o = &program->options[i];
+        const struct option_table one = {o, 1};
+        const struct option_table *table = o->kind == OPT_TABLE ? o->value : &one;
+        for (size_t k = 0; k < table->n; k++) {
+            ARRAY_GROW(options, n, cap);
+            options[n++] = table->options[k];
+        }
+    }
+    flat = *program;
+    flat.options = options;
+    flat.n_options = n;
+    return &flat;
+}
+
 int program_start(const struct program *program, int argc, char **argv)
 {
     enum { OPT_HELP = 1, OPT_VERSION, OPT_FIRST = 256 };
-    running = program;
+    program = running = flattened(program);
     saved_argc = argc;
     saved_argv = xcalloc((size_t)argc + 1, sizeof *saved_argv);
     memcpy(saved_argv, argv, (size_t)argc * sizeof *argv);

@@ -25,6 +25,7 @@ enum option_kind {
     OPT_DOUBLE,  /* double *: finite */
     OPT_CHOICE,  /* int *: index into choices, which is NULL-terminated */
     OPT_HEADING, /* no option: a heading in --help */
+    OPT_TABLE,   /* const struct option_table *: the options in it stand here */
 };
 
 struct string_list {
@@ -41,6 +42,12 @@ struct option_spec {
     const char *help; /* one line, without a full stop; the default in brackets at its end */
     const char *const *choices;
     double min, max; /* bounds of a number, both 0 for none */
+};
+
+/* Options that several programs have. */
+struct option_table {
+    const struct option_spec *options;
+    size_t n;
 };
 
 struct program {

@@ -61,7 +61,7 @@ static int open_folder(struct train_session *s, struct err *err)
 {
     struct stat st;
     const char *path = s->request->folder;
-    if (!s->request->resume && stat(path, &st))
+    if (s->request->plan || (!s->request->resume && stat(path, &st)))
         return 0;
     if (train_folder_open(&s->folder, path, false, err))
         return -1;
@@ -295,7 +295,8 @@ static int resumed_adapter(struct train_session *s, struct err *err)
 
 static int open_adapter(struct train_session *s, struct err *err)
 {
-    if (s->options.full && full_check_folder(s->request->folder, s->checkpoint, err))
+    if (s->options.full && !s->request->plan &&
+        full_check_folder(s->request->folder, s->checkpoint, err))
         return -1;
     return s->request->resume    ? resumed_adapter(s, err)
            : s->options.full     ? all_weights(s, err)
@@ -395,6 +396,8 @@ static int open_trainer(struct train_session *s, struct err *err)
 static int begin(struct train_session *s, struct err *err)
 {
     const struct train_progress *p = trainer_progress(s->trainer);
+    if (s->request->plan)
+        return 0;
     if (!s->folder.path && train_folder_open(&s->folder, s->request->folder, true, err))
         return -1;
     if (train_run_save(&s->run, &s->folder, err))
@@ -423,6 +426,17 @@ int train_session_open(struct train_session **out, const struct train_request *r
 fail:
     train_session_close(s, NULL);
     return -1;
+}
+
+int train_session_rehearse(struct train_session *s, double seconds, struct trainer_rehearsal *r,
+                           struct err *err)
+{
+    return trainer_rehearse(s->trainer, seconds, r, err);
+}
+
+size_t train_session_memory(const struct train_session *s)
+{
+    return memory_for(s, s->options.micro_batch);
 }
 
 int train_session_run(struct train_session *s, const struct trainer_watch *watch,

@@ -19,6 +19,7 @@
 struct train_request {
     bool resume;  /* go on in `folder` */
     bool restart; /* begin anew, although the folder holds an unfinished run */
+    bool plan;    /* open and check all, but write nothing: there is no folder */
     const char *folder, *model, *initial, *held, *log;
     const char *const *rows; /* none: standard input, or as remembered */
     size_t n_rows;
@@ -35,6 +36,11 @@ int train_session_open(struct train_session **s, const struct train_request *req
 /* As trainer_run. */
 int train_session_run(struct train_session *s, const struct trainer_watch *watch,
                       enum trainer_end *end, struct err *err);
+/* As trainer_rehearse: for a plan. */
+int train_session_rehearse(struct train_session *s, double seconds, struct trainer_rehearsal *r,
+                           struct err *err);
+/* About how many bytes the run takes. */
+size_t train_session_memory(const struct train_session *s);
 /* Closes the log, which may fail. */
 int train_session_close(struct train_session *s, struct err *err);
 

@@ -377,7 +377,7 @@ static void update_stretch(void *arg, size_t first, size_t n, bool raised)
                      raised ? run->raised_lr : run->lr);
 }
 
-static void update(struct trainer *t, double scale, double lr)
+void trainer_update(struct trainer *t, double scale, double lr)
 {
     const double ratio = t->setup.options->lora_plus_ratio;
     struct update_run run = {t, scale, lr, isnan(ratio) ? lr : lr * ratio};
@@ -405,7 +405,7 @@ static int step(struct trainer *t, struct err *err)
     t->loss = sums.loss * mean;
     if (log_step(t, norm, lr, &sums, err))
         return log_failed(t);
-    update(t, mean * gradient_clip(norm, t->setup.options->clip), lr);
+    trainer_update(t, mean * gradient_clip(norm, t->setup.options->clip), lr);
     t->dirty = t->adapter_dirty = true;
     p->step++;
     p->tokens += sums.tokens;

@@ -85,6 +85,20 @@ int trainer_restore(struct trainer *t, const struct train_state *s, struct err *
 int trainer_run(struct trainer *t, const struct trainer_watch *watch, enum trainer_end *end,
                 struct err *err);
 
+/* What a run takes, measured on some of its rows. */
+struct trainer_rehearsal {
+    uint64_t tokens;       /* that it was measured with */
+    double token_seconds;  /* forward and backward of a token */
+    double token_error;    /* standard error of that */
+    double update_seconds; /* of the optimiser, a step */
+    double score_seconds;  /* forward alone of a held-out token; 0 where there is none */
+};
+
+/* Learns for about so many seconds in place of trainer_run; nothing is written. The parameters are
+ * of no use afterwards. */
+int trainer_rehearse(struct trainer *t, double seconds, struct trainer_rehearsal *r,
+                     struct err *err);
+
 const struct train_progress *trainer_progress(const struct trainer *t);
 
 #endif

@@ -53,6 +53,12 @@ int trainer_held_loss(struct trainer *t, double *loss, struct err *err);
 /* The log-likelihoods of all preferences under the reference. */
 int trainer_find_references(struct trainer *t, struct err *err);
 
+/* One step of the optimiser with the gradients times scale. */
+void trainer_update(struct trainer *t, double scale, double lr);
+/* Adds the weighted -log p of rows from *row on, as many as go to the decoder at once. */
+int trainer_score_rows(struct trainer *t, const struct rows *rows, size_t *row, double *sum,
+                       struct err *err);
+
 /* After a gradient of these rows that wasn't finite: -1, and err names the document. */
 int trainer_blame(struct trainer *t, size_t first, size_t end, struct err *err);
 

@@ -96,6 +96,14 @@ static int score_batch(struct trainer *t, double *sum, struct err *err)
     return 0;
 }
 
+int trainer_score_rows(struct trainer *t, const struct rows *rows, size_t *row, double *sum,
+                       struct err *err)
+{
+    if (next_rows(t, rows, NULL, row, rows_totals(rows)->rows, err))
+        return -1;
+    return score_batch(t, sum, err);
+}
+
 int trainer_held_loss(struct trainer *t, double *loss, struct err *err)
 {
     const struct rows *held = t->setup.held;
@@ -112,7 +120,7 @@ int trainer_held_loss(struct trainer *t, double *loss, struct err *err)
         trainer_report(t, 0, (double)row / (double)totals->rows, true);
         if (trainer_stopped(t))
             return 1;
-        if (next_rows(t, held, NULL, &row, totals->rows, err) || score_batch(t, &sum, err))
+        if (trainer_score_rows(t, held, &row, &sum, err))
             return -1;
     }
     *loss = sum / totals->weight;

@@ -28,6 +28,7 @@ my %programs = (
     'ft-pack'  => {args => ['-m', $model], input => 'ids', stdout => 1},
     'ft-dump'  => {args => [], input => 'shard', stdout => 1, cut => 1},
     'ft-train' => {args => ['-m', $model, '-o', 'adapter', '--steps', '1'], input => 'shard', cut => 1},
+    'ft-plan'  => {args => ['-m', $model, '--alone', '--seconds', '0.1'], input => 'shard', stdout => 1, cut => 1},
     'ft-merge' => {args => ['-m', $model, '-o', '-'], input => undef, stdout => 1},
     'ft-eval'  => {args => ['-m', $model], input => 'shard', stdout => 1, cut => 1},
     'ft-score' => {args => ['-m', 'speaker'], input => 'questions', stdout => 1, cut => 1},

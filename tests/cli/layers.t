@@ -132,6 +132,9 @@ ok('no -ffast-math, no time stamps of the compiler',
         my $manual = content($page);
         $manual =~ s/\\//g;
         my %in_manual = map { $_ => 1 } $manual =~ /\bFl -([\w-]+)/g;
+        # A program that takes another's options says so in a line of its own.
+        my ($other) = $manual =~ /^All options of\n\.Xr ([\w-]+) 1/m;
+        $in_manual{$_} = 1 for $other ? content("doc/man/$other.1") =~ s/\\//gr =~ /\bFl -([\w-]+)/g : ();
         push @unnamed, map { "$page: --$_ of --help" } grep { !$in_manual{$_} } sort keys %in_help;
         push @stale, map { "$page: --$_ is no option of $program" } grep { !$in_help{$_} }
             sort { $a cmp $b } map { /^\.It Fl .*?Fl -([\w-]+)|^\.It Fl -([\w-]+)/ ? $1 || $2 : () } split /\n/, $manual;
