@@ -20,6 +20,7 @@ chdir $dir or die "$dir: $!\n";
 # stdout: it writes its result to standard output when it is given no -o.
 # cut: a file cut off anywhere is an error (text may end anywhere).
 # folder: a folder is no wrong input.
+# planned: its -o is another program's, and has no effect.
 # empty: an empty standard input is no error.
 my %programs = (
     'ft-text'  => {args => [], input => 'text', stdout => 1, folder => 1},
@@ -28,7 +29,7 @@ my %programs = (
     'ft-pack'  => {args => ['-m', $model], input => 'ids', stdout => 1},
     'ft-dump'  => {args => [], input => 'shard', stdout => 1, cut => 1},
     'ft-train' => {args => ['-m', $model, '-o', 'adapter', '--steps', '1'], input => 'shard', cut => 1},
-    'ft-plan'  => {args => ['-m', $model, '--alone', '--seconds', '0.1'], input => 'shard', stdout => 1, cut => 1},
+    'ft-plan'  => {args => ['-m', $model, '--alone', '--seconds', '0.1'], input => 'shard', stdout => 1, cut => 1, planned => 1},
     'ft-merge' => {args => ['-m', $model, '-o', '-'], input => undef, stdout => 1},
     'ft-eval'  => {args => ['-m', $model], input => 'shard', stdout => 1, cut => 1},
     'ft-score' => {args => ['-m', 'speaker'], input => 'questions', stdout => 1, cut => 1},
@@ -185,7 +186,7 @@ sub check_bad_output {
     my $line = (split /\n/, $stderr)[-1] || '';
     ok(slurp('status') eq "1\n" && $line =~ /^\Q$program\E: .*Broken pipe/,
         "$program: a closed pipe", 'exit status ' . slurp('status'), $stderr);
-    is_failure($program, 'an output where none can be', "$command -o shard/out");
+    is_failure($program, 'an output where none can be', "$command -o shard/out") unless $p->{planned};
 }
 
 print "1..$count\n";
