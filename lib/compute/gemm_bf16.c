@@ -207,10 +207,40 @@ BF16_TARGET static void transpose16(const uint32_t *in, size_t ld, uint32_t *out
     }
 }
 
-static void pack_columns(const uint16_t *rows, size_t n, size_t ld, size_t n_columns, size_t width,
-                         size_t first_pair, size_t pairs, uint32_t *panels);
+/* Two rows of numbers become one row of pairs: out[i] = (low[i], high[i]). */
+BF16_TARGET static inline void interleave(const uint16_t *low, const uint16_t *high, size_t n,
+                                          uint32_t *out)
+{
+    size_t i = 0;
+    for (; i + VECTOR <= n; i += VECTOR) {
+        __m512i a = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)(low + i)));
+        __m512i b = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)(high + i)));
+        _mm512_storeu_si512(out + i, _mm512_or_si512(a, _mm512_slli_epi32(b, 16)));
+    }
+    for (; i < n; i++)
+        out[i] = low[i] | (uint32_t)high[i] << 16;
+}
 
-/* The same panel of a transposed W: its rows are the steps of the sum. */
+/*
+ * Panels whose columns are columns c0.. of rows [n, n_columns] in bfloat16, the sum running over
+ * the rows: panel q holds columns q * width.., and is `pairs` long.
+ */
+static void pack_columns(const uint16_t *rows, size_t n, size_t ld, size_t n_columns, size_t width,
+                         size_t first_pair, size_t pairs, uint32_t *panels)
+{
+    static const uint16_t zeros[PANEL];
+    for (size_t c = 0; c < n_columns; c += width) {
+        size_t columns = c + width < n_columns ? width : n_columns - c;
+        uint32_t *panel = panels + (c / width * pairs + first_pair) * width;
+        for (size_t i = 0; i < n; i += 2, panel += width) {
+            interleave(rows + i * ld + c, i + 1 < n ? rows + (i + 1) * ld + c : zeros, columns,
+                       panel);
+            memset(panel + columns, 0, (width - columns) * sizeof *panel);
+        }
+    }
+}
+
+/* The forward panel of a transposed W, whose stored rows are the steps of the sum. */
 static void pack_turned(const struct matrix *w, size_t n0, size_t columns, size_t width,
                         uint32_t *panel, float *floats, uint16_t *halves)
 {
@@ -255,39 +285,6 @@ BF16_TARGET static void pack_rows(const struct matrix *w, size_t n0, size_t colu
     for (; p < pairs; p++)
         for (size_t v = 0; v < width; v++)
             panel[p * width + v] = words[v * pairs + p];
-}
-
-/* Two rows of numbers become one row of pairs: out[i] = (low[i], high[i]). */
-BF16_TARGET static inline void interleave(const uint16_t *low, const uint16_t *high, size_t n,
-                                          uint32_t *out)
-{
-    size_t i = 0;
-    for (; i + VECTOR <= n; i += VECTOR) {
-        __m512i a = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)(low + i)));
-        __m512i b = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)(high + i)));
-        _mm512_storeu_si512(out + i, _mm512_or_si512(a, _mm512_slli_epi32(b, 16)));
-    }
-    for (; i < n; i++)
-        out[i] = low[i] | (uint32_t)high[i] << 16;
-}
-
-/*
- * Panels whose columns are columns c0.. of rows [n, n_columns] in bfloat16, the sum running over
- * the rows: panel q holds columns q * width.., and is `pairs` long.
- */
-static void pack_columns(const uint16_t *rows, size_t n, size_t ld, size_t n_columns, size_t width,
-                         size_t first_pair, size_t pairs, uint32_t *panels)
-{
-    static const uint16_t zeros[PANEL];
-    for (size_t c = 0; c < n_columns; c += width) {
-        size_t columns = c + width < n_columns ? width : n_columns - c;
-        uint32_t *panel = panels + (c / width * pairs + first_pair) * width;
-        for (size_t i = 0; i < n; i += 2, panel += width) {
-            interleave(rows + i * ld + c, i + 1 < n ? rows + (i + 1) * ld + c : zeros, columns,
-                       panel);
-            memset(panel + columns, 0, (width - columns) * sizeof *panel);
-        }
-    }
 }
 
 /* float32 rows [m, r] rounded, each padded to whole pairs. */

@@ -317,7 +317,7 @@ static int check_sayable(const struct lora *l, const struct model_config *config
 {
     const struct architecture *arch = arch_by_type(config->architecture);
     if (!arch || !arch->gguf)
-        return err_set(err, "llama.cpp has no architecture %s", config->architecture);
+        return err_set(err, "models of architecture %s have no GGUF here", config->architecture);
     if (l->dora)
         return err_set(err, "GGUF adapters can't have DoRA's magnitudes; merge it into its base");
     if (l->n_weights)

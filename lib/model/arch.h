@@ -9,7 +9,7 @@
 
 struct architecture {
     const char *model_type;  /* in config.json */
-    const char *gguf;        /* general.architecture; NULL: llama.cpp has no such architecture */
+    const char *gguf;        /* general.architecture; NULL: only Hugging Face folders are known */
     const char *model_class; /* config.json's "architectures": "LlamaForCausalLM" */
     const struct name_map *names;
     bool gguf_pairs; /* config.h */

@@ -183,6 +183,10 @@ size_t decoder_widest(const struct model_config *c);
 /* Whether what a half gives can't be added to x as it comes. */
 bool decoder_has_branch(const struct model_config *c);
 
+/* Points embed, head, norm and layers at the checkpoint's tensors, which names_check has found. */
+int decoder_bind(struct decoder *d, struct err *err);
+void decoder_unbind(struct decoder *d);
+
 /* A vector of the file as floats, in Hugging Face's order; the caller frees it. */
 float *decoder_stored_vector(const struct decoder *d, enum slot slot, size_t layer);
 /* The file's tensor of that name, which names_check has found. */
