@@ -50,16 +50,19 @@ def greedy(model, ids, most, ends):
 def check_ids(name, folder, model, *options):
     random.seed(1)
     vocab, ends = model.config.vocab_size, [model.config.eos_token_id]
+    most = min(60, model.config.max_position_embeddings - 41)
     prompts = [[1] + [random.randrange(3, vocab) for _ in range(k)] for k in (1, 2, 5, 9, 17, 30, 3, 40)]
     path = write("ids.jsonl", [{"ids": p} for p in prompts])
-    got = lines(run("ft-gen", "-m", folder, *options, "--max-tokens", "60", "--batch", "3", path))
-    same = sum((g["completion_ids"], g["finish"]) == greedy(model, p, 60, ends) for p, g in zip(prompts, got))
+    got = lines(run("ft-gen", "-m", folder, *options, "--max-tokens", str(most), "--batch", "3", path))
+    same = sum((g["completion_ids"], g["finish"]) == greedy(model, p, most, ends) for p, g in zip(prompts, got))
     ok(same == len(prompts) == len(got), f"{name}: {same} of {len(prompts)} greedy completions are equal")
 
 
 def check_fixtures():
-    for folder in sorted(glob.glob(f"{shared}/fixtures/models/llama*")):
+    for folder in sorted(glob.glob(f"{shared}/fixtures/models/*")):
         name = os.path.basename(folder)
+        if name == "phi3_longrope":  # transformers keeps keys in the cache that were turned by the short factors
+            continue
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         check_ids(name, folder, model)
         adapter = f"{folder}/lora/initial"
