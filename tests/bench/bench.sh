@@ -4,9 +4,9 @@
 # Speed and memory beside the programs that people use for the same, one at a time on this machine:
 # LoRA training beside PEFT, scoring beside transformers and llama.cpp, tokenising beside tokenizers.
 # VENV is a Python environment outside the tree; it is made with what is missing (by default in
-# ${XDG_CACHE_HOME:-~/.cache}/tuneutils/venv). Environment: MODEL (a .gguf file), STEPS, TEXT (a text
-# file to tokenise), LOCK (only one bench holds it), ONLY (train, eval or tok), COMPILE=1 (also PEFT
-# through torch.compile, which takes minutes before its first step and is faster then).
+# ${XDG_CACHE_HOME:-~/.cache}/tuneutils/venv). Environment: MODEL (a .gguf file), STEPS, MEGABYTES (of
+# each kind of text to tokenise), LOCK (only one bench holds it), ONLY (train, eval or tok), COMPILE=1
+# (also PEFT through torch.compile, which takes minutes before its first step and is faster then).
 set -eu -o pipefail
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/tuneutils
 venv=${1:-$cache/venv}
@@ -30,8 +30,10 @@ fi
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 PYTHONWARNINGS=ignore
 
 model=${MODEL:-$work/smollm2.gguf}
-[ -n "${MODEL:-}" ] || "$examples/fetch-model" "$model"
-ft-merge -m "$model" -o "$work/hf" --type f32
+if [ "$only" != tok ]; then
+    [ -n "${MODEL:-}" ] || "$examples/fetch-model" "$model"
+    ft-merge -m "$model" -o "$work/hf" --type f32
+fi
 
 # N rows of L ids that look random: "{"ids":[...]}".
 rows() {
@@ -110,29 +112,15 @@ bench_eval() {
     row 'llama.cpp, the GGUF file as it is' "$(echo "$line" | field tok_per_s)" '' "$(echo "$line" | field ppl)"
 }
 
+# The real tokenizers where they lie beside the tree, else the model's own.
 bench_tok() {
-    local text=${TEXT:-$work/text} start end size
-    if [ -z "${TEXT:-}" ]; then # long descriptions of Debian's packages, or whatever Python brings
-        if "$examples/fetch-lists" "$work/lists" 2>/dev/null; then
-            head -c 20000000 "$work/lists/Translation-1" | sed -n 's/^ //p; s/^$//p' >"$text"
-        else
-            cat "$venv"/lib/python3*/site-packages/transformers/models/[a-m]*/*.py >"$text"
-        fi
-    fi
-    "$python" -c 'import json, sys
-for d in open(sys.argv[1], encoding="utf-8", errors="replace").read().split("\n\n"):
-    if d: print(json.dumps({"text": d}, ensure_ascii=False))' "$text" >"$work/text.jsonl"
-    size=$(stat -c %s "$text")
-    printf '\nTokenising %s MB of text (ft-tok as a whole process, tokenizers without loading)\n' $((size / 1000000))
-    row '' MB/s '' tokens
-    start=$(date +%s.%N)
-    ft-tok -m "$model" --train-on all --no-specials "$work/text.jsonl" >"$work/tokens.ft"
-    end=$(date +%s.%N)
-    row ft-tok "$(per_second "$size" "$start" "$end" | awk '{ printf "%.2f", $1 / 1e6 }')" '' \
-        "$(ft-dump --stats "$work/tokens.ft" | awk '$1 == "tokens" && !seen++ { print $2 }')"
-    "$python" "$here/peer_tok.py" "$work/hf/tokenizer.json" "$text" | while read -r line; do
-        row "tokenizers, $(echo "$line" | field mode)" "$(echo "$line" | field mb_per_s)" '' "$(echo "$line" | field tokens)"
+    local archive sets=()
+    for archive in "${SHARED:-$here/../../../shared}"/tokenizers/*.tar.xz; do
+        [ -f "$archive" ] && tar -xJf "$archive" -C "$work" && sets+=("$work/$(basename "$archive" .tar.xz)")
     done
+    [ -d "$here/../data/tokenizer/tiny_unigram" ] && sets+=("$here/../data/tokenizer/tiny_unigram")
+    printf '\nTokenising, in CPU time (ft-tok as a whole process, tokenizers without loading)\n'
+    quietly "$python" "$here/tokenise.py" "${sets[@]}"
 }
 
 case " $only " in *" train "*) bench_train 4 512; bench_train 1 2048 ;; esac

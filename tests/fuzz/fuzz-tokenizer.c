@@ -1,5 +1,6 @@
-/* Any bytes as a tokenizer.json or a GGUF vocabulary: an error, or a tokenizer that encodes and
- * decodes whatever it's given. */
+/* Any bytes as a tokenizer.json, a GGUF vocabulary, a model of SentencePiece or a rank file: an
+ * error, or a tokenizer that encodes and decodes whatever it's given. */
+#include <ctype.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,9 +39,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct err err;
     char path[128], hex[HASH_HEX];
     scratch_make();
-    bool gguf = size > 4 && !memcmp(data, "GGUF", 4);
-    scratch_write(gguf ? "model.gguf" : "tokenizer.json", data, size);
-    snprintf(path, sizeof path, "%s%s", scratch_folder, gguf ? "/model.gguf" : "");
+    const char *name = size > 4 && !memcmp(data, "GGUF", 4) ? "model.gguf"
+                       : size && data[0] == '\n'             ? "tokenizer.model"
+                       : size && isalnum(data[0])            ? "cl100k.tiktoken"
+                                                             : "tokenizer.json";
+    scratch_write(name, data, size);
+    snprintf(path, sizeof path, "%s/%s", scratch_folder, name);
+    if (!strcmp(name, "tokenizer.json"))
+        snprintf(path, sizeof path, "%s", scratch_folder);
     if (tokenizer_load(&t, path, &err))
         return 0;
     use(t, data, size);

@@ -1,6 +1,6 @@
 #!/bin/bash
 # ids beside `tokenizers`, `sentencepiece` and `tiktoken`: VENV=FOLDER has them, SHARED the real
-# tokenizers. MEGABYTES of text for each; see tokenize.py.
+# tokenizers. MEGABYTES of text for each; see token_ids.py.
 python=${VENV:+$VENV/bin/python}
 [ -n "$python" ] && "$python" -c 'import tokenizers' 2>/dev/null || { echo "1..0 # SKIP VENV=FOLDER with tokenizers"; exit 0; }
 shared=${SHARED:-$SRCDIR/../shared}
@@ -13,4 +13,4 @@ for archive in "$shared"/tokenizers/*.tar.xz; do
 done
 "$python" -c 'import sentencepiece' 2>/dev/null && sets+=("$data"/sp_*.model)
 "$python" -c 'import tiktoken' 2>/dev/null && sets+=("$data"/*.tiktoken)
-"$python" "$SRCDIR/tests/interop/tokenize.py" "${sets[@]}"
+"$python" "$SRCDIR/tests/interop/token_ids.py" "${sets[@]}"

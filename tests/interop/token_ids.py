@@ -1,6 +1,6 @@
 """ids of ft-tok beside those of the libraries that people use, on whatever text this machine has.
 
-usage: tokenize.py FOLDER... (tokenizers, as -m takes them)
+usage: token_ids.py FOLDER... (tokenizers, as -m takes them)
 
 A folder with tokenizer.json goes beside `tokenizers`, X.model beside `sentencepiece`, X.tiktoken
 beside `tiktoken`. Environment: MEGABYTES of text for each (default 4), SEED, CORPORA (some of the
@@ -8,7 +8,8 @@ names below). Prints TAP: a test for each tokenizer and corpus, and the first do
 """
 import gzip, json, os, random, re, struct, subprocess, sys, threading, unicodedata
 
-os.environ.update(TOKENIZERS_PARALLELISM="true", RAYON_NUM_THREADS="2")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+os.environ.setdefault("RAYON_NUM_THREADS", "2")
 BATCH = 400
 
 
@@ -239,18 +240,23 @@ def compare(path, tokenizer, name, size, seed):
     return n, total, wrong
 
 
-size = float(os.environ.get("MEGABYTES", "4")) * 1e6
-seed = os.environ.get("SEED", "1")
-names = os.environ.get("CORPORA", " ".join(CORPORA)).split()
-tests = failures = everything = 0
-for path in sys.argv[1:]:
-    tokenizer = open_tokenizer(path)
-    for name in names:
-        n, total, wrong = compare(path, tokenizer, name, size / len(names), seed)
-        tests += 1
-        failures += wrong > 0
-        everything += total
-        print(f"{'not ok' if wrong else 'ok'} {tests} - {os.path.basename(path)}, {name}: {wrong} of {n} documents differ, {total / 1e6:.1f} MB", flush=True)
-print(f"# {everything / 1e6:.1f} MB in all")
-print(f"1..{tests}")
-sys.exit(failures > 0)
+def main(paths):
+    size = float(os.environ.get("MEGABYTES", "4")) * 1e6
+    seed = os.environ.get("SEED", "1")
+    names = os.environ.get("CORPORA", " ".join(CORPORA)).split()
+    tests = failures = everything = 0
+    for path in paths:
+        tokenizer = open_tokenizer(path)
+        for name in names:
+            n, total, wrong = compare(path, tokenizer, name, size / len(names), seed)
+            tests += 1
+            failures += wrong > 0
+            everything += total
+            print(f"{'not ok' if wrong else 'ok'} {tests} - {os.path.basename(path)}, {name}: {wrong} of {n} documents differ, {total / 1e6:.1f} MB", flush=True)
+    print(f"# {everything / 1e6:.1f} MB in all")
+    print(f"1..{tests}")
+    return failures > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
