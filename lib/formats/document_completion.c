@@ -24,7 +24,9 @@ int document_get_text(const struct document *d, const char *key, const char *nam
 
 /* ---- instruction, input, output ---- */
 
-/* The frame of Stanford's Alpaca, without which its descendants don't recognise an instruction. */
+/* The frame of Stanford's Alpaca, without which its descendants don't recognise an instruction.
+ * With a newline at its end, as alpaca-lora, Axolotl, torchtune and LLaMA-Factory write it: the
+ * first script had none, so that the answer began in the line of "### Response:". */
 static void add_alpaca(struct buf *out, const char *instruction, const char *input)
 {
     if (*input)

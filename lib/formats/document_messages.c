@@ -38,22 +38,15 @@ struct place {
 static const struct {
     const char *from, *role;
 } names[] = {
-    {"system", "system"},
-    {"human", "user"},
-    {"user", "user"},
-    {"gpt", "assistant"},
-    {"assistant", "assistant"},
-    {"chatgpt", "assistant"},
-    {"bing", "assistant"},
-    {"bard", "assistant"},
-    {"model", "assistant"},
-    {"bot", "assistant"},
-    {"function_call", "assistant"},
-    {"tool_call", "assistant"},
-    {"observation", "tool"},
-    {"tool", "tool"},
-    {"tool_response", "tool"},
-    {"function_response", "tool"},
+    {"system", "system"},           {"human", "user"},
+    {"prompter", "user"},           {"user", "user"},
+    {"gpt", "assistant"},           {"assistant", "assistant"},
+    {"chatgpt", "assistant"},       {"ai", "assistant"},
+    {"bing", "assistant"},          {"bard", "assistant"},
+    {"model", "assistant"},         {"bot", "assistant"},
+    {"function_call", "assistant"}, {"tool_call", "assistant"},
+    {"observation", "tool"},        {"tool", "tool"},
+    {"tool_response", "tool"},      {"function_response", "tool"},
     {"function", "tool"},
 };
 
@@ -317,13 +310,43 @@ static int read_variables(struct document *d, struct err *err)
     return read_tools(d, err);
 }
 
+static bool says(const json_t *list, const char *mark)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *m = json_array_get(list, i);
+        const char *text = json_string_value(either(m, "content", "value"));
+        if (text && strstr(text, mark))
+            return true;
+    }
+    return false;
+}
+
+/* Pictures beside the messages, with a mark in the text where they belong: LLaVA's "image", other
+ * tools' "images". The text without them would teach to make things up. */
+static int check_media(const struct document *d, const json_t *list, struct err *err)
+{
+    static const char *const media[][3] = {{"image", "images", "<image>"},
+                                           {"video", "videos", "<video>"},
+                                           {"audio", "audios", "<audio>"}};
+    static const char *const what[] = {"an image", "a video", "a sound"};
+    for (size_t i = 0; i < ARRAY_SIZE(media); i++) {
+        const json_t *one = json_object_get(d->object, media[i][0]);
+        const json_t *many = json_object_get(d->object, media[i][1]);
+        bool there = one && !json_is_null(one) && says(list, media[i][2]);
+        if (there || json_array_size(many))
+            return err_set(err, "%s: the messages go with %s, and only text can be trained on",
+                           json_array_size(many) ? media[i][1] : media[i][0], what[i]);
+    }
+    return 0;
+}
+
 int messages_read(struct document *d, const char *key, const json_t *list, struct err *err)
 {
     if (!json_is_array(list))
         return err_set(err, "%s is %s, expected an array of messages", key, json_kind(list));
     if (!d->messages) {
         d->messages = json_array();
-        if (read_variables(d, err))
+        if (read_variables(d, err) || check_media(d, list, err))
             return -1;
     }
     size_t before = json_array_size(d->messages), n = json_array_size(list);

@@ -125,6 +125,18 @@ fails 'a missing column' 1 'unknown.jsonl:1: there is no "q" to take as text' \
 echo '{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"tool","content":"c"}]}' >tool.jsonl
 fails 'an answer to no call' 1 'tool.jsonl:1: messages[2].role is "tool" but messages[1] calls no tool' \
     ft-tok -m "$model" --template "$templates/smollm2.jinja" tool.jsonl
+picture='{"role":"assistant","content":"a"}]'
+echo '{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]},'"$picture}" >picture.jsonl
+fails 'a picture in a message' 1 'picture.jsonl:1: messages[0].content[0] is of type "image_url": only text can be trained on' \
+    ft-tok -m "$model" --template "$templates/smollm2.jinja" picture.jsonl
+echo '{"messages":[{"role":"user","content":"<image>what?"},'"$picture"',"images":["a.png"]}' >picture.jsonl
+fails 'a picture beside the messages' 1 'images: the messages go with an image, and only text' \
+    ft-tok -m "$model" --template "$templates/smollm2.jinja" picture.jsonl
+echo '{"image":"a.png","conversations":[{"from":"human","value":"<image> what?"},{"from":"gpt","value":"a"}]}' >picture.jsonl
+fails 'as LLaVA has it' 1 'image: the messages go with an image, and only text' \
+    ft-tok -m "$model" --template "$templates/smollm2.jinja" picture.jsonl
+is 'a key image that is not theirs' "$(echo '{"image":"a.png","images":[],"conversations":[{"from":"prompter","value":"what?"},{"from":"ai","value":"Yes"}]}' |
+    chat --render | grep -c '\[\[Yes')" 1
 echo '{"messages":[{"role":"system","content":"a"}]}' >system.jsonl
 fails 'a template that refuses' 1 'the chat template refuses the messages: ' \
     ft-tok -m "$model" --template "$templates/gemma.jinja" system.jsonl
