@@ -195,6 +195,13 @@ for my $case (
 }
 refuses('a tied embedding', 'is the output matrix too (tied)', "ft-train -m $tied -o refused --modules-to-save embed_tokens llama_sharded.ft");
 refuses('a tied output matrix', 'is the embedding (tied)', "ft-train -m $tied -o refused --modules-to-save lm_head llama_sharded.ft");
+{
+    my $experts = "$ENV{SRCDIR}/tests/data/models/mixtral";
+    run("ft-pack -m $experts --length 64 train.jsonl -o mixtral.ft");
+    refuses("a mixture's experts", "the router and the experts of a mixture can't be trained", "ft-train -m $experts -o refused --full mixtral.ft");
+    my (undef, $status) = run("ft-train -m $experts -o attention --full --targets all-linear --steps 2 mixtral.ft");
+    ok($status == 0, 'but attention beside them can be trained', slurp('err'));
+}
 refuses('the model itself', 'is the model itself', "ft-train -m full -o full --full train.ft");
 mkdir 'other';
 spew('other/config.json', '{}');
