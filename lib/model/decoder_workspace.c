@@ -308,7 +308,8 @@ int decoder_reserve(struct decoder *d, size_t rows, const struct lora *lora, boo
     decoder_wear(d, lora);
     if (decoder_reserve_positions(d, rows, err) || decoder_refresh_gains(d, lora, err))
         return -1;
-    bool fits = ws->rows >= rows && ws->rank >= lora_max_rank(lora) && ws->training == training &&
+    /* Scoring between two steps finds what it needs in the workspace of training. */
+    bool fits = ws->rows >= rows && ws->rank >= lora_max_rank(lora) && ws->training >= training &&
                 has_products(ws, lora) &&
                 (!training || (ws->first_saved <= lora_first_layer(lora, d->config.n_layers) &&
                                (ws->dropout || !(lora->dropout > 0))));

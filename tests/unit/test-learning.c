@@ -284,24 +284,61 @@ static void test_documents(void)
     lora_free(l);
 }
 
+static void open_model(const char *dir, struct checkpoint **c)
+{
+    const struct decoder_options options = {.backend = BACKEND_FP32, .threads = 2};
+    struct err err;
+    snprintf(directory, sizeof directory, "%s", dir);
+    printf("# %s\n", dir);
+    if (checkpoint_open(c, directory, &err) || decoder_open(&decoder, *c, &options, &err)) {
+        printf("Bail out! %s\n", err.msg);
+        exit(1);
+    }
+    in = fixture_inputs(directory);
+}
+
+static void close_model(struct checkpoint *c)
+{
+    fixture_inputs_release(&in);
+    decoder_close(decoder);
+    checkpoint_close(c);
+}
+
+/* Soft caps and scales of logits, scaled embeddings, learned positions, tied matrices: models that
+ * are too large for tests/data. */
+static void test_other_models(void)
+{
+    static const char *const names[] = {"gemma2", "granite", "gpt2"};
+    const char *srcdir = getenv("SRCDIR"), *shared = getenv("SHARED");
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        struct checkpoint *c;
+        char dir[400];
+        snprintf(dir, sizeof dir, "%s%s/fixtures/models/%s",
+                 shared   ? shared
+                 : srcdir ? srcdir
+                          : ".",
+                 shared ? "" : "/../shared", names[i]);
+        if (!fixture_exists(dir, "lora"))
+            continue;
+        open_model(dir, &c);
+        test_label_smoothing();
+        test_neftune();
+        close_model(c);
+    }
+}
+
 int main(void)
 {
     const char *srcdir = getenv("SRCDIR");
-    const struct decoder_options options = {.backend = BACKEND_FP32, .threads = 2};
     struct checkpoint *c;
-    struct err err;
-    snprintf(directory, sizeof directory, "%s/tests/data/models/llama", srcdir ? srcdir : ".");
-    if (checkpoint_open(&c, directory, &err) || decoder_open(&decoder, c, &options, &err)) {
-        printf("Bail out! %s\n", err.msg);
-        return 1;
-    }
-    in = fixture_inputs(directory);
+    char dir[400];
+    snprintf(dir, sizeof dir, "%s/tests/data/models/llama", srcdir ? srcdir : ".");
+    open_model(dir, &c);
     test_weights();
     test_label_smoothing();
     test_neftune();
     test_documents();
-    fixture_inputs_release(&in);
-    decoder_close(decoder);
-    checkpoint_close(c);
+    close_model(c);
+    test_other_models();
     return tap_done();
 }

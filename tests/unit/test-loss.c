@@ -337,6 +337,43 @@ static void test_steps(void)
         check_steps(cases[i].name, &cases[i].loss, cases[i].n);
 }
 
+/* ---- stopping ---- */
+
+static bool stop_after(void *arg, double part)
+{
+    int *left = arg;
+    (void)part;
+    return (*left)-- <= 0;
+}
+
+static void test_stop(void)
+{
+    const struct loss kto = {.kind = LOSS_KTO, .beta = 0.1, .desirable = 1, .undesirable = 1};
+    const struct row_range all = {NULL, 0, 4};
+    struct rows *rows = make_rows(STREAM_LABEL, 4);
+    struct preference *p;
+    struct err err;
+    float reference[8];
+    if (preference_new(&p, &kto, rows, &err))
+        bail(&err);
+    tap_is_u64("kto: two references for each row", preference_references(p), 8);
+    preference_set_references(p, reference);
+    for (int calls = 0; calls < 3; calls++) {
+        int left = calls;
+        const struct preference_watch watch = {stop_after, &left};
+        tap_is_u64("references: 1 when stopped",
+                   (uint64_t)preference_compute_references(p, decoder, NULL, &watch, &err),
+                   calls < 2);
+    }
+    int left = 0;
+    const struct preference_watch watch = {stop_after, &left};
+    tap_ok(preference_find_kl(p, decoder, NULL, &all, &watch, &err) == 1 &&
+               preference_judge(p, decoder, NULL, &watch, &err) == 1,
+           "KL and judging: too");
+    preference_free(p);
+    rows_free(rows);
+}
+
 /* ---- what can't be ---- */
 
 static void test_refusals(void)
@@ -376,6 +413,7 @@ int main(void)
     test_pairs();
     test_labels();
     test_steps();
+    test_stop();
     test_refusals();
     json_decref(inputs);
     json_decref(expected);
