@@ -27,6 +27,8 @@ struct checkpoint {
     const struct tensor **tensors; /* [n] in the files' order */
     const struct tensor **by_name; /* [n] sorted */
     size_t n;
+    struct tensor *parts; /* [n_parts] of stacks in GGUF files, with names of their own */
+    size_t n_parts;
 };
 
 static char *join(const char *folder, const char *name)
@@ -200,14 +202,56 @@ static int open_folder(struct checkpoint *c, struct err *err)
                    exists(c->path, "pytorch_model.bin") ? " (pytorch_model.bin is not read)" : "");
 }
 
+/*
+ * GGUF files keep the matrices of all experts in one tensor [experts, rows, columns],
+ * "X_exps.weight". Here each is a tensor of its own, "X.E.weight", which is what older files have.
+ */
+static const char stack_end[] = "_exps.weight";
+enum { MAX_STACK = 4096 };
+
+static bool is_stack(const struct tensor *t)
+{
+    size_t n = strlen(t->name), end = sizeof stack_end - 1;
+    return t->n_dims == 3 && n > end && !strcmp(t->name + n - end, stack_end) && t->shape[0] >= 1 &&
+           t->shape[0] <= MAX_STACK;
+}
+
+/* The i-th matrix of a stack. */
+static struct tensor part_of(const struct tensor *stack, size_t i)
+{
+    struct buf name = BUF_INIT;
+    struct tensor part = *stack;
+    size_t stem = strlen(stack->name) - (sizeof stack_end - 1);
+    buf_addf(&name, "%.*s.%zu.weight", (int)stem, stack->name, i);
+    part.name = buf_detach(&name, NULL);
+    part.n_dims = 2;
+    part.shape[0] = stack->shape[1];
+    part.shape[1] = stack->shape[2];
+    part.bytes = stack->bytes / (size_t)stack->shape[0];
+    part.data = (const char *)stack->data + i * part.bytes;
+    return part;
+}
+
 static int open_gguf(struct checkpoint *c, struct err *err)
 {
     if (gguf_open(&c->gguf, c->path, err))
         return -1;
-    c->n = gguf_tensor_count(c->gguf);
-    c->tensors = xcalloc(c->n, sizeof *c->tensors);
-    for (size_t i = 0; i < c->n; i++)
-        c->tensors[i] = gguf_tensor(c->gguf, i);
+    size_t n = gguf_tensor_count(c->gguf), n_parts = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct tensor *t = gguf_tensor(c->gguf, i);
+        n_parts += is_stack(t) ? (size_t)t->shape[0] : 0;
+    }
+    c->tensors = xcalloc(n + n_parts, sizeof *c->tensors);
+    c->parts = xcalloc(n_parts, sizeof *c->parts);
+    for (size_t i = 0; i < n; i++) {
+        const struct tensor *t = gguf_tensor(c->gguf, i);
+        if (!is_stack(t))
+            c->tensors[c->n++] = t;
+        for (size_t k = 0; is_stack(t) && k < t->shape[0]; k++) {
+            c->parts[c->n_parts] = part_of(t, k);
+            c->tensors[c->n++] = &c->parts[c->n_parts++];
+        }
+    }
     return sort_names(c, err);
 }
 
@@ -232,6 +276,9 @@ void checkpoint_close(struct checkpoint *c)
     if (!c)
         return;
     gguf_close(c->gguf);
+    for (size_t i = 0; i < c->n_parts; i++)
+        free((char *)(uintptr_t)c->parts[i].name);
+    free(c->parts);
     json_decref(c->config);
     for (size_t i = 0; i < c->n_shards; i++)
         safetensors_close(c->shards[i]);

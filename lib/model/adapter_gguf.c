@@ -316,8 +316,9 @@ static void declare_pair(struct gguf_writer *w, const struct lora_pair *p,
 static int check_sayable(const struct lora *l, const struct model_config *config, struct err *err)
 {
     const struct architecture *arch = arch_by_type(config->architecture);
-    if (!arch || !arch->gguf)
-        return err_set(err, "models of architecture %s have no GGUF here", config->architecture);
+    if (!arch || !arch->gguf || config->n_experts)
+        return err_set(err, "models of architecture %s are not written as GGUF",
+                       config->architecture);
     if (l->dora)
         return err_set(err, "GGUF adapters can't have DoRA's magnitudes; merge it into its base");
     if (l->n_weights)

@@ -22,9 +22,9 @@ static const struct architecture architectures[] = {
     {"stablelm", "stablelm", "StableLmForCausalLM", &names_llama, false, describe_stablelm},
     {"starcoder2", "starcoder2", "Starcoder2ForCausalLM", &names_starcoder2, false,
      describe_starcoder2},
-    {"mixtral", NULL, "MixtralForCausalLM", &names_mixtral, false, describe_mixtral},
-    {"qwen3_moe", NULL, "Qwen3MoeForCausalLM", &names_llama, false, describe_qwen3_moe},
-    {"olmoe", NULL, "OlmoeForCausalLM", &names_llama, false, describe_olmoe},
+    {"mixtral", "llama", "MixtralForCausalLM", &names_mixtral, true, describe_mixtral},
+    {"qwen3_moe", "qwen3moe", "Qwen3MoeForCausalLM", &names_llama, false, describe_qwen3_moe},
+    {"olmoe", "olmoe", "OlmoeForCausalLM", &names_llama, false, describe_olmoe},
 };
 
 const struct architecture *arch_at(size_t i)
@@ -49,6 +49,10 @@ const struct architecture *arch_of_gguf(const struct gguf *g)
         const char *known = architectures[i].gguf;
         if (!known || strlen(known) != name.len || memcmp(known, name.p, name.len) != 0)
             continue;
+        uint64_t n_experts;
+        if (!strcmp(known, "llama") && gguf_get_u64(g, "llama.expert_count", &n_experts) &&
+            n_experts)
+            return arch_by_type("mixtral");
         if (!strcmp(known, "llama") && gguf_find(g, "llama.attention.sliding_window"))
             return arch_by_type("mistral");
         return &architectures[i];

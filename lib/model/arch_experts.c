@@ -1,5 +1,5 @@
 /* Mixtures of experts: Mixtral (arXiv:2401.04088), Qwen3-MoE (arXiv:2505.09388), OLMoE
- * (arXiv:2409.02060). From Hugging Face folders, where each expert's matrices are tensors. */
+ * (arXiv:2409.02060). GGUF files are read, but not written: they want experts stacked. */
 #include "base/mem.h"
 #include "model/arch.h"
 
@@ -7,10 +7,13 @@ const struct name_map names_mixtral = {
     .rest = &names_llama,
     .slots =
         {
-            [SLOT_ROUTER] = {"model.layers.%zu.block_sparse_moe.gate", NULL},
-            [SLOT_EXPERT_GATE] = {"model.layers.%zu.block_sparse_moe.experts.%zu.w1", NULL},
-            [SLOT_EXPERT_UP] = {"model.layers.%zu.block_sparse_moe.experts.%zu.w3", NULL},
-            [SLOT_EXPERT_DOWN] = {"model.layers.%zu.block_sparse_moe.experts.%zu.w2", NULL},
+            [SLOT_ROUTER] = {"model.layers.%zu.block_sparse_moe.gate", "blk.%zu.ffn_gate_inp"},
+            [SLOT_EXPERT_GATE] = {"model.layers.%zu.block_sparse_moe.experts.%zu.w1",
+                                  "blk.%zu.ffn_gate.%zu"},
+            [SLOT_EXPERT_UP] = {"model.layers.%zu.block_sparse_moe.experts.%zu.w3",
+                                "blk.%zu.ffn_up.%zu"},
+            [SLOT_EXPERT_DOWN] = {"model.layers.%zu.block_sparse_moe.experts.%zu.w2",
+                                  "blk.%zu.ffn_down.%zu"},
         },
 };
 
@@ -29,8 +32,11 @@ static const char *experts_key(const struct config_keys *k, const char *usual)
 static void experts(struct config_keys *k, struct model_config *c, const char *n_key,
                     size_t n_fallback, size_t used_fallback)
 {
-    keys_size(k, &c->n_experts, experts_key(k, n_key), NULL, (int64_t)n_fallback);
-    keys_size(k, &c->experts_used, "num_experts_per_tok", NULL, (int64_t)used_fallback);
+    bool gguf = k->mode == KEYS_READ_GGUF;
+    keys_size(k, &c->n_experts, experts_key(k, n_key), "expert_count",
+              gguf ? KEYS_REQUIRED : (int64_t)n_fallback);
+    keys_size(k, &c->experts_used, "num_experts_per_tok", "expert_used_count",
+              gguf ? KEYS_REQUIRED : (int64_t)used_fallback);
     /* Of the loss that balances experts, which frozen ones don't need. */
     keys_ignore(k, "router_aux_loss_coef");
     keys_ignore(k, "output_router_logits");
@@ -61,12 +67,12 @@ static void sparse_layers(struct config_keys *k, struct model_config *c)
                 json_array_append_new(list, json_integer((json_int_t)i));
         json_object_set_new(k->json_out, "mlp_only_layers", list);
     }
+    for (size_t i = 0; i < c->n_layers && keys_are_read(k); i++)
+        if ((i + 1) % step == 0)
+            c->layer_flags[i] |= LAYER_EXPERTS;
     if (k->mode != KEYS_READ_JSON)
         return;
     const json_t *dense = keys_find_json(k, "mlp_only_layers");
-    for (size_t i = 0; i < c->n_layers; i++)
-        if ((i + 1) % step == 0)
-            c->layer_flags[i] |= LAYER_EXPERTS;
     for (size_t i = 0; i < json_array_size(dense); i++) {
         json_int_t layer = json_integer_value(json_array_get(dense, i));
         if (layer >= 0 && (size_t)layer < c->n_layers)
@@ -78,8 +84,9 @@ void describe_qwen3_moe(struct config_keys *k, struct model_config *c)
 {
     describe_qwen3(k, c);
     experts(k, c, "num_experts", 128, 8);
-    keys_size(k, &c->expert_ffn, "moe_intermediate_size", NULL, 768);
-    keys_bool(k, &c->norm_topk, "norm_topk_prob", false);
+    keys_size(k, &c->expert_ffn, "moe_intermediate_size", "expert_feed_forward_length", 768);
+    /* In GGUF files it is always so. */
+    keys_bool(k, &c->norm_topk, "norm_topk_prob", k->mode == KEYS_READ_GGUF);
     sparse_layers(k, c);
 }
 

@@ -70,10 +70,12 @@ const struct name_map names_llama = {
             [SLOT_GATE] = {"model.layers.%zu.mlp.gate_proj", "blk.%zu.ffn_gate"},
             [SLOT_UP] = {"model.layers.%zu.mlp.up_proj", "blk.%zu.ffn_up"},
             [SLOT_DOWN] = {"model.layers.%zu.mlp.down_proj", "blk.%zu.ffn_down"},
-            [SLOT_ROUTER] = {"model.layers.%zu.mlp.gate", NULL},
-            [SLOT_EXPERT_GATE] = {"model.layers.%zu.mlp.experts.%zu.gate_proj", NULL},
-            [SLOT_EXPERT_UP] = {"model.layers.%zu.mlp.experts.%zu.up_proj", NULL},
-            [SLOT_EXPERT_DOWN] = {"model.layers.%zu.mlp.experts.%zu.down_proj", NULL},
+            [SLOT_ROUTER] = {"model.layers.%zu.mlp.gate", "blk.%zu.ffn_gate_inp"},
+            [SLOT_EXPERT_GATE] = {"model.layers.%zu.mlp.experts.%zu.gate_proj",
+                                  "blk.%zu.ffn_gate.%zu"},
+            [SLOT_EXPERT_UP] = {"model.layers.%zu.mlp.experts.%zu.up_proj", "blk.%zu.ffn_up.%zu"},
+            [SLOT_EXPERT_DOWN] = {"model.layers.%zu.mlp.experts.%zu.down_proj",
+                                  "blk.%zu.ffn_down.%zu"},
         },
 };
 

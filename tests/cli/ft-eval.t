@@ -48,6 +48,13 @@ for my $name (sort map { m{/(\w+)/inputs\.json} } glob "$models/*/inputs.json") 
     ok(!$wrong && $worst <= 5e-5, "$name: log p of every token", "largest difference $worst", "$wrong documents of another shape");
 }
 
+# Experts that a GGUF file has in stacks.
+{
+    my $want = decode_json(slurp("$models/mixtral/expected.json"));
+    my $got = evaluate("-m $ENV{SRCDIR}/tests/data/experts/mixtral.gguf mixtral.ft");
+    near($got->{nll}, $want->{total_nll}, 1e-5, 'mixtral.gguf: nll');
+}
+
 my $model = "$models/llama";
 my @documents = @{$documents{llama}};
 

@@ -27,7 +27,9 @@ MODELS = {
     "mixtral": dict(SMALL, intermediate_size=20, num_local_experts=4, num_experts_per_tok=2),
     "qwen3_moe": dict(SMALL, num_hidden_layers=3, intermediate_size=32, moe_intermediate_size=12, head_dim=8,
                       num_experts=5, num_experts_per_tok=2, norm_topk_prob=True, mlp_only_layers=[1]),
-    "olmoe": dict(SMALL, intermediate_size=12, num_experts=6, num_experts_per_tok=3, pad_token_id=0),
+    # As many key heads as query heads: llama.cpp takes no other.
+    "olmoe": dict(SMALL, num_key_value_heads=4, intermediate_size=12, num_experts=6, num_experts_per_tok=3,
+                  pad_token_id=0),
 }
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 LENGTHS = [17, 30, 9]

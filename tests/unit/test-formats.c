@@ -126,7 +126,8 @@ static void test_quantisers(void)
             same += got[k] == theirs[k];
         tap_ok(same == n, "%s: %zu of %zu values are llama.cpp's", t->name, same, n);
         type->from_float(input, bytes, 256); /* an odd number of blocks */
-        tap_ok(!memcmp(bytes, t->data, type->block_bytes), "%s: a block alone is the same", t->name);
+        tap_ok(!memcmp(bytes, t->data, type->block_bytes), "%s: a block alone is the same",
+               t->name);
     }
     gguf_close(g);
 }
@@ -497,6 +498,37 @@ static void remove_scratch(void)
     buf_release(&command);
 }
 
+/* A stack of experts' matrices in GGUF is as many tensors; another 3-dimensional one is what it is.
+ */
+static void test_stacks(void)
+{
+    struct checkpoint *c;
+    static const uint64_t shape[] = {3, 2, 2};
+    float values[12];
+    for (size_t i = 0; i < 12; i++)
+        values[i] = (float)i;
+    struct gguf_writer *w = gguf_writer_new();
+    gguf_writer_string(w, "general.architecture", "llama", 5);
+    gguf_writer_declare(w, "blk.0.ffn_up_exps.weight", DTYPE_F32, 3, shape);
+    gguf_writer_declare(w, "blk.0.other.weight", DTYPE_F32, 3, shape);
+    tap_ok(!gguf_writer_open(w, scratch("stack.gguf"), &err) &&
+               !gguf_writer_write(w, values, sizeof values, &err) &&
+               !gguf_writer_write(w, values, sizeof values, &err) && !gguf_writer_finish(w, &err) &&
+               !checkpoint_open(&c, scratch("stack.gguf"), &err),
+           "stack: opened");
+    tap_is_u64("stack: three matrices and the other tensor", checkpoint_count(c), 4);
+    const struct tensor *t = checkpoint_find(c, "blk.0.ffn_up.2.weight");
+    tap_ok(t && t->n_dims == 2 && t->shape[0] == 2 && t->shape[1] == 2 && t->bytes == 16 &&
+               !memcmp(t->data, values + 8, 16),
+           "stack: the last one");
+    tap_ok(!checkpoint_find(c, "blk.0.ffn_up.3.weight") &&
+               !checkpoint_find(c, "blk.0.ffn_up_exps.weight"),
+           "stack: no more, and not the whole");
+    t = checkpoint_find(c, "blk.0.other.weight");
+    tap_ok(t && t->n_dims == 3 && t->bytes == sizeof values, "stack: another tensor is whole");
+    checkpoint_close(c);
+}
+
 int main(void)
 {
     if (!mkdtemp(folder))
@@ -513,6 +545,7 @@ int main(void)
     test_safetensors_headers();
     test_gguf_damage();
     test_checkpoint();
+    test_stacks();
     remove_scratch();
     return tap_done();
 }
