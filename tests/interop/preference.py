@@ -258,6 +258,20 @@ def trl_losses(trainer):
     return [line["loss"] for line in trainer.state.log_history if "loss" in line]
 
 
+def simpo_like_trl(tmp, check, vocab, common, data, in_order):
+    try:
+        from trl.experimental.cpo import CPOConfig, CPOTrainer
+    except ImportError:
+        print("# this trl has no CPOTrainer: SimPO is not compared with it")
+        return
+    log = train(tmp, "trl-simpo", "trl-pairs", "-a", f"{tmp}/trl-start", "--loss", "simpo", "--beta", "2", "--gamma", "0.5", "--batch", "2", "--lr", "1e-3")
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32), f"{tmp}/trl-start", is_trainable=True)
+    trainer = type("T", (in_order, CPOTrainer), {})(
+        model=model, args=CPOConfig(**{**common, "max_length": 64}, per_device_train_batch_size=2, loss_type="simpo", beta=2.0, simpo_gamma=0.5, cpo_alpha=0.0),
+        train_dataset=data, processing_class=words_tokenizer(vocab))
+    check("CPOTrainer simpo", log, trl_losses(trainer))
+
+
 def like_trl(tmp):
     try:
         import trl
@@ -296,6 +310,7 @@ def like_trl(tmp):
             model=model, args=DPOConfig(**common, per_device_train_batch_size=2, loss_type=[name], beta=beta),
             train_dataset=data, processing_class=words_tokenizer(vocab))
         check(f"DPOTrainer {name}", log, trl_losses(trainer))
+    simpo_like_trl(tmp, check, vocab, common, data, InOrder)
     # TRL mismatches within the batches of the data: so that its KL is ours, a batch of all.
     log = train(tmp, "trl-kto", "trl-labels", "-a", f"{tmp}/trl-start", "--loss", "kto", "--beta", "0.2", "--batch", "8", "--steps", "4", "--lr", "1e-3")
     model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32), f"{tmp}/trl-start", is_trainable=True)
