@@ -185,6 +185,10 @@ static int read_tensors(struct adapter *a, struct err *err)
         return err_set(err, "%s/adapter_model.safetensors: holds no tensors", a->path);
     qsort(a->pairs, a->n_pairs, sizeof *a->pairs, compare_pairs);
     qsort(a->whole, a->n_whole, sizeof *a->whole, compare_whole);
+    for (size_t i = 1; i < a->n_whole; i++)
+        if (!compare_whole(&a->whole[i - 1], &a->whole[i]))
+            return err_set(err, "%s: two tensors are %s", a->whole[i].tensor->file,
+                           a->whole[i].name);
     return 0;
 }
 

@@ -293,8 +293,11 @@ static int add_shape(struct shapes *shapes, const struct adapter_settings *s,
                      struct err *err)
 {
     bool whole, targeted;
-    if (adapter_settings_tensor(s, name->hf, &whole, err))
+    if (adapter_settings_tensor(s, name->hf, &whole, err) ||
+        adapter_settings_target(s, name->module, true, &targeted, err))
         return -1;
+    if (whole && name->linear && targeted)
+        return err_set(err, "modules_to_save and the targets both name %s", name->module);
     if (whole) {
         ARRAY_GROW(shapes->weights, shapes->n_weights, shapes->weights_cap);
         shapes->weights[shapes->n_weights++] = (struct lora_weight){.slot = name->slot,
@@ -310,8 +313,7 @@ static int add_shape(struct shapes *shapes, const struct adapter_settings *s,
                           .in = (size_t)name->cols,
                           .out = (size_t)name->rows};
     double scale;
-    if (adapter_settings_target(s, name->module, true, &targeted, err) ||
-        adapter_settings_scale(s, name->module, &p.r, &scale, err))
+    if (adapter_settings_scale(s, name->module, &p.r, &scale, err))
         return -1;
     if (!targeted)
         return 0;

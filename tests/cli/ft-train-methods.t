@@ -186,6 +186,7 @@ for my $case (
     ['--layers 1 --targets .\*', '--layers goes with names'], ['--modules-to-save nothing', 'the model has no module "nothing"'],
     ['--rank-pattern v_proj', 'not NAME=NUMBER'], ['--rank-pattern x=3', 'no linear layer\'s name ends in "x"'],
     ['--rank-pattern v_proj=9999', 'a rank of 9999'], ['--bias all', 'bias: the model has none'],
+    ['--modules-to-save proj', 'modules_to_save and the targets both name model.layers.0'],
     ['--init orthogonal --rank 3', 'wants even ranks'], ['-a dora --init gaussian', "--init can't change"],
     ['--init pissa --rank 17 --targets k_proj', 'a matrix [16, 48] has no rank of 17'],
     ['--init olora --dropout 0.1', '--init olora goes without --dropout'],

@@ -1,5 +1,6 @@
 /* Any bytes as an adapter: the text up to the first NUL is adapter_config.json, the rest
- * adapter_model.safetensors. An error, or pairs of the shapes that they claim. */
+ * adapter_model.safetensors. An error, or pairs and weights of the shapes that they claim, which
+ * the model has. */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,9 +31,14 @@ static void touch(const struct adapter *a)
         float *x = xcalloc(p->r * (p->in + p->out), sizeof *x);
         adapter_pair_values(p, x, x + p->r * p->in);
         free(x);
+        x = xcalloc(p->in, sizeof *x);
+        adapter_pair_normalise(p, p->out - 1, 1, x);
+        free(x);
     }
     adapter_hash(a, hex);
-    adapter_check(a, &model, &err);
+    struct lora *l;
+    if (!adapter_lora(&l, a, &model, false, &err))
+        lora_free(l);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
