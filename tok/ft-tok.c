@@ -117,6 +117,8 @@ static char *provenance_line(void)
     buf_addstr(&b, opt.text ? " --text" : opt.lines ? " --lines" : "");
     buf_addstr(&b, opt.allow_special ? " --allow-special" : "");
     buf_addstr(&b, opt.no_specials ? " --no-specials" : "");
+    if (opt.chat.format)
+        buf_addf(&b, " --format=%s", document_format_choices[opt.chat.format]);
     for (size_t i = 0; i < opt.chat.fields.n; i++)
         buf_addf(&b, " --field=%s", opt.chat.fields.items[i]);
     for (size_t i = 0; i < opt.chat.variables.n; i++)

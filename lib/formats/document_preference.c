@@ -118,6 +118,9 @@ static int take_comparison(struct comparison *c, const struct document *d, struc
         c->prompt = json_incref(document_get(d, prompts[i]));
     for (size_t i = 0; i < ARRAY_SIZE(c->answers); i++)
         c->answers[i] = json_incref(document_get(d, names[i]));
+    for (size_t i = 0; i < ARRAY_SIZE(c->answers); i++)
+        if (json_object_get(c->answers[i], "ids"))
+            return err_set(err, "%s holds ids, not text: ft-pack reads such lines", names[i]);
     if (c->prompt && !json_is_string(c->prompt) && !json_is_array(c->prompt))
         return err_set(err, "prompt is %s, expected a string or messages", json_kind(c->prompt));
     make_lists(c);

@@ -146,6 +146,7 @@ refused() { # NAME TEXT JSON [OPTION...]
     printf '%s\n' "$3" >refused.jsonl; name=$1 text=$2; shift 3
     fails "$name" 1 "$text" ft-tok -m "$base" --template "$templates/smollm2.jinja" -o x.ft "$@" refused.jsonl
 }
+refused 'ids' 'chosen holds ids, not text: ft-pack reads such lines' "$(head -1 pairs.jsonl)"
 refused 'no prompt' 'refused.jsonl:1: chosen and rejected are texts without a prompt' '{"chosen":"a","rejected":"b"}'
 refused 'nothing in common' 'no message at their beginning in common' \
     '{"chosen":[{"role":"user","content":"a"}],"rejected":[{"role":"user","content":"b"}]}'
