@@ -128,6 +128,11 @@ static void say_beginning(const struct train_session *s)
          " steps of %zu %s; %zu parameters in %zu matrices; %s",
          rows->rows, unit, rows->tokens, rows->targets, p->steps, o->batch, unit, l->n_params,
          l->n_pairs + l->n_weights, backend_choices[o->backend]);
+    if (loss == LOSS_KTO)
+        warn("%" PRIu64 " of the completions are desirable, with a weight of %g; %" PRIu64
+             " are not, with %g",
+             rows->desirable, o->desirable_weight, rows->rows - rows->desirable,
+             o->undesirable_weight);
     if (p->step)
         warn("going on after step %" PRIu64, p->step);
 }

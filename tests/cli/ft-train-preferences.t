@@ -47,6 +47,8 @@ for my $loss (qw(dpo ipo orpo simpo kto)) {
     my $rows = $loss eq 'kto' ? 'labels.ft' : 'pairs.ft';
     my $options = "$small --loss $loss --epochs 6 --dropout 0.05 --eval $rows --eval-every 6";
     trains("$loss: from a pipe", "$options --log $loss.log -o $loss < $rows");
+    ok(slurp('err') =~ /^ft-train: 6 of the completions are desirable, with a weight of 1; 6 are not, with 1$/m, 'kto: says of how many kinds', slurp('err'))
+        if $loss eq 'kto';
     my @log = log_lines("$loss.log");
     my @steps = grep { defined $_->{loss} } @log;
     my @evals = grep { defined $_->{eval_loss} } @log;
