@@ -207,13 +207,13 @@ static int open_folder(struct checkpoint *c, struct err *err)
  * "X_exps.weight". Here each is a tensor of its own, "X.E.weight", which is what older files have.
  */
 static const char stack_end[] = "_exps.weight";
-enum { MAX_STACK = 4096 };
+enum { MAX_STACK = 4096, MIN_PART = 16 }; /* bytes: a small file can't ask for much memory */
 
 static bool is_stack(const struct tensor *t)
 {
     size_t n = strlen(t->name), end = sizeof stack_end - 1;
     return t->n_dims == 3 && n > end && !strcmp(t->name + n - end, stack_end) && t->shape[0] >= 1 &&
-           t->shape[0] <= MAX_STACK;
+           t->shape[0] <= MAX_STACK && t->bytes / t->shape[0] >= MIN_PART;
 }
 
 /* The i-th matrix of a stack. */

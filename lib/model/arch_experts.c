@@ -1,5 +1,5 @@
 /* Mixtures of experts: Mixtral (arXiv:2401.04088), Qwen3-MoE (arXiv:2505.09388), OLMoE
- * (arXiv:2409.02060). GGUF files are read, but not written: they want experts stacked. */
+ * (arXiv:2409.02060). */
 #include "base/mem.h"
 #include "model/arch.h"
 
@@ -60,6 +60,12 @@ static void sparse_layers(struct config_keys *k, struct model_config *c)
 {
     size_t step = 1;
     keys_size(k, &step, "decoder_sparse_step", NULL, 1);
+    for (size_t i = 0; i < c->n_layers && k->mode == KEYS_WRITE_GGUF; i++)
+        if (!(c->layer_flags[i] & LAYER_EXPERTS))
+            keys_fail(k,
+                      "GGUF has no way to say that layer %zu has no experts "
+                      "(\"mlp_only_layers\")",
+                      i);
     if (k->mode == KEYS_WRITE_JSON) {
         json_t *list = json_array();
         for (size_t i = 0; i < c->n_layers; i++)
@@ -86,7 +92,8 @@ void describe_qwen3_moe(struct config_keys *k, struct model_config *c)
     experts(k, c, "num_experts", 128, 8);
     keys_size(k, &c->expert_ffn, "moe_intermediate_size", "expert_feed_forward_length", 768);
     /* In GGUF files it is always so. */
-    keys_bool(k, &c->norm_topk, "norm_topk_prob", k->mode == KEYS_READ_GGUF);
+    bool gguf = k->mode == KEYS_READ_GGUF || k->mode == KEYS_WRITE_GGUF;
+    keys_bool(k, &c->norm_topk, "norm_topk_prob", gguf);
     sparse_layers(k, c);
 }
 

@@ -13,7 +13,7 @@ int gguf_add_config(struct gguf_writer *w, const struct model_config *c, const c
     struct model_config copy = *c;
     struct config_keys k = {
         .mode = KEYS_WRITE_GGUF, .gguf_out = w, .prefix = a->gguf, .where = "GGUF", .err = err};
-    if (!a->gguf || c->n_experts)
+    if (!a->gguf)
         return err_set(err, "models of architecture %s are not written as GGUF", c->architecture);
     gguf_writer_string(w, "general.architecture", a->gguf, strlen(a->gguf));
     gguf_writer_string(w, "general.type", "model", 5);

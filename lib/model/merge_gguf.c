@@ -2,6 +2,7 @@
 #include "model/merge.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,6 +127,24 @@ static int write_tensors(struct merge *m, struct gguf_writer *w, const enum dtyp
     return merge_end(m, status ? NULL : err) || status ? -1 : 0;
 }
 
+/* The matrices of all experts of a layer are one tensor [experts, rows, columns], declared with the
+ * first of them; the others follow it in names_at's order. */
+static void declare_tensor(const struct merge *m, struct gguf_writer *w,
+                           const struct tensor_name *name, enum dtype type)
+{
+    const uint64_t shape[] = {m->config.n_experts, name->rows, name->cols};
+    if (!slot_is_of_expert(name->slot)) {
+        gguf_writer_declare(w, name->gguf, type, name->n_dims, shape + 1);
+        return;
+    }
+    char stack[NAME_SIZE + 8];
+    static const char first[] = ".0.weight";
+    int stem = (int)(strlen(name->gguf) - (sizeof first - 1));
+    snprintf(stack, sizeof stack, "%.*s_exps.weight", stem, name->gguf);
+    if (name->expert == 0)
+        gguf_writer_declare(w, stack, type, 3, shape);
+}
+
 static int write_file(struct merge *m, struct gguf_writer *w, const char *path,
                       const struct quant_mix *mix, const enum dtype *types, struct err *err)
 {
@@ -138,8 +157,7 @@ static int write_file(struct merge *m, struct gguf_writer *w, const char *path,
         gguf_writer_declare(w, rope[i].name, DTYPE_F32, 1, &(const uint64_t){rope[i].n});
     for (size_t i = 0; i < names_count(&m->config); i++) {
         names_at(&m->config, i, &name);
-        const uint64_t shape[] = {name.rows, name.cols};
-        gguf_writer_declare(w, name.gguf, types[i], name.n_dims, shape);
+        declare_tensor(m, w, &name, types[i]);
     }
     if (gguf_writer_open(w, path, err))
         return -1;
@@ -158,7 +176,8 @@ int merge_write_gguf(struct merge *m, const char *path, const struct quant_mix *
     for (size_t i = 0; i < n; i++) {
         struct tensor_name name;
         names_at(&m->config, i, &name);
-        types[i] = output_type(m, &name, mix);
+        /* A stack has one type. */
+        types[i] = name.expert ? types[i - 1] : output_type(m, &name, mix);
     }
     int status = write_file(m, w, path, mix, types, err);
     if (status)

@@ -53,6 +53,9 @@ for my $name (sort map { m{/(\w+)/inputs\.json} } glob "$models/*/inputs.json") 
     my $want = decode_json(slurp("$models/mixtral/expected.json"));
     my $got = evaluate("-m $ENV{SRCDIR}/tests/data/experts/mixtral.gguf mixtral.ft");
     near($got->{nll}, $want->{total_nll}, 1e-5, 'mixtral.gguf: nll');
+    run("ft-merge -m $models/mixtral -o made.gguf");
+    $got = evaluate('-m made.gguf mixtral.ft');
+    near($got->{nll}, $want->{total_nll}, 1e-5, 'one that ft-merge made from the folder: nll');
 }
 
 my $model = "$models/llama";

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Mixtures of experts in GGUF files as llama.cpp's converter writes them: llama.cpp and ft-eval read
-them and agree with transformers; ft-merge takes them apart into the tensors they were made from."""
+them and agree with transformers; ft-merge takes them apart into the tensors they were made from, and
+puts such files together."""
 import json
 import os
 import subprocess
@@ -82,6 +83,10 @@ def llama_cpp_logits(path, ids):
     return np.array(llm.scores[:len(ids)])
 
 
+def contents(path):
+    return {t.name: (t.tensor_type, t.shape.tolist(), t.data.tobytes()) for t in gguf.GGUFReader(path).tensors}
+
+
 def check(name, work):
     folder = os.path.join(os.environ["SRCDIR"], "tests/data/models", name)
     path = os.path.join(work, f"{name}.gguf")
@@ -100,7 +105,14 @@ def check(name, work):
                                     check=True, capture_output=True).stdout)["nll"]
     want = json.load(open(f"{folder}/expected.json"))["total_nll"]
     ok(abs(nll - want) <= 1e-5 * want, f"{name}: ft-eval of the GGUF file has transformers' nll ({nll}, {want})")
+    again = os.path.join(work, "again.gguf")
+    subprocess.run(["ft-merge", "-m", path, "-o", again], check=True, stderr=subprocess.DEVNULL)
+    ids = inputs["documents"][1]
+    ok(np.array_equal(llama_cpp_logits(again, ids), llama_cpp_logits(path, ids)),
+       f"{name}: ft-merge's GGUF file of it is the same to llama.cpp")
     write(path, folder, name, False)
+    subprocess.run(["ft-merge", "-m", folder, "-o", again], check=True, stderr=subprocess.DEVNULL)
+    ok(contents(again) == contents(path), f"{name}: ft-merge's GGUF file of the folder has the same tensors")
     merged = subprocess.run(["ft-merge", "-m", path, "-o", f"{work}/{name}"], capture_output=True, text=True)
     print("".join(f"# {line}\n" for line in merged.stderr.splitlines()[-3:] if merged.returncode), end="")
     back = load_file(f"{work}/{name}/model.safetensors")
