@@ -12,7 +12,7 @@ enum { SAMPLE = 16 << 10 }; /* bytes of lines that aren't ASCII */
 enum script { NO_LETTER, LATIN, GREEK, CYRILLIC, KANA, HAN, HANGUL, OTHER };
 
 /* In the order in which they are preferred where the text says nothing. `usual`: letters that
- * running text in it is full of. */
+ * running text in it is full of; NULL: all of the script. */
 static const struct {
     const char *name;
     enum script script;
@@ -24,11 +24,11 @@ static const struct {
     {"KOI8-R", CYRILLIC, "оеаинтсрвлкмдпуяы"},
     {"IBM866", CYRILLIC, "оеаинтсрвлкмдпуяы"},
     {"WINDOWS-1253", GREEK, "αοιετσνηυρπκμλςόάίέή"},
-    {"CP932", KANA, "のにはをたがでてとしれさあいるなもっ"},
-    {"EUC-JP", KANA, "のにはをたがでてとしれさあいるなもっ"},
+    {"CP932", KANA, NULL},
+    {"EUC-JP", KANA, NULL},
     {"GB18030", HAN, "的一是不了在有人我他这中大来上国个到说们为子和你地出道也时年"},
     {"BIG5-HKSCS", HAN, "的一是不了在有人我他這中大來上國個到說們為子和你地出道也時年"},
-    {"EUC-KR", HANGUL, NULL}, /* all the syllables it has; CP949 has those that hardly occur */
+    {"EUC-KR", HANGUL, NULL}, /* CP949 adds syllables that hardly occur */
     {"CP949", HANGUL, "이다는을를에의가은도한고지로서사기"},
     {"CP850", LATIN, "äöüßéèàçñáíóúâêîôûåøæ"},
     {"MACINTOSH", LATIN, "äöüßéèàçñáíóúâêîôûåøæ"},
@@ -88,9 +88,11 @@ static enum script script_of(utf8proc_int32_t c, utf8proc_category_t category)
     return c >= 0xac00 && c < 0xd7a4 ? HANGUL : OTHER;
 }
 
-static bool is_usual(const char *usual, const char *p, size_t n)
+static bool is_usual(size_t candidate, enum script script, const char *p, size_t n)
 {
-    return !usual || memmem(usual, strlen(usual), p, n) != NULL;
+    const char *usual = candidates[candidate].usual;
+    return usual ? memmem(usual, strlen(usual), p, n) != NULL
+                 : script == candidates[candidate].script;
 }
 
 /* Scripts that stand in one word of a language. */
@@ -129,7 +131,7 @@ static long oddness(const struct buf *text, size_t candidate)
         if (foreign && script != NO_LETTER) {
             odd += !go_together(script, own);
             odd += own == LATIN && i > 0 && text->p[i - 1] >= '0' && text->p[i - 1] <= '9' ? 3 : 0;
-            odd -= is_usual(candidates[candidate].usual, text->p + i, (size_t)n);
+            odd -= is_usual(candidate, script, text->p + i, (size_t)n);
         }
         /* An apostrophe, a hyphen, a dot may stand in a word. */
         bool joins = c == 0x2019 || c == 0xb7 || c == 0xad || c == 0x2013;

@@ -1,4 +1,6 @@
+#include <ctype.h>
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,10 +43,43 @@ static unsigned number(const char *value, unsigned otherwise)
     return value && end != value && n < UINT32_MAX ? (unsigned)n : otherwise;
 }
 
+/* The character that "_x000D_" stands for (ECMA-376 part 1, section 22.9.2.19); -1: it is no such
+ * thing. */
+static long escaped_character(const char *p, size_t len)
+{
+    char digits[5] = "";
+    char *end;
+    if (len < 7 || p[0] != '_' || p[1] != 'x' || p[6] != '_')
+        return -1;
+    memcpy(digits, p + 2, 4);
+    long c = isxdigit((unsigned char)*digits) ? strtol(digits, &end, 16) : -1;
+    return c >= 0 && end == digits + 4 ? c : -1;
+}
+
+/* In place, from there on. */
+static void unescape(struct buf *text, size_t from)
+{
+    struct buf out = BUF_INIT;
+    if (!memmem(text->p + from, text->len - from, "_x", 2))
+        return;
+    for (size_t i = from; i < text->len; i++) {
+        long c = escaped_character(text->p + i, text->len - i);
+        if (c < 0) {
+            buf_addch(&out, text->p[i]);
+            continue;
+        }
+        buf_addutf8(&out, c < ' ' ? ' ' : (uint32_t)c);
+        i += 6;
+    }
+    text->len = from;
+    buf_add(text, out.p, out.len);
+    buf_release(&out);
+}
+
 /* Text of the element just opened, without what says how to pronounce it. */
 static int read_text(struct xml *x, struct buf *text, struct err *err)
 {
-    size_t depth = 1, len;
+    size_t depth = 1, len, start = text->len;
     bool in_text = xml_is(x, "s:t") || xml_is(x, "s:v");
     while (depth) {
         switch (xml_next(x, err)) {
@@ -73,6 +108,7 @@ static int read_text(struct xml *x, struct buf *text, struct err *err)
             return -1;
         }
     }
+    unescape(text, start);
     return 0;
 }
 

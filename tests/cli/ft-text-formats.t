@@ -122,6 +122,7 @@ sub xlsx_is {
     xlsx_is('numbers as they show', "# One\n\n| 1900-03-01 | 36:15 | 12.35% | 0.1 | TRUE | #N/A |\n| --- | --- | --- | --- | --- | --- |\n",
         '<row><c s="1"><v>61</v></c><c s="2"><v>1.51041666666</v></c><c s="3"><v>0.123456</v></c><c><v>0.10000000000000001</v></c><c t="b"><v>1</v></c>'
         . '<c t="e"><v>#N/A</v></c></row>');
+    xlsx_is('escaped characters', "# One\n\na b _x0041_ _x00 \xc3\xa9\n", '<row><c t="str"><v>a_x000D_b _x005F_x0041_ _x00 _x00E9_</v></c></row>');
     xlsx_is('days from 1904', "# One\n\n1904-01-02\n", '<row><c s="1"><v>1</v></c></row>',
         workbook => "<workbook $S><workbookPr date1904=\"1\"/><sheets><sheet name=\"One\" r:id=\"a\"/></sheets></workbook>");
     xlsx_is('blocks, empty columns, far cells', "# One\n\n| a | b |\n| --- | --- |\n| c | |\n\nd\n\ne\n",
