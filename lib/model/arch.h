@@ -23,6 +23,9 @@ const struct architecture *arch_of_gguf(const struct gguf *g);
 
 void describe_llama(struct config_keys *k, struct model_config *c);
 void describe_mistral(struct config_keys *k, struct model_config *c);
+/* Llama whose layers all have a window; these where config.json says nothing of them. */
+void describe_windowed(struct config_keys *k, struct model_config *c, size_t window, double theta,
+                       double norm_eps);
 void describe_granite(struct config_keys *k, struct model_config *c);
 void describe_smollm3(struct config_keys *k, struct model_config *c);
 void describe_qwen2(struct config_keys *k, struct model_config *c);

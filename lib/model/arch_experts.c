@@ -17,6 +17,8 @@ const struct name_map names_mixtral = {
         },
 };
 
+enum { MAX_EXPERTS = 4096 };
+
 static const struct rope_keys rope = {.theta = "rope_theta"};
 
 /* How many experts there are: both keys are in use, and a file may have either. */
@@ -40,13 +42,13 @@ static void experts(struct config_keys *k, struct model_config *c, const char *n
     /* Of the loss that balances experts, which frozen ones don't need. */
     keys_ignore(k, "router_aux_loss_coef");
     keys_ignore(k, "output_router_logits");
-    if (keys_are_read(k) && c->experts_used > c->n_experts)
+    if (c->experts_used > c->n_experts || c->n_experts > MAX_EXPERTS)
         keys_fail(k, "%zu of %zu experts", c->experts_used, c->n_experts);
 }
 
 void describe_mixtral(struct config_keys *k, struct model_config *c)
 {
-    describe_mistral(k, c);
+    describe_windowed(k, c, 0, 1e6, 1e-5);
     experts(k, c, "num_local_experts", 8, 2);
     keys_ignore(k, "router_jitter_noise"); /* while the router is trained */
     c->norm_topk = true;

@@ -23,14 +23,21 @@ void describe_llama(struct config_keys *k, struct model_config *c)
 /* Mistral 7B (arXiv:2310.06825). llama.cpp takes it for a llama and knows no window there. */
 void describe_mistral(struct config_keys *k, struct model_config *c)
 {
+    describe_windowed(k, c, 4096, 10000, 1e-6);
+}
+
+void describe_windowed(struct config_keys *k, struct model_config *c, size_t window, double theta,
+                       double norm_eps)
+{
+    const struct rope_keys names = {.theta = "rope_theta", .default_theta = theta};
     keys_sizes(k, c);
     keys_kv_heads(k, c, 8);
     keys_head_dim(k, c, "head_dim", 0);
     keys_activation(k, c, "hidden_act", "silu");
-    keys_rms_norm(k, c, 1e-6);
-    keys_rope(k, c, &rope);
+    keys_rms_norm(k, c, norm_eps);
+    keys_rope(k, c, &names);
     keys_tied(k, c, false);
-    keys_window(k, c, k->mode == KEYS_READ_JSON ? 4096 : 0);
+    keys_window(k, c, k->mode == KEYS_READ_JSON ? window : 0);
     if (keys_are_read(k) && c->window)
         keys_set_layers(c, LAYER_WINDOW, keys_every_layer);
 }

@@ -124,7 +124,8 @@ static int check_sizes(const struct model_config *c, struct err *err)
         (!c->rotary_dim && !c->learned_positions))
         return err_set(err, "%zu rotated dimensions of heads of %zu", c->rotary_dim, c->head_dim);
     const size_t limit = (size_t)1 << 24;
-    if (c->hidden > limit || c->ffn > limit || c->vocab > limit || c->n_heads > 4096)
+    if (c->hidden > limit || c->ffn > limit || c->expert_ffn > limit || c->vocab > limit ||
+        c->n_heads > 4096)
         return err_set(err, "sizes (hidden %zu, ffn %zu, vocabulary %zu, heads %zu) are absurd",
                        c->hidden, c->ffn, c->vocab, c->n_heads);
     return 0;

@@ -333,8 +333,14 @@ static size_t visit(const struct model_config *c, size_t i, struct tensor_name *
     enum slot slot = SLOT_COUNT;
     size_t layer = 0, expert = 0;
     size_t n = count_of(c, before_layers, ARRAY_SIZE(before_layers), i, &slot);
+    size_t sizes[2] = {0}; /* of layers without experts and with; it's all that differs */
     for (size_t k = 0; k < c->n_layers && slot == SLOT_COUNT; k++) {
-        n += count_in_layer(c, k, i - n, &slot, &expert);
+        size_t *size = &sizes[(c->layer_flags[k] & LAYER_EXPERTS) != 0];
+        if (!*size)
+            *size = count_in_layer(c, k, SIZE_MAX, &slot, &expert);
+        if (i >= n && i - n < *size)
+            count_in_layer(c, k, i - n, &slot, &expert);
+        n += *size;
         layer = k;
     }
     if (slot == SLOT_COUNT)
@@ -490,7 +496,8 @@ int names_check(const struct model_config *config, const struct checkpoint *c, s
 {
     bool gguf = checkpoint_gguf(c) != NULL;
     struct tensor_name name;
-    for (size_t i = 0; i < names_count(config); i++) {
+    size_t n = names_count(config);
+    for (size_t i = 0; i < n; i++) {
         names_at(config, i, &name);
         const struct tensor *t = names_tensor(c, &name);
         if (!t)

@@ -131,6 +131,12 @@ static const struct {
     {"{\"model_type\": \"granite\", \"logits_scaling\": 0}", "the logits"},
     {"{\"model_type\": \"granite\", \"attention_multiplier\": 0}", "the attention scores"},
     {"{\"model_type\": \"granite\", \"embedding_multiplier\": 1e300}", "the embedding"},
+    {"{\"model_type\": \"mixtral\", \"num_experts_per_tok\": 9}", "9 of 8 experts"},
+    {"{\"model_type\": \"mixtral\", \"num_local_experts\": 2147483647}", "of 2147483647 experts"},
+    {"{\"model_type\": \"qwen3_moe\", \"num_experts\": 0}", "\"num_experts\""},
+    {"{\"model_type\": \"qwen3_moe\", \"decoder_sparse_step\": 0}", "\"decoder_sparse_step\""},
+    {"{\"model_type\": \"qwen3_moe\", \"moe_intermediate_size\": 2000000000}", "are absurd"},
+    {"{\"model_type\": \"olmoe\", \"clip_qkv\": 4}", "\"clip_qkv\" is not supported"},
     {"{\"model_type\": \"stablelm\", \"qk_layernorm\": true}", "\"qk_layernorm\" is not supported"},
 };
 
@@ -166,6 +172,9 @@ static void check_details(void)
     json_object_set_new(config, "sliding_window", json_null());
     tap_ok(!fixture_config(folder, config, &c, &err) && !c.window && !c.layer_flags[1],
            "and none where it says so");
+    json_object_set_new(config, "model_type", json_string("mixtral"));
+    json_object_del(config, "sliding_window");
+    tap_ok(!fixture_config(folder, config, &c, &err) && !c.window, "mixtral has none");
     json_decref(config);
 }
 
