@@ -81,17 +81,36 @@ static void pack_header(msgpack_packer *pack, const struct stream_header *h)
         pack_string(pack, h->provenance[i]);
 }
 
+static void put_u16(uint8_t *p, const uint32_t *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        p[2 * i] = (uint8_t)v[i];
+        p[2 * i + 1] = (uint8_t)(v[i] >> 8);
+    }
+}
+
+static void put_u32(uint8_t *p, const uint32_t *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        put_u16(p + 4 * i, v + i, 1);
+        p[4 * i + 2] = (uint8_t)(v[i] >> 16);
+        p[4 * i + 3] = (uint8_t)(v[i] >> 24);
+    }
+}
+
 /* n numbers as a typed array of the given width. */
 static void pack_typed(msgpack_packer *pack, int width, const uint32_t *v, size_t n)
 {
     msgpack_pack_ext(pack, n * (size_t)width, (int8_t)width);
-    uint8_t chunk[1024];
+    uint8_t chunk[4096];
     for (size_t i = 0; i < n;) {
-        size_t len = 0;
-        for (; i < n && len + 4 <= sizeof chunk; i++)
-            for (int b = 0; b < width; b++)
-                chunk[len++] = (uint8_t)(v[i] >> 8 * b);
-        msgpack_pack_ext_body(pack, chunk, len);
+        size_t some = n - i < sizeof chunk / 4 ? n - i : sizeof chunk / 4;
+        if (width == STREAM_EXT_U16)
+            put_u16(chunk, v + i, some);
+        else
+            put_u32(chunk, v + i, some);
+        msgpack_pack_ext_body(pack, chunk, some * (size_t)width);
+        i += some;
     }
 }
 

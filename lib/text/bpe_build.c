@@ -7,19 +7,19 @@
 #include "text/byte_level.h"
 #include "text/unicode.h"
 
+enum { SPELLED = 0x180 }; /* the characters that spell bytes are below */
+
 /* The bytes that a byte-level token stands for, into out[len]; their number, 0 where it isn't one.
- */
-static size_t token_bytes(const char *p, size_t len, char *out)
+ * byte_of[SPELLED]: byte_level_byte. */
+static size_t token_bytes(const int16_t *byte_of, const char *p, size_t len, char *out)
 {
     size_t n = 0;
     for (size_t i = 0; i < len; n++) {
-        unsigned char first = (unsigned char)p[i];
-        unsigned one = 1;
-        int byte =
-            first < 0x80 ? first : byte_level_byte(utf8_char((const unsigned char *)p + i, &one));
-        if (byte < 0 || (first < 0x80 && (first <= ' ' || first == 0x7f)))
+        unsigned one;
+        uint32_t c = utf8_char((const unsigned char *)p + i, &one);
+        if (c >= SPELLED || byte_of[c] < 0)
             return 0;
-        out[n] = (char)byte;
+        out[n] = (char)byte_of[c];
         i += one;
     }
     return n;
@@ -48,6 +48,9 @@ static void find_byte_ids(struct bpe *b)
 static int measure_tokens(struct bpe *b, struct err *err)
 {
     struct buf bytes = BUF_INIT;
+    int16_t byte_of[SPELLED];
+    for (uint32_t c = 0; c < SPELLED; c++)
+        byte_of[c] = (int16_t)byte_level_byte(c);
     if (b->options.ignore_merges && b->options.bytes)
         vocab_reserve(&b->words, b->vocab->n, b->vocab->arena_len);
     b->lengths = mem_array(b->vocab->n + 1, sizeof *b->lengths, "token lengths", err);
@@ -63,7 +66,7 @@ static int measure_tokens(struct bpe *b, struct err *err)
             continue;
         buf_clear(&bytes);
         buf_reserve(&bytes, len);
-        size_t n = token_bytes(p, len, bytes.p);
+        size_t n = token_bytes(byte_of, p, len, bytes.p);
         if (!n)
             continue;
         b->lengths[id] = (uint32_t)n;

@@ -59,11 +59,15 @@ bool unicode_is_word(uint32_t c)
     }
 }
 
+/* arg: the class of each of utf8proc's categories. */
 static unsigned class_of(uint32_t c, void *arg)
 {
-    (void)arg;
+    const uint8_t *classes = arg;
+    utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
     if ((c >= '\t' && c <= '\r') || c == 0x85)
         return UNICODE_SPACE;
+    if (category != UTF8PROC_CATEGORY_CN)
+        return classes[category];
     return class_of_category(unicode_category(c));
 }
 
@@ -133,7 +137,11 @@ void unicode_build(struct unicode *u, unsigned (*value)(uint32_t c, void *arg), 
 
 void unicode_init(struct unicode *u)
 {
-    unicode_build(u, class_of, NULL);
+    uint8_t classes[UTF8PROC_CATEGORY_CO + 1] = {0};
+    for (uint32_t c = 0; c < 0x3000; c++) /* where each category has a character */
+        classes[utf8proc_category((utf8proc_int32_t)c)] =
+            (uint8_t)class_of_category(utf8proc_category_string((utf8proc_int32_t)c));
+    unicode_build(u, class_of, classes);
 }
 
 void unicode_release(struct unicode *u)

@@ -84,13 +84,15 @@ static bool lengths_are_plain(const struct word_model *m, const uint32_t *ids, s
     return sum == len;
 }
 
+/* At least one token. */
 static inline void put_cached(const struct word_model *m, const uint32_t *ids, size_t n,
                               const struct text *t, size_t start, struct token_list *out)
 {
     token_list_reserve(out, IDS_LARGE);
-    for (size_t i = 0; i < n; i++) {
+    token_list_put(out, ids[0], text_origin(t, start));
+    for (size_t i = 1; i < n; i++) {
+        start += m->lengths[ids[i - 1]];
         token_list_put(out, ids[i], text_origin(t, start));
-        start += m->lengths[ids[i]];
     }
 }
 
