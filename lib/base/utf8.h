@@ -32,6 +32,15 @@ static inline unsigned utf8_length(unsigned char first)
     return first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
 }
 
+/* Where the character begins that ends at i > 0, p being valid UTF-8. */
+static inline size_t utf8_before(const char *p, size_t i)
+{
+    do
+        i--;
+    while (((unsigned char)p[i] & 0xc0) == 0x80);
+    return i;
+}
+
 /* Writes the character, which is a scalar value, to out[4]; returns its length. */
 unsigned utf8_put(uint32_t c, char out[4]);
 

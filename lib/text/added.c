@@ -119,11 +119,8 @@ const struct added_token *added_by_content(const struct added *a, const char *p,
 static uint32_t char_before(const struct text *t, size_t at, size_t *start)
 {
     unsigned len;
-    do
-        at--;
-    while (((unsigned char)t->p[at] & 0xc0) == 0x80);
-    *start = at;
-    return utf8_char((const unsigned char *)t->p + at, &len);
+    *start = utf8_before(t->p, at);
+    return utf8_char((const unsigned char *)t->p + *start, &len);
 }
 
 static bool stands_alone(const struct text *t, size_t start, size_t end)

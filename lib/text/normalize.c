@@ -8,6 +8,7 @@
 #include "text/byte_level.h"
 #include "text/charsmap.h"
 #include "text/json_field.h"
+#include "text/normal_form.h"
 #include "text/regex.h"
 #include "text/unicode_versions.h"
 
@@ -27,14 +28,7 @@ enum step_kind {
     STEP_SP,         /* the same and all else that SentencePiece does */
 };
 
-enum form { NFC, NFD, NFKC, NFKD, N_FORMS };
 static const char *const form_names[] = {"NFC", "NFD", "NFKC", "NFKD"};
-static const utf8proc_option_t form_options[] = {
-    UTF8PROC_STABLE | UTF8PROC_COMPOSE,
-    UTF8PROC_STABLE | UTF8PROC_DECOMPOSE,
-    UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT,
-    UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT,
-};
 
 enum filter {
     FILTER_NMT,       /* sentencepiece's nmt rules */
@@ -45,7 +39,7 @@ enum filter {
 
 struct step {
     enum step_kind kind;
-    enum form form;
+    enum normal_form form;
     enum filter filter;
     char *string, *content;
     size_t string_len, content_len;
@@ -59,114 +53,15 @@ struct normalizer {
     const struct unicode *unicode;
     struct step steps[MAX_STEPS];
     size_t n_steps;
-    unsigned forms;        /* bit for each form in use */
-    struct unicode stable; /* per form two bits: see stability() */
-};
-
-/* A character on its way to a normal form. */
-struct part {
-    uint32_t c, origin;
-    int combining_class;
-    uint32_t order;
+    unsigned forms; /* bit for each form in use */
+    struct normal_forms normal_forms;
 };
 
 struct normalizer_scratch {
     struct text_builder texts[2];
     struct regex_scratch *regex;
-    struct part *parts;
-    size_t n_parts, cap;
+    struct form_scratch form;
 };
-
-/*
- * Which characters a normalisation form leaves alone.
- *
- * A boundary is a character whose decomposition begins with a starter that composes with nothing
- * before it: text may be normalised up to it and from it on. A character is inert if it's a
- * boundary and its own normal form; so runs of inert characters are copied as they are.
- */
-
-enum { INERT = 1, BOUNDARY = 2 };
-
-struct stability {
-    unsigned forms;
-    uint8_t *second; /* [0x110000 / 8] bit: composes with a character before it */
-};
-
-static bool is_second(const struct stability *x, uint32_t c)
-{
-    return x->second[c >> 3] >> (c & 7) & 1;
-}
-
-static size_t decompose(uint32_t c, utf8proc_option_t options, utf8proc_int32_t out[64])
-{
-    int boundclass = 0;
-    utf8proc_ssize_t n =
-        utf8proc_decompose_char((utf8proc_int32_t)c, out, 64, options, &boundclass);
-    return n < 0 || n > 64 ? 0 : (size_t)n;
-}
-
-static bool is_hangul_syllable(uint32_t c)
-{
-    return c >= 0xac00 && c <= 0xd7a3;
-}
-
-/* Every character behind the first of a canonical decomposition, and Hangul's vowels and tails. */
-static void find_seconds(struct stability *x)
-{
-    for (uint32_t c = 0; c < 0x30000; c++) {
-        utf8proc_int32_t parts[64];
-        const utf8proc_property_t *p = utf8proc_get_property((utf8proc_int32_t)c);
-        if (p->decomp_seqindex == UINT16_MAX || p->decomp_type)
-            continue;
-        size_t n = decompose(c, UTF8PROC_STABLE | UTF8PROC_DECOMPOSE, parts);
-        for (size_t i = 1; i < n; i++)
-            x->second[parts[i] >> 3] |= (uint8_t)(1 << (parts[i] & 7));
-    }
-    for (uint32_t c = 0x1161; c <= 0x11c2; c++)
-        if (c <= 0x1175 || c >= 0x11a8)
-            x->second[c >> 3] |= (uint8_t)(1 << (c & 7));
-}
-
-static unsigned stability_in(const struct stability *x, uint32_t c, enum form form)
-{
-    utf8proc_int32_t parts[64];
-    size_t n = decompose(c, form_options[form], parts);
-    if (!n)
-        return 0;
-    const utf8proc_property_t *first = utf8proc_get_property(parts[0]);
-    if (first->combining_class || is_second(x, (uint32_t)parts[0]))
-        return 0;
-    if (form_options[form] & UTF8PROC_COMPOSE) {
-        utf8proc_ssize_t left =
-            utf8proc_normalize_utf32(parts, (utf8proc_ssize_t)n, form_options[form]);
-        n = left < 0 ? 0 : (size_t)left;
-    }
-    return n == 1 && (uint32_t)parts[0] == c ? INERT | BOUNDARY : BOUNDARY;
-}
-
-static unsigned stability(uint32_t c, void *arg)
-{
-    const struct stability *x = arg;
-    const utf8proc_property_t *p = utf8proc_get_property((utf8proc_int32_t)c);
-    unsigned value = 0;
-    if (p->decomp_seqindex == UINT16_MAX && !p->combining_class && !is_second(x, c) &&
-        !is_hangul_syllable(c))
-        return 0xff;
-    if (unicode_is_news(NEWS_FORMS, c))
-        return 0xff;
-    for (unsigned form = 0; form < N_FORMS; form++)
-        if (x->forms >> form & 1)
-            value |= stability_in(x, c, (enum form)form) << 2 * form;
-    return value;
-}
-
-static void find_stability(struct normalizer *n)
-{
-    struct stability x = {n->forms, xcalloc(0x110000 / 8, 1)};
-    find_seconds(&x);
-    unicode_build(&n->stable, stability, &x);
-    free(x.second);
-}
 
 /*
  * Reading the specification.
@@ -184,7 +79,7 @@ static struct step *add_step(struct normalizer *n, enum step_kind kind, struct e
     return step;
 }
 
-static int add_form(struct normalizer *n, enum form form, struct err *err)
+static int add_form(struct normalizer *n, enum normal_form form, struct err *err)
 {
     struct step *step = add_step(n, STEP_FORM, err);
     if (!step)
@@ -283,7 +178,7 @@ static int parse_type(struct normalizer *n, const char *type, const json_t *spec
 {
     for (unsigned form = 0; form < N_FORMS; form++)
         if (!strcmp(type, form_names[form]))
-            return add_form(n, (enum form)form, err);
+            return add_form(n, (enum normal_form)form, err);
     if (!strcmp(type, "Sequence")) {
         const json_t *one;
         size_t i;
@@ -337,7 +232,7 @@ int normalizer_new(struct normalizer **out, const json_t *spec, const struct uni
         return err_prefix(err, "normalizer");
     }
     if (n->forms)
-        find_stability(n);
+        normal_forms_init(&n->normal_forms, n->forms);
     *out = n;
     return 0;
 }
@@ -364,7 +259,7 @@ void normalizer_free(struct normalizer *n)
         charsmap_release(&n->steps[i].charsmap);
         sp_rules_release(&n->steps[i].rules);
     }
-    unicode_release(&n->stable);
+    normal_forms_release(&n->normal_forms);
     free(n);
 }
 
@@ -391,7 +286,7 @@ void normalizer_scratch_free(struct normalizer_scratch *s)
     text_builder_release(&s->texts[0]);
     text_builder_release(&s->texts[1]);
     regex_scratch_free(s->regex);
-    free(s->parts);
+    form_scratch_release(&s->form);
     free(s);
 }
 
@@ -399,162 +294,6 @@ void normalizer_scratch_free(struct normalizer_scratch *s)
  * The steps. Each writes the whole text into an empty builder, and returns 1; or returns 0, having
  * written nothing, where the text stays as it is; or -1.
  */
-
-/* Start of the character that ends at i > 0. */
-static size_t character_before(const char *p, size_t i)
-{
-    do
-        i--;
-    while (((unsigned char)p[i] & 0xc0) == 0x80);
-    return i;
-}
-
-static void put_part(struct normalizer_scratch *s, utf8proc_int32_t c, uint32_t origin)
-{
-    ARRAY_GROW(s->parts, s->n_parts, s->cap);
-    s->parts[s->n_parts++] = (struct part){
-        (uint32_t)c, origin, utf8proc_get_property(c)->combining_class, (uint32_t)s->n_parts};
-}
-
-static void decompose_part(struct normalizer_scratch *s, enum form form, const struct text *in,
-                           size_t start, size_t end)
-{
-    unsigned len;
-    s->n_parts = 0;
-    for (size_t i = start; i < end; i += len) {
-        utf8proc_int32_t chars[64];
-        uint32_t c = utf8_char((const unsigned char *)in->p + i, &len);
-        size_t n = decompose(c, form_options[form], chars);
-        for (size_t j = 0; j < n; j++)
-            put_part(s, chars[j], text_origin(in, i));
-    }
-}
-
-static int by_class(const void *a, const void *b)
-{
-    const struct part *x = a, *y = b;
-    if (x->combining_class != y->combining_class)
-        return x->combining_class < y->combining_class ? -1 : 1;
-    return x->order < y->order ? -1 : 1;
-}
-
-/* Marks between two starters go by their class (the Unicode standard, D109). */
-static void order_marks(struct part *parts, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        size_t first = i;
-        while (i < n && parts[i].combining_class)
-            i++;
-        if (i - first > 1)
-            qsort(parts + first, i - first, sizeof *parts, by_class);
-    }
-}
-
-/* The one character that the two compose to, 0 if there is none. */
-static uint32_t compose_pair(uint32_t a, uint32_t b)
-{
-    utf8proc_int32_t pair[2] = {(utf8proc_int32_t)a, (utf8proc_int32_t)b};
-    return utf8proc_normalize_utf32(pair, 2, UTF8PROC_STABLE | UTF8PROC_COMPOSE) == 1
-               ? (uint32_t)pair[0]
-               : 0;
-}
-
-/* The canonical composition algorithm (D117): a mark composes with the last starter unless one of
- * the same class or a starter stands between. */
-static size_t compose_parts(struct part *parts, size_t n)
-{
-    size_t kept = 0, starter = SIZE_MAX;
-    for (size_t i = 0; i < n; i++) {
-        bool adjacent = starter != SIZE_MAX && starter + 1 == kept;
-        bool open = starter != SIZE_MAX &&
-                    (adjacent || parts[kept - 1].combining_class < parts[i].combining_class);
-        uint32_t composed = open ? compose_pair(parts[starter].c, parts[i].c) : 0;
-        if (composed) {
-            parts[starter].c = composed;
-            continue;
-        }
-        if (!parts[i].combining_class)
-            starter = kept;
-        parts[kept++] = parts[i];
-    }
-    return kept;
-}
-
-static void normalize_part(struct normalizer_scratch *s, enum form form, const struct text *in,
-                           size_t start, size_t end, struct text_builder *out)
-{
-    decompose_part(s, form, in, start, end);
-    order_marks(s->parts, s->n_parts);
-    if (form_options[form] & UTF8PROC_COMPOSE)
-        s->n_parts = compose_parts(s->parts, s->n_parts);
-    uint32_t origin = 0; /* never falls, though marks may have changed places */
-    for (size_t i = 0; i < s->n_parts; i++) {
-        char c[4];
-        origin = s->parts[i].origin > origin ? s->parts[i].origin : origin;
-        text_builder_add(out, c, utf8_put(s->parts[i].c, c), origin);
-    }
-}
-
-/* The first character from i on that isn't inert. */
-static size_t skip_inert(const struct normalizer *n, enum form form, const struct text *in,
-                         size_t i)
-{
-    const unsigned char *p = (const unsigned char *)in->p;
-    unsigned len;
-    while (i < in->len) {
-        if (p[i] < 0x80) { /* ASCII is inert in every form */
-            i++;
-            continue;
-        }
-        if (!(unicode_class(&n->stable, utf8_char(p + i, &len)) >> 2 * form & INERT))
-            break;
-        i += len;
-    }
-    return i;
-}
-
-static size_t next_boundary(const struct normalizer *n, enum form form, const struct text *in,
-                            size_t i)
-{
-    const unsigned char *p = (const unsigned char *)in->p;
-    while (i < in->len) {
-        unsigned len;
-        if (unicode_class(&n->stable, utf8_char(p + i, &len)) >> 2 * form & BOUNDARY)
-            break;
-        i += len;
-    }
-    return i;
-}
-
-/* The inert character before `at`, that a mark at `at` goes with; `at` itself where that one is
- * too new for the form to know what may follow it. */
-static size_t base_before(const struct text *in, size_t at)
-{
-    unsigned len;
-    size_t before = character_before(in->p, at);
-    uint32_t c = utf8_char((const unsigned char *)in->p + before, &len);
-    return unicode_is_news(NEWS_FORMS, c) ? at : before;
-}
-
-static int step_form(const struct normalizer *n, struct normalizer_scratch *s, enum form form,
-                     const struct text *in, struct text_builder *out)
-{
-    size_t done = 0, at = skip_inert(n, form, in, 0);
-    if (at == in->len)
-        return 0;
-    while (at < in->len) {
-        unsigned len = utf8_length((unsigned char)in->p[at]);
-        bool boundary = next_boundary(n, form, in, at) == at;
-        size_t start = boundary || at == done ? at : base_before(in, at);
-        size_t end = next_boundary(n, form, in, at + len);
-        text_builder_copy(out, in, done, start);
-        normalize_part(s, form, in, start, end, out);
-        done = end;
-        at = skip_inert(n, form, in, end);
-    }
-    text_builder_copy(out, in, done, in->len);
-    return 1;
-}
 
 /* U+0130 has a lower case of two characters, alone of all. */
 static void step_lowercase(const struct text *in, struct text_builder *out)
@@ -576,7 +315,7 @@ static void step_lowercase(const struct text *in, struct text_builder *out)
  * inserted, from the one before. */
 static uint32_t replaced_origin(const struct text *in, size_t end)
 {
-    return end ? text_origin(in, character_before(in->p, end)) : 0;
+    return end ? text_origin(in, utf8_before(in->p, end)) : 0;
 }
 
 static int step_replace(const struct step *step, const struct text *in, struct text_builder *out)
@@ -627,7 +366,7 @@ static int step_strip(const struct normalizer *n, const struct step *step, const
            unicode_class(n->unicode, utf8_char(p + start, &len)) & UNICODE_SPACE)
         start += len;
     while (step->right && end > start) {
-        size_t at = character_before(in->p, end);
+        size_t at = utf8_before(in->p, end);
         if (!(unicode_class(n->unicode, utf8_char(p + at, &len)) & UNICODE_SPACE))
             break;
         end = at;
@@ -785,7 +524,7 @@ static int step_apply(const struct normalizer *n, struct normalizer_scratch *s,
 {
     switch (step->kind) {
     case STEP_FORM:
-        return step_form(n, s, step->form, t, out);
+        return normal_form(&n->normal_forms, &s->form, step->form, t, out);
     case STEP_LOWERCASE:
         step_lowercase(t, out);
         return 1;
