@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "text/codepage.h"
 #include "text/extract.h"
 #include "text/rtf_lex.h"
 #include "text/rtf_words.h"
@@ -71,22 +72,6 @@ static struct state *top(struct rtf *r)
     return &r->groups[r->n_groups - 1];
 }
 
-/* ---- code pages ---- */
-
-static unsigned codepage_of_charset(int charset, unsigned otherwise)
-{
-    static const struct {
-        int charset;
-        unsigned codepage;
-    } table[] = {{0, 1252},   {77, 10000}, {128, 932},  {129, 949},  {130, 1361}, {134, 936},
-                 {136, 950},  {161, 1253}, {162, 1254}, {163, 1258}, {177, 1255}, {178, 1256},
-                 {186, 1257}, {204, 1251}, {222, 874},  {238, 1250}, {254, 437},  {255, 850}};
-    for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-        if (table[i].charset == charset)
-            return table[i].codepage;
-    return otherwise;
-}
-
 static unsigned current_codepage(struct rtf *r)
 {
     int number = top(r)->font;
@@ -94,20 +79,6 @@ static unsigned current_codepage(struct rtf *r)
         if (r->fonts[i].number == number)
             return r->fonts[i].codepage;
     return r->codepage;
-}
-
-static void convert(struct rtf *r)
-{
-    char charset[24];
-    unsigned codepage = current_codepage(r);
-    snprintf(charset, sizeof charset, "CP%u", codepage);
-    const char *name = codepage == 10000   ? "MACINTOSH"
-                       : codepage == 1361  ? "JOHAB"
-                       : codepage == 65001 ? "UTF-8"
-                                           : charset;
-    buf_clear(&r->converted);
-    if (!encoding_convert(&r->converted, r->bytes.p, r->bytes.len, name))
-        encoding_convert(&r->converted, r->bytes.p, r->bytes.len, "WINDOWS-1252");
 }
 
 static bool is_ascii(const struct buf *b)
@@ -231,7 +202,8 @@ static void flush(struct rtf *r)
     if (is_ascii(&r->bytes)) {
         add_text(r, r->bytes.p, r->bytes.len);
     } else {
-        convert(r);
+        buf_clear(&r->converted);
+        codepage_convert(&r->converted, r->bytes.p, r->bytes.len, current_codepage(r));
         add_text(r, r->converted.p, r->converted.len);
     }
     buf_clear(&r->bytes);
