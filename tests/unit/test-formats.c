@@ -502,7 +502,7 @@ static void remove_scratch(void)
  */
 static void test_stacks(void)
 {
-    struct checkpoint *c;
+    struct checkpoint *c = NULL;
     static const uint64_t shape[] = {3, 2, 2};
     float values[12];
     for (size_t i = 0; i < 12; i++)
