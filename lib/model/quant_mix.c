@@ -64,10 +64,11 @@ enum role {
     ROLE_OTHER,
     ROLE_EMBED,
     ROLE_OUTPUT,
+    ROLE_KEY,
     ROLE_VALUE,
     ROLE_ATTN_OUTPUT,
     ROLE_DOWN,
-    ROLE_KEPT
+    ROLE_KEPT,
 };
 
 static enum role role_of(const char *gguf)
@@ -76,10 +77,15 @@ static enum role role_of(const char *gguf)
         const char *part;
         enum role role;
     } parts[] = {
-        {"_norm.weight", ROLE_KEPT},   {"ffn_gate_inp", ROLE_KEPT},
-        {"position_embd", ROLE_KEPT},  {"token_embd.weight", ROLE_EMBED},
-        {"attn_v.weight", ROLE_VALUE}, {"attn_qkv.weight", ROLE_VALUE},
-        {"ffn_down", ROLE_DOWN},       {"attn_output.weight", ROLE_ATTN_OUTPUT},
+        {"_norm.weight", ROLE_KEPT},
+        {"ffn_gate_inp", ROLE_KEPT},
+        {"position_embd", ROLE_KEPT},
+        {"token_embd.weight", ROLE_EMBED},
+        {"attn_v.weight", ROLE_VALUE},
+        {"attn_qkv.weight", ROLE_VALUE},
+        {"attn_k.weight", ROLE_KEY},
+        {"ffn_down", ROLE_DOWN},
+        {"attn_output.weight", ROLE_ATTN_OUTPUT},
     };
     if (!strcmp(gguf, "output.weight"))
         return ROLE_OUTPUT;
@@ -98,6 +104,8 @@ static bool gets_more_bits(size_t layer, size_t n)
 static enum dtype value_type(enum mix mix, enum dtype type, const struct model_config *c,
                              size_t layer)
 {
+    if (c->n_experts == 8) /* small beside eight MLPs */
+        return DTYPE_Q8_0;
     bool shared = c->n_heads / c->n_kv_heads >= 4; /* a small matrix that many heads read */
     switch (mix) {
     case MIX_Q2_K:
@@ -147,8 +155,13 @@ static enum dtype down_type(enum mix mix, enum dtype type, size_t layer, size_t 
     }
 }
 
-static enum dtype attn_output_type(enum mix mix, enum dtype type)
+static enum dtype attn_output_type(enum mix mix, enum dtype type, const struct model_config *c)
 {
+    if (c->n_experts == 8)
+        return mix == MIX_Q2_K || mix == MIX_Q3_K_S || mix == MIX_Q3_K_M || mix == MIX_Q4_K_S ||
+                       mix == MIX_Q4_K_M
+                   ? DTYPE_Q5_K
+                   : type;
     return mix == MIX_Q2_K     ? DTYPE_Q3_K
            : mix == MIX_Q3_K_M ? DTYPE_Q4_K
            : mix == MIX_Q3_K_L ? DTYPE_Q5_K
@@ -197,7 +210,9 @@ enum dtype quant_mix_type(const struct quant_mix *mix, const struct model_config
     else if (role == ROLE_DOWN)
         type = down_type(which, type, name->layer, config->n_layers);
     else if (role == ROLE_ATTN_OUTPUT)
-        type = attn_output_type(which, type);
+        type = attn_output_type(which, type, config);
+    else if (role == ROLE_KEY && config->n_experts == 8)
+        type = DTYPE_Q8_0;
     enum dtype fits = quant_mix_fit(type, name->cols);
     *fallback = fits != type;
     return fits;

@@ -5,15 +5,15 @@
 # LoRA training beside PEFT, scoring beside transformers and llama.cpp, tokenising beside tokenizers.
 # VENV is a Python environment outside the tree; it is made with what is missing (by default in
 # ${XDG_CACHE_HOME:-~/.cache}/tuneutils/venv). Environment: MODEL (a .gguf file), STEPS, MEGABYTES (of
-# each kind of text to tokenise), LOCK (only one bench holds it), ONLY (train, eval or tok), COMPILE=1
-# (also PEFT through torch.compile, which takes minutes before its first step and is faster then).
+# each kind of text to tokenise), LOCK (only one bench holds it), ONLY (train, eval, tok or merge),
+# COMPILE=1 (also PEFT through torch.compile, which takes minutes before its first step and is faster then).
 set -eu -o pipefail
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/tuneutils
 venv=${1:-$cache/venv}
 here=$(cd "$(dirname "$0")" && pwd)
 examples=$here/../../doc/examples/house-style
 steps=${STEPS:-6}
-only=${ONLY:-train eval tok}
+only=${ONLY:-train eval tok merge}
 
 exec 9>"${LOCK:-/tmp/tuneutils-bench.lock}"
 flock 9
@@ -126,3 +126,4 @@ bench_tok() {
 case " $only " in *" train "*) bench_train 4 512; bench_train 1 2048 ;; esac
 case " $only " in *" eval "*) bench_eval ;; esac
 case " $only " in *" tok "*) bench_tok ;; esac
+case " $only " in *" merge "*) "$here/merge.sh" "$venv" ;; esac

@@ -46,6 +46,15 @@ if [ -x /usr/bin/time ]; then
     echo "# $one KiB for $(stat -c %s small/model.safetensors) bytes, $twelve KiB for $(stat -c %s big/model.safetensors)"
     [ "$twelve" -lt $((one + 16384)) ]; result $? "memory doesn't grow with the number of layers"
     [ "$twelve" -lt 131072 ]; result $? 'and stays below 128 MiB'
+    cp -r small small2; cp -r big big2
+    one=$(peak ft-merge -m small --with small2 -o one.gguf --method ties --threads 2)
+    twelve=$(peak ft-merge -m big --with big2 -o twelve.gguf --method ties --threads 2)
+    echo "# ties of two models: $one KiB, $twelve KiB"
+    [ "$twelve" -lt $((one + 16384)) ] && [ "$twelve" -lt 131072 ]; result $? 'nor with TIES of models'
+    "$SRCDIR/tests/make-model" holes hidden=4096 ffn=14336 layers=18 heads=32 kv=8 vocab=32000 sparse=1
+    eight=$(peak ft-merge -m holes -o - --type q8_0 --threads 2)
+    echo "# $eight KiB for $(stat -c %s holes/model.safetensors) bytes"
+    [ "$eight" -lt 131072 ]; result $? 'nor for 8 GB, whose largest tensor has 262 MB'
 fi
 echo "1..$n"
 exit $failed
