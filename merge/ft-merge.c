@@ -216,7 +216,7 @@ static int write_model(struct merge *m, bool gguf, const struct quant_mix *mix, 
                                   opt.shard_size, opt.force, err))
         return -1;
     progress_clear(m->progress_arg);
-    if (gguf && !m->has_vocabulary)
+    if (gguf && !m->has_vocabulary && !checkpoint_gguf(m->base))
         warn("warning: %s has no tokenizer.json: the file has no vocabulary", opt.model);
     if (m->n_fallback)
         warn("%zu matrices got another type: their rows are no whole number of blocks",

@@ -154,6 +154,16 @@ usage 'della with too large an epsilon' 'densities from' \
 ft-merge -m "$llama" -a "$adapter" -o q1 --base-type nf4 && ft-merge -m "$llama" -o q2 --base-type nf4
 same_weights q1 second; [ $? -ne 0 ]; result $? 'an adapter on the base as QLoRA had it'
 
+# Mixtures of experts: a folder's matrices are one tensor for all experts in GGUF.
+for m in mixtral olmoe; do
+    rm -rf moe1 moe2
+    ft-merge -m "$models/$m" -o moe.gguf --type f32 2>/dev/null && grep -aq 'ffn_up_exps.weight' moe.gguf &&
+        ft-merge -m moe.gguf -o moe2.gguf && ft-merge -m moe2.gguf -o moe2 --type f32 2>/dev/null &&
+        ft-merge -m "$models/$m" -o moe1 --type f32 && same_weights moe1 moe2
+    result $? "$m: through GGUF and back"
+done
+fails 'layers without experts, which GGUF has no key for' 'mlp_only_layers' ft-merge -m "$models/qwen3_moe" -o x.gguf
+
 # Adapters as the output.
 quiet 'an adapter to GGUF' ft-merge -m "$llama" -a "$adapter" --as-adapter -o adapter.gguf
 quiet '... and back' ft-merge -m "$llama" -a adapter.gguf --as-adapter -o adapter2
