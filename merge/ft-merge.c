@@ -12,6 +12,7 @@
 #include "formats/checkpoint.h"
 #include "formats/dtype.h"
 #include "model/adapter_mix.h"
+#include "model/gguf_meta.h"
 #include "model/merge.h"
 
 static struct {
@@ -218,6 +219,10 @@ static int write_model(struct merge *m, bool gguf, const struct quant_mix *mix, 
     progress_clear(m->progress_arg);
     if (gguf && !m->has_vocabulary && !checkpoint_gguf(m->base))
         warn("warning: %s has no tokenizer.json: the file has no vocabulary", opt.model);
+    if (gguf && gguf_lost_window(&m->config))
+        warn("warning: llama.cpp knows no attention window in a %s model: beyond %zu tokens it "
+             "computes otherwise",
+             m->config.architecture, gguf_lost_window(&m->config));
     if (m->n_fallback)
         warn("%zu matrices got another type: their rows are no whole number of blocks",
              m->n_fallback);

@@ -65,7 +65,7 @@ static void sparse_layers(struct config_keys *k, struct model_config *c)
     for (size_t i = 0; i < c->n_layers && k->mode == KEYS_WRITE_GGUF; i++)
         if (!(c->layer_flags[i] & LAYER_EXPERTS))
             keys_fail(k,
-                      "GGUF has no way to say that layer %zu has no experts "
+                      "no key can say that layer %zu has no experts "
                       "(\"mlp_only_layers\")",
                       i);
     if (k->mode == KEYS_WRITE_JSON) {

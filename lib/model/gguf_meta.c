@@ -22,3 +22,8 @@ int gguf_add_config(struct gguf_writer *w, const struct model_config *c, const c
     gguf_writer_u32(w, "general.quantization_version", QUANTIZATION_VERSION);
     return k.failed ? -1 : 0;
 }
+
+size_t gguf_lost_window(const struct model_config *config)
+{
+    return strncmp(config->architecture, "gemma", 5) != 0 ? config->window : 0;
+}

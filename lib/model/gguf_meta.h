@@ -17,6 +17,10 @@
 int gguf_add_config(struct gguf_writer *w, const struct model_config *config, const char *name,
                     struct err *err);
 
+/* A window of attention that llama.cpp doesn't know of in that architecture, so that it computes
+ * longer documents otherwise; 0: none. */
+size_t gguf_lost_window(const struct model_config *config);
+
 /*
  * tokenizer.*: vocabulary, merges, token types, special ids and chat templates, from tokenizer.json
  * and the files beside it. pre NULL: tokenizer.ggml.pre is found from the pre_tokenizer. A folder

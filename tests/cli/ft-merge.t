@@ -277,6 +277,16 @@ cut 'cut off: adapter_model.safetensors' tuned/adapter_model.safetensors ft-merg
 cut 'cut off: adapter_config.json' tuned/adapter_config.json ft-merge -m "$llama" -a tuned -o cut.out.gguf
 cut 'cut off: tokenizer.json' base/tokenizer.json ft-merge -m base -o cut.out.gguf
 cut 'cut off: GGUF' a.gguf ft-merge -m a.gguf -o cut.out
+# A window that llama.cpp doesn't know.
+cp -r base windowed
+perl -0pi -e 's/"model_type": *"llama"/"model_type": "mistral", "sliding_window": 7/; s/"(attention|mlp)_bias": *false,?\s*//g; s/,(\s*})/$1/' \
+    windowed/config.json
+ft-merge -m windowed -o windowed.gguf 2>stderr
+[ $? -eq 0 ] && grep -q 'no attention window in a mistral model: beyond 7 tokens' stderr && [ "$(grep -c . stderr)" -eq 1 ]
+result $? 'a window is said to be lost in llama.cpp'
+quiet '... and is not, in a folder made of that' ft-merge -m windowed.gguf -o windowed.back
+grep -q '"sliding_window": 7' windowed.back/config.json; result $? '... which has it'
+
 [ -z "$(ls -d ./*.tmp 2>/dev/null)" ]; result $? 'no temporary files are left'
 echo "1..$n"
 exit $failed
