@@ -10,6 +10,7 @@
 #include "text/spm_merges.h"
 #include "text/tokenizer_parts.h"
 
+enum { BERT_LONGEST_WORD = 100 }; /* characters; a longer one is unknown */
 enum token_type { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE };
 
 static const struct gguf_value *find_strings(const struct gguf *g, const char *key)
@@ -57,12 +58,8 @@ static int load_added(struct tokenizer *t, const struct gguf_value *tokens,
         int type = (int)gguf_array_number(types, i);
         if (type != CONTROL && type != USER_DEFINED && type != UNKNOWN)
             continue;
-        struct added_token token = {
-            .content = (char *)vocab_string(&t->vocab, (uint32_t)i, NULL),
-            .len = tokens->strings[i].len,
-            .id = (uint32_t)i,
-            .special = type != USER_DEFINED,
-        };
+        struct added_token token = {.id = (uint32_t)i, .special = type != USER_DEFINED};
+        token.content = (char *)(uintptr_t)vocab_string(&t->vocab, (uint32_t)i, &token.len);
         if (tokenizer_add_token(t, token, err))
             return -1;
     }
@@ -270,6 +267,76 @@ static int load_spm(struct tokenizer *t, const struct gguf *g, struct err *err)
     return 0;
 }
 
+/* ---- bert ---- */
+
+static const char word_start[] = "\xe2\x96\x81";
+
+/* A token as BERT's own vocabulary has it: llama.cpp writes U+2581 before what begins a word and
+ * leaves out the "##" before what doesn't. */
+static void bert_token(struct buf *out, const struct gguf_string *s)
+{
+    bool bracketed = s->len > 1 && s->p[0] == '[' && s->p[s->len - 1] == ']';
+    size_t skip = s->len > 3 && !memcmp(s->p, word_start, 3) ? 3 : 0;
+    buf_clear(out);
+    if (!skip && !bracketed)
+        buf_addstr(out, "##");
+    if (s->len > skip)
+        buf_add(out, s->p + skip, s->len - skip);
+}
+
+static int load_bert_tokens(struct tokenizer *t, const struct gguf_value *tokens,
+                            const struct gguf_value *types, struct err *err)
+{
+    struct buf text = BUF_INIT;
+    int rc = 0;
+    for (size_t i = 0; i < tokens->n && !rc; i++) {
+        int type = types ? (int)gguf_array_number(types, i) : NORMAL;
+        bert_token(&text, &tokens->strings[i]);
+        if (utf8_valid(text.p, text.len) < text.len)
+            rc = err_set(err, "token %zu is not UTF-8", i);
+        else if (type != UNUSED)
+            rc = i > VOCAB_MAX_ID ? err_set(err, "more than %u tokens", VOCAB_MAX_ID)
+                                  : vocab_add(&t->vocab, (uint32_t)i, text.p, text.len, err);
+    }
+    buf_release(&text);
+    return rc ? err_prefix(err, "tokenizer.ggml.tokens") : 0;
+}
+
+/* As BertTokenizer has it. */
+static int set_bert_pipeline(struct tokenizer *t, const struct gguf *g, struct err *err)
+{
+    bool lowercase = true;
+    gguf_get_bool(g, "tokenizer.ggml.normalizer.lowercase", &lowercase);
+    json_t *spec = json_pack("{s:{s:s,s:b}, s:{s:s}, s:{s:s,s:s,s:b}}", "normalizer", "type",
+                             "BertNormalizer", "lowercase", lowercase, "pre_tokenizer", "type",
+                             "BertPreTokenizer", "decoder", "type", "WordPiece", "prefix", "##",
+                             "cleanup", 1);
+    int rc = tokenizer_set_pipeline(t, spec, false, err);
+    json_decref(spec);
+    return rc;
+}
+
+static int load_bert(struct tokenizer *t, const struct gguf *g, struct err *err)
+{
+    const struct gguf_value *tokens = find_strings(g, "tokenizer.ggml.tokens"), *types;
+    if (!tokens)
+        return err_set(err, "no tokenizer.ggml.tokens");
+    if (find_types(g, tokens->n, &types, err) || load_bert_tokens(t, tokens, types, err))
+        return -1;
+    struct wordpiece_options o = {
+        .unk = unknown_id(t, g), .prefix = "##", .most = BERT_LONGEST_WORD};
+    if (o.unk < 0)
+        o.unk = vocab_find(&t->vocab, "[UNK]", 5);
+    t->wordpiece = wordpiece_new(&t->vocab, &o, err);
+    if (!t->wordpiece || set_bert_pipeline(t, g, err) || load_added(t, tokens, types, err))
+        return -1;
+    load_ends(t, g, true, false);
+    int64_t sep = special_id(t, g, "tokenizer.ggml.seperator_token_id"); /* spelled so */
+    if (sep >= 0)
+        id_list_add(&t->after, (uint32_t)sep);
+    return 0;
+}
+
 static bool is(const struct gguf_string *s, const char *name)
 {
     return s->len == strlen(name) && !memcmp(s->p, name, s->len);
@@ -288,6 +355,8 @@ int tokenizer_load_gguf(struct tokenizer *t, const char *path, struct err *err)
         rc = load_gpt2(t, g, err);
     else if (is(&model, "llama"))
         rc = load_spm(t, g, err);
+    else if (is(&model, "bert"))
+        rc = load_bert(t, g, err);
     else
         rc =
             err_set(err, "tokenizer.ggml.model \"%.*s\" is not supported", (int)model.len, model.p);

@@ -201,6 +201,7 @@ int main(void)
         {"sp_bpe", "sp_bpe.model"},
         {"sp_unigram", "sp_unigram.model"},
         {"cl100k_tiny", "cl100k_tiny.tiktoken"},
+        {"bert", "bert.gguf"},
     };
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         struct buf model = BUF_INIT, vectors = BUF_INIT;
