@@ -96,20 +96,6 @@ def fixtures(tmp):
         ok(d <= 5e-3, f"{label}: f32 GGUF in llama.cpp, logits differ by {d:.2g} (5e-3)")
 
 
-def experts(tmp):
-    """Mixtures of experts in llama.cpp."""
-    here = os.path.dirname(os.path.abspath(__file__))
-    for name in ("mixtral", "olmoe"):
-        base, path = os.path.join(here, "../data/models", name), os.path.join(tmp, "moe.gguf")
-        ids = json.load(open(os.path.join(base, "inputs.json")))["documents"][1]
-        want = load_file(os.path.join(base, "expected.safetensors"))["logits.1"]
-        good = run("ft-merge", "-m", base, "-o", path, "--type", "f32")
-        llm = llama_cpp(path)
-        llm.eval(ids)
-        d = np.abs(np.asarray(llm.scores[:len(ids)]) - want.numpy()).max() if good else math.inf
-        ok(d <= 2e-3, f"{name}: f32 GGUF in llama.cpp, logits differ by {d:.2g} (2e-3)")
-
-
 def types(tmp):
     """Each type against the model with its weights dequantised by gguf-py."""
     base, lora = os.path.join(models, "llama"), os.path.join(models, "llama/lora/initial")
@@ -266,7 +252,6 @@ def real(tmp):
 with tempfile.TemporaryDirectory() as tmp:
     if os.path.isdir(models):
         fixtures(tmp)
-        experts(tmp)
         types(tmp)
         adapters(tmp)
         vocabularies(tmp)
