@@ -131,13 +131,18 @@ static int give_file(struct mail *m, const struct mime_kind *kind, const struct 
 {
     struct buf name = BUF_INIT;
     m->n_files++;
-    if (kind->name.len)
+    if (kind->name.len) {
         buf_addstr(&name, kind->name.p);
-    else
-        buf_addf(&name, "part-%zu%s", m->n_files,
-                 !strcmp(kind->type.p, "message/rfc822") ? ".eml"
-                 : !strcmp(kind->type.p, "text/html")    ? ".html"
-                                                         : "");
+    } else { /* a suffix that says as much as the type: part-2.css */
+        const char *type = kind->type.p, *subtype = strchr(type, '/') + 1;
+        bool text = !strncmp(type, "text/", 5);
+        buf_addf(&name, "part-%zu%s%s", m->n_files, text ? "." : "",
+                 !strcmp(type, "message/rfc822")    ? ".eml"
+                 : !strcmp(type, "text/javascript") ? "js"
+                 : !strcmp(type, "text/plain")      ? "txt"
+                 : text                             ? subtype
+                                                    : "");
+    }
     for (size_t i = 0; i < name.len; i++)
         if (name.p[i] == '/' || name.p[i] == '\\')
             name.p[i] = '_';
@@ -202,9 +207,11 @@ static int add_leaf(struct mail *m, const struct mime_part *part, const struct m
                                           "application/x-pkcs7-signature",
                                           "application/pgp-keys",
                                           "text/calendar",
+                                          "text/x-amp-html",
                                           "text/rfc822-headers",
                                           "message/delivery-status",
                                           "message/disposition-notification"};
+    static const char *const plain[] = {"text/plain", "text/markdown", "text/enriched"};
     struct buf bytes = BUF_INIT;
     if (is_any(kind->type.p, no_text, ARRAY_SIZE(no_text))) {
         m->sink->passed_over(m->sink->arg, kind->type.p);
@@ -216,7 +223,8 @@ static int add_leaf(struct mail *m, const struct mime_part *part, const struct m
         err_prefix(err, "part %s", kind->type.p);
     else if (body && !strcmp(kind->type.p, "text/html"))
         status = add_html(m, kind, &bytes, out, err);
-    else if (body && !strncmp(kind->type.p, "text/", 5) && !encoding_is_binary(bytes.p, bytes.len))
+    else if (body && is_any(kind->type.p, plain, ARRAY_SIZE(plain)) &&
+             !encoding_is_binary(bytes.p, bytes.len))
         add_plain(m, kind, &bytes, out);
     else if (bytes.len)
         status = give_file(m, kind, &bytes, err);

@@ -113,9 +113,11 @@ static void set_type(struct mime_kind *k, const char *value)
         buf_addstr(&k->type, "text/plain");
         return;
     }
-    for (size_t i = 0; i < n; i++)
-        buf_addch(&k->type,
-                  value[i] >= 'A' && value[i] <= 'Z' ? (char)(value[i] | 0x20) : value[i]);
+    for (size_t i = 0; i < n; i++) {
+        char c = value[i] >= 'A' && value[i] <= 'Z' ? (char)(value[i] | 0x20) : value[i];
+        bool usual = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || strchr("/.+-", c);
+        buf_addch(&k->type, usual ? c : '_');
+    }
 }
 
 static char transfer_of(const char *value)

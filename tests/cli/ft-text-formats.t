@@ -65,6 +65,10 @@ sub mail_is {
     ids_are('mail: --include', "files.eml --include '*.txt'", 'files.eml/a_b c.zip/in.txt');
     ids_are('mail: --exclude', "files.eml --exclude '*.zip'", 'files.eml', 'files.eml/.._.._n.html');
     ids_are('mail: what its bytes are', '- < files.eml', 'stdin', 'stdin/a_b c.zip/in.txt', 'stdin/.._.._n.html');
+    put('page.mht', "From: <Saved by a browser>\r\nSubject: A page\r\nDate: Mon, 1 Jan 2024 10:00:00 +0000\r\nMIME-Version: 1.0\r\n"
+        . "Content-Type: multipart/related; type=\"text/html\"; boundary=\"b\"\r\n\r\n--b\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+        . "<h2>H</h2><p>te=\r\nxt\r\n--b\r\nContent-Type: text/css\r\n\r\nbody {}\r\n--b\r\nContent-Type: image/png\r\n\r\n\x89PNG\r\n--b--\r\n");
+    text_is('mail: a page that a browser has saved', 'page.mht', "# A page\n\n## H\n\ntext\n");
     put('memo.txt', "From: a\nTo: b\nSubject: c\nDate: d\n\nText\n");
     text_is('mail: a text file with the same lines is text', 'memo.txt', get('memo.txt'));
     put('d.eml', "${from}Content-Type: multipart/mixed; boundary=x\n\n--x\n\nbody\n--x\n\ncut o");
