@@ -348,6 +348,9 @@ static void compare_prompts(struct lint *l, struct lint_document *d)
     if (other != LINT_INDEX_NONE && !lint_has(&d->findings, LINT_LEAK))
         found_beside(l, d, LINT_PROMPT_LEAK, l->held_places[other], 0,
                      "the same prompt as the held-out");
+    bool compared = d->shape == DOCUMENT_PREFERENCE || d->shape == DOCUMENT_LABEL;
+    if (compared) /* several answers to a prompt are what they are for */
+        return;
     other = d->prompt_hash ? lint_index_find(&l->prompts, d->prompt_hash) : LINT_INDEX_NONE;
     if (other != LINT_INDEX_NONE && !lint_has(&d->findings, LINT_NEAR_DUPLICATE))
         found_beside(l, d, LINT_CONFLICT, l->near_places[other], 0,

@@ -107,7 +107,7 @@ static void find_answer(struct lint_document *d)
 static void hash_pieces(struct lint_document *d)
 {
     const json_t *tools = json_object_get(d->document.variables, "tools");
-    uint64_t hash = d->document.shape, prompt = 0;
+    uint64_t hash = (uint64_t)d->document.shape + 16 * d->document.label, prompt = 0;
     for (size_t i = 0; i < d->pieces.n; i++) {
         const struct lint_piece *piece = &d->pieces.items[i];
         if (piece == d->answer && i)

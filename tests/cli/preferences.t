@@ -162,6 +162,10 @@ refused 'no answer' 'chosen' '{"prompt":"p","chosen":[],"rejected":[]}'
 echo '{"text":"x"}' >one.jsonl
 fails 'a mixture over files' 1 'one.jsonl:1: would be of kind tokens' ft-tok -m "$base" --template "$templates/smollm2.jinja" -o x.ft kto.jsonl one.jsonl
 is 'ft-lint reads them' "$(ft-lint -m "$base" --template "$templates/smollm2.jinja" --ignore tiny,conflict,duplicate,prompt-leak,near-duplicate docs.jsonl kto.jsonl | grep -c 'prefer\|label')" 1
+is 'several answers to a prompt are no conflict' "$(printf '%s\n' '{"prompt":"Say what you want","completion":"Nothing at all","label":true}' \
+    '{"prompt":"Say what you want","completion":"The moon and the stars","label":false}' | ft-lint --tsv 2>/dev/null | wc -l)" 1
+is 'the same answer with both labels is no copy' "$(printf '%s\n' '{"prompt":"Say what you want","completion":"Nothing at all","label":true}' \
+    '{"prompt":"Say what you want","completion":"Nothing at all","label":false}' | ft-lint --tsv 2>/dev/null | sed 1d | cut -f 4)" near-duplicate
 is 'a preference that is none' "$(echo '{"prompt":"Say what you want","chosen":"A","rejected":"A"}' | ft-lint 2>/dev/null | grep -c 'chosen and rejected are the same')" 1
 is 'an empty answer' "$(echo '{"prompt":"Say what you want","chosen":" ","rejected":"A"}' | ft-lint 2>/dev/null | grep -c 'stdin:1: error: chosen: nothing but blanks')" 1
 
