@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/mem.h"
+#include "model/loss.h"
 #include "model/names.h"
 
 /* ---- operations ---- */
@@ -76,6 +77,10 @@ static int measure(struct plan *p, struct train_session *s, double seconds, stru
         return -1;
     const struct rows_totals *held = train_session_held(s);
     double scoring = held ? (double)held->tokens * r.score_seconds * evaluations(s, p) : 0;
+    /* The reference is computed once; a way forward is about a third of both. */
+    if (loss_has_reference((enum loss_kind)train_session_options(s)->loss))
+        scoring += r.token_seconds / 3 *
+                   (double)(train_session_rows(s)->tokens + (held ? held->tokens : 0));
     size_t best = held ? p->parameters * sizeof(float) : 0; /* a copy that evaluation makes */
     set_time(p, (double)p->tokens * r.token_seconds + (double)p->steps * r.update_seconds + scoring,
              r.token_error / r.token_seconds);
