@@ -59,8 +59,8 @@ $(LIBRARY): $(LIB_OBJECTS)
 	@rm -f $@
 	$(AR) rcs $@ $(LIB_OBJECTS)
 
-# Loops over activations are worth vectorising in full.
-$B/lib/compute/%.o $B/lib/formats/dtype%.o: ALL_CFLAGS += -O3 -fno-trapping-math -fno-math-errno
+# Loops over activations and tokens are worth vectorising in full.
+$B/lib/compute/%.o $B/lib/formats/dtype%.o $B/lib/formats/stream_record.o $B/lib/formats/stream_writer.o: ALL_CFLAGS += -O3 -fno-trapping-math -fno-math-errno
 
 $B/%.o: $(srcdir)/%.c
 	@mkdir -p $(@D)

@@ -91,8 +91,11 @@ void stream_record_add(struct stream_record *r, const uint32_t *ids, const uint8
     if (n) {
         reserve_tokens(r, n);
         memcpy(r->ids + r->n, ids, n * sizeof *ids);
-        for (size_t i = 0; i < n; i++)
-            r->trained[r->n + i] = i && (!trained || trained[i]);
+        if (trained)
+            memcpy(r->trained + r->n, trained, n);
+        else
+            memset(r->trained + r->n, 1, n);
+        r->trained[r->n] = 0;
         r->n += n;
     }
     ARRAY_GROW(r->documents, r->n_documents, r->documents_cap);
@@ -150,6 +153,20 @@ static int check_sizes(const struct stream_record *r, const struct stream_header
     return 0;
 }
 
+static int check_ids(const struct stream_record *r, const struct stream_header *h, struct err *err)
+{
+    uint32_t highest = 0;
+    size_t i = 0;
+    for (size_t k = 0; k < r->n; k++)
+        highest = r->ids[k] > highest ? r->ids[k] : highest;
+    if (!r->n || highest < h->vocab_size)
+        return 0;
+    while (r->ids[i] < h->vocab_size)
+        i++;
+    return err_set(err, "token %zu is %" PRIu32 ", but the vocabulary has %" PRIu32, i, r->ids[i],
+                   h->vocab_size);
+}
+
 int stream_record_check(const struct stream_record *r, const struct stream_header *h,
                         struct err *err)
 {
@@ -164,11 +181,7 @@ int stream_record_check(const struct stream_record *r, const struct stream_heade
     if (at != r->n)
         return err_set(err, "its documents' lengths add up to %zu, but it has %zu tokens", at,
                        r->n);
-    for (size_t i = 0; i < r->n; i++)
-        if (r->ids[i] >= h->vocab_size)
-            return err_set(err, "token %zu is %" PRIu32 ", but the vocabulary has %" PRIu32, i,
-                           r->ids[i], h->vocab_size);
-    return 0;
+    return check_ids(r, h, err);
 }
 
 void stream_totals_add(struct stream_totals *t, const struct stream_record *r)
