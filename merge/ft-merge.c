@@ -203,6 +203,8 @@ static int write_adapter(struct merge *m, bool gguf, struct err *err)
     if (loss.all > 0)
         warn("rank %zu holds %.4g %% of the change (its squares)", opt.rank,
              100 * (1 - loss.lost / loss.all));
+    else if (opt.rank)
+        warn("warning: no linear layer changes");
     if (loss.beside)
         warn("warning: %zu tensors beside the linear layers change too, which the adapter leaves "
              "out",

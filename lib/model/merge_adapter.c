@@ -35,7 +35,7 @@ static int make_room(struct lora_pair *p, const char *what, struct err *err)
     return p->a && p->b ? 0 : -1;
 }
 
-/* A pair of rank at most `rank` for one that has more. */
+/* A pair of rank at most `rank` for one of any. */
 static int reduce_pair(const struct lora_pair *from, size_t rank, struct lora_pair *to,
                        struct merge_loss *loss, struct err *err)
 {
@@ -43,7 +43,7 @@ static int reduce_pair(const struct lora_pair *from, size_t rank, struct lora_pa
     *to = *from;
     to->a = to->b = NULL;
     to->scale = 1;
-    to->r = size_min(rank, size_min(from->in, from->out));
+    to->r = size_min(size_min(rank, from->r), size_min(from->in, from->out));
     if (make_room(to, "an adapter", err))
         return -1;
     float *b = mem_array(from->out * from->r, sizeof *b, "an adapter", err);
@@ -82,7 +82,7 @@ static void release_pairs(struct lora_pair *pairs, size_t n)
     free(pairs);
 }
 
-/* Every pair of more than `rank` brought down to it. */
+/* Every pair brought down to `rank`. */
 static int reduce(struct lora **l, const struct model_config *config, size_t rank,
                   struct merge_loss *loss, struct err *err)
 {

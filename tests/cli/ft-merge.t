@@ -180,6 +180,11 @@ ft-merge -m "$llama" -a "$adapter" -a adapter.gguf:-0.5 --rank 3 -o reduced 2>st
 result $? 'a sum of adapters, of a smaller rank'
 ft-merge -m "$llama" -a "$adapter" -a adapter.gguf:-0.5 --as-adapter -o stacked && grep -q '"r": 8' stacked/adapter_config.json
 result $? '... and as it is: ranks add up'
+ft-merge -m "$llama" -a "$adapter" --rank 100 -o ranked 2>stderr && grep -q 'holds 100 %' stderr && [ "$(grep -c . stderr)" -eq 1 ] &&
+    grep -q '"r": 4' ranked/adapter_config.json
+result $? 'a rank larger than there is changes nothing'
+ft-merge -m "$llama" --with "$llama" --rank 2 -o nought 2>stderr && grep -q 'warning: no linear layer changes' stderr
+result $? 'LoRA of no difference is said'
 cp -r plain32 normed; chmod -R u+w normed
 perl -e 'open F, "+<:raw", "normed/model.safetensors"; read F, $n, 8; read F, $h, $n = unpack "Q<", $n;
     $h =~ /"model.norm.weight":\{[^}]*"data_offsets":\[(\d+)/; seek F, 8 + $n + $1, 0; print F pack "f<", 2' &&
