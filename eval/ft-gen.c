@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/mapfile.h"
 #include "base/mem.h"
 #include "base/program.h"
 #include "base/progress.h"
@@ -20,11 +19,11 @@
 #include "text/tokenizer.h"
 
 static struct {
-    const char *output, *template;
-    struct string_list adapters, stops, fields, variables;
+    const char *output;
+    struct string_list adapters, stops;
     bool compare, text, lines, ids, logprobs, keep_special;
     struct chat_options chat;
-    int style;
+    struct chat_args args;
     struct generate_options generate;
     struct tuned_request base;
     size_t samples;
@@ -42,12 +41,14 @@ static const struct option_spec options[] = {
     {OPT_HEADING, 0, "Prompts", NULL, NULL, NULL, NULL, 0, 0},
     {OPT_FLAG, 0, "lines", &opt.lines, NULL, "each line is a prompt, not JSON", NULL, 0, 0},
     {OPT_FLAG, 0, "text", &opt.text, NULL, "each file is a prompt", NULL, 0, 0},
-    {OPT_LIST, 0, "field", &opt.fields, "FIELD=KEY", "take a field (prompt, ...) from this key",
-     NULL, 0, 0},
-    {OPT_CHOICE, 0, "style", &opt.style, NULL, "how a prompt that is one text is put [auto]",
+    {OPT_LIST, 0, "field", &opt.args.fields, "FIELD=KEY",
+     "take a field (prompt, ...) from this key", NULL, 0, 0},
+    {OPT_CHOICE, 0, "style", &opt.args.style, NULL, "how a prompt that is one text is put [auto]",
      chat_style_choices, 0, 0},
-    {OPT_STRING, 0, "template", &opt.template, "FILE", "chat template [the model's]", NULL, 0, 0},
-    {OPT_LIST, 0, "set", &opt.variables, "NAME=JSON", "set a variable of the template", NULL, 0, 0},
+    {OPT_STRING, 0, "template", &opt.args.template, "FILE", "chat template [the model's]", NULL, 0,
+     0},
+    {OPT_LIST, 0, "set", &opt.args.variables, "NAME=JSON", "set a variable of the template", NULL,
+     0, 0},
     {OPT_FLAG, 0, "allow-special", &opt.chat.allow_special, NULL,
      "special tokens written in prompts are special tokens", NULL, 0, 0},
     {OPT_FLAG, 0, "no-specials", &opt.chat.no_specials, NULL, "no BOS before plain text", NULL, 0,
@@ -96,14 +97,11 @@ static const struct program program = {
     .n_options = ARRAY_SIZE(options),
 };
 
-enum { TEMPLATE_LIMIT = 4 << 20 };
-
 /* What is open while it works. */
 struct session {
     struct tuned model;
     struct tokenizer *tokenizer; /* NULL: the model has none */
     struct chat *chat;           /* as well */
-    struct document_fields fields;
     struct prompt_reader *reader;
     struct output *out;
     struct progress progress;
@@ -284,24 +282,10 @@ static int open_tokenizer(struct session *s, struct err *err)
     int there = tokenizer_exists(opt.base.model, err);
     if (there <= 0)
         return there;
-    char *template_text = NULL;
-    json_t *variables = chat_args_variables(opt.variables.items, opt.variables.n, err);
-    if (!variables)
-        return err_prefix(err, "--set");
-    opt.chat.style = (enum chat_style)opt.style;
-    opt.chat.template_name = opt.template;
-    opt.chat.variables = variables;
-    if (opt.template)
-        template_text = file_read(opt.template, TEMPLATE_LIMIT, &opt.chat.template_len, err);
-    opt.chat.template_text = template_text;
-    int status = opt.template && !template_text ? -1 : 0;
-    if (!status)
-        status = tokenizer_load(&s->tokenizer, opt.base.model, err);
-    if (!status)
-        status = chat_new(&s->chat, s->tokenizer, &opt.chat, err);
-    json_decref(variables);
-    free(template_text);
-    return status;
+    return tokenizer_load(&s->tokenizer, opt.base.model, err) ||
+                   chat_args_chat(&s->chat, &opt.args, s->tokenizer, opt.chat, err)
+               ? -1
+               : 0;
 }
 
 static int open_model(struct session *s, struct err *err)
@@ -334,7 +318,7 @@ static uint32_t *end_ids(const struct session *s, size_t *n)
 static void session_release(struct session *s)
 {
     prompt_reader_free(s->reader);
-    chat_args_fields_free(&s->fields);
+    chat_args_release(&opt.args);
     chat_free(s->chat);
     tokenizer_free(s->tokenizer);
     tuned_close(&s->model);
@@ -370,7 +354,7 @@ static int generate(struct session *s, bool ask, struct err *err)
     return status;
 }
 
-static int open_prompts(struct session *s, char **files, size_t n, struct err *err)
+static void open_prompts(struct session *s, char **files, size_t n)
 {
     struct prompt_reader_options from = {
         .files = files,
@@ -380,19 +364,17 @@ static int open_prompts(struct session *s, char **files, size_t n, struct err *e
                             : PROMPT_JSON,
         .chat = s->chat,
         .tokenizer = s->tokenizer,
+        .fields = opt.args.parsed_fields,
     };
-    if (chat_args_fields(&s->fields, opt.fields.items, opt.fields.n, err))
-        return err_prefix(err, "--field");
-    from.fields = s->fields;
     s->reader = prompt_reader_new(&from);
-    return 0;
 }
 
 static int run(struct session *s, char **files, size_t n, struct err *err)
 {
     bool ask = !n && !opt.lines && !opt.text && isatty(STDIN_FILENO);
-    if (open_model(s, err) || open_prompts(s, files, n, err))
+    if (open_model(s, err))
         return -1;
+    open_prompts(s, files, n);
     if (ask && !s->tokenizer)
         return err_set(err, "%s has no tokenizer: prompts must be given as ids", opt.base.model);
     if (output_open(&s->out, opt.output, err))
@@ -418,6 +400,8 @@ int main(int argc, char **argv)
         usage_error("only one of --text and --lines");
     if (opt.compare && !opt.adapters.n)
         usage_error("--compare needs an adapter to compare with the base (-a ADAPTER)");
+    if (chat_args_parse(&opt.args, &err))
+        usage_error("%s", err.msg);
     buf_init(&s.line);
     progress_init(&s.progress, (enum progress_when)opt.progress);
     if (run(&s, argv + first, (size_t)(argc - first), &err))

@@ -14,14 +14,24 @@ static const char *find_equals(const char *spec)
     return equals == spec ? NULL : equals;
 }
 
-int chat_args_fields(struct document_fields *f, const char *const *specs, size_t n, struct err *err)
+static void free_fields(struct document_fields *f)
+{
+    for (size_t i = 0; i < f->n; i++)
+        free((char *)(uintptr_t)f->items[i].field);
+    free((struct document_field *)(uintptr_t)f->items);
+    *f = (struct document_fields){NULL, 0};
+}
+
+/* FIELD=KEY, n times: the keys are views of specs. */
+static int parse_fields(struct document_fields *f, const char *const *specs, size_t n,
+                        struct err *err)
 {
     struct document_field *items = xcalloc(n, sizeof *items);
     *f = (struct document_fields){items, 0};
     for (size_t i = 0; i < n; i++) {
         const char *equals = find_equals(specs[i]);
         if (!equals || !equals[1]) {
-            chat_args_fields_free(f);
+            free_fields(f);
             return err_set(err, "'%s' is not FIELD=KEY", specs[i]);
         }
         items[f->n++] = (struct document_field){
@@ -32,15 +42,8 @@ int chat_args_fields(struct document_fields *f, const char *const *specs, size_t
     return 0;
 }
 
-void chat_args_fields_free(struct document_fields *f)
-{
-    for (size_t i = 0; i < f->n; i++)
-        free((char *)(uintptr_t)f->items[i].field);
-    free((struct document_field *)(uintptr_t)f->items);
-    *f = (struct document_fields){NULL, 0};
-}
-
-json_t *chat_args_variables(const char *const *specs, size_t n, struct err *err)
+/* NAME=JSON, n times, as one object; a value that is no JSON is a string. NULL on failure. */
+static json_t *parse_variables(const char *const *specs, size_t n, struct err *err)
 {
     json_t *out = json_object();
     struct err ignored;
@@ -65,15 +68,15 @@ json_t *chat_args_variables(const char *const *specs, size_t n, struct err *err)
 
 int chat_args_parse(struct chat_args *a, struct err *err)
 {
-    if (chat_args_fields(&a->parsed_fields, a->fields.items, a->fields.n, err))
+    if (parse_fields(&a->parsed_fields, a->fields.items, a->fields.n, err))
         return err_prefix(err, "--field");
-    a->parsed_variables = chat_args_variables(a->variables.items, a->variables.n, err);
+    a->parsed_variables = parse_variables(a->variables.items, a->variables.n, err);
     return a->parsed_variables ? 0 : err_prefix(err, "--set");
 }
 
 void chat_args_release(struct chat_args *a)
 {
-    chat_args_fields_free(&a->parsed_fields);
+    free_fields(&a->parsed_fields);
     json_decref(a->parsed_variables);
     a->parsed_variables = NULL;
 }

@@ -12,15 +12,6 @@
 #include "formats/document_source.h"
 #include "text/chat.h"
 
-/* FIELD=KEY, n times: f->items is new, the names in it are views of specs and of copies that
- * chat_args_fields_free releases. */
-int chat_args_fields(struct document_fields *f, const char *const *specs, size_t n,
-                     struct err *err);
-void chat_args_fields_free(struct document_fields *f);
-
-/* NAME=JSON, n times, as one object; a value that is no JSON is a string. NULL on failure. */
-json_t *chat_args_variables(const char *const *specs, size_t n, struct err *err);
-
 /* Those that programs share which turn documents into what is learnt. */
 struct chat_args {
     int train_on, style, format;
