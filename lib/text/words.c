@@ -8,17 +8,18 @@
 
 enum {
     KEY_SMALL = 15, /* bytes of a word in the small cache */
-    IDS_SMALL = 4,  /* its tokens */
+    IDS_SMALL = 12, /* its tokens */
     SETS_SMALL = 1 << 15,
     KEY_LARGE = 48,
     IDS_LARGE = 19,
     SETS_LARGE = 1 << 13,
     MANY = 15 << 4, /* a short word of more tokens: they are in the large cache */
     WAYS = 2,
+    LINE = 64,
     AHEAD = 32, /* words that are looked for together */
 };
 
-/* One line of the processor's cache holds two of them. */
+/* A line of the processor's cache. */
 struct small_word {
     char key[KEY_SMALL];
     uint8_t size; /* length of the key, and number of ids << 4 or MANY; 0 for an empty slot */
@@ -33,7 +34,8 @@ struct large_word {
 
 /* In each set the word that came last is first, and the other one goes next. */
 struct word_cache {
-    struct small_word (*small)[WAYS]; /* [SETS_SMALL] */
+    struct small_word (*small)[WAYS]; /* [SETS_SMALL], each word a line */
+    void *memory;                     /* where they lie */
     struct large_word (*large)[WAYS]; /* [SETS_LARGE] */
     struct word_tokens tokens;
 };
@@ -57,7 +59,8 @@ void word_tokens_release(struct word_tokens *w)
 struct word_cache *word_cache_new(void)
 {
     struct word_cache *c = xcalloc(1, sizeof *c);
-    c->small = xcalloc(SETS_SMALL, sizeof *c->small);
+    c->memory = xcalloc(SETS_SMALL + 1, sizeof *c->small);
+    c->small = (void *)(((uintptr_t)c->memory + LINE - 1) & ~(uintptr_t)(LINE - 1));
     c->large = xcalloc(SETS_LARGE, sizeof *c->large);
     return c;
 }
@@ -66,7 +69,7 @@ void word_cache_free(struct word_cache *c)
 {
     if (!c)
         return;
-    free(c->small);
+    free(c->memory);
     free(c->large);
     word_tokens_release(&c->tokens);
     free(c);
@@ -215,7 +218,8 @@ static inline struct place place_of(const struct word_cache *c, const struct tex
     if (len <= KEY_SMALL) {
         at.key = small_key(t, piece.start, len);
         at.set = small_hash(at.key, len);
-        __builtin_prefetch(c->small[at.set]);
+        __builtin_prefetch(&c->small[at.set][0]);
+        __builtin_prefetch(&c->small[at.set][1]);
     } else if (len <= KEY_LARGE) {
         at.set = large_hash(t->p + piece.start, len);
         __builtin_prefetch(&c->large[at.set][0]);
