@@ -1,7 +1,6 @@
 /* A fine-tuned model as a Hugging Face folder. */
 #include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,13 +8,12 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/mapfile.h"
 #include "base/mem.h"
 #include "base/outfile.h"
 #include "formats/dtype.h"
-#include "formats/json.h"
 #include "model/full.h"
 #include "model/hf_files.h"
+#include "model/hf_shards.h"
 #include "model/names.h"
 
 const char *const full_type_choices[] = {"base", "f32", "f16", "bf16", NULL};
@@ -83,25 +81,14 @@ int full_drop(const char *folder, struct err *err)
 
 /* ---- weights ---- */
 
-struct planned {
-    struct tensor_name name;
-    const struct tensor *base;
-    const struct lora_weight *trained; /* NULL: as in the base */
-    enum dtype type;
-    size_t numbers, shard;
-};
-
-struct plan {
-    struct planned *tensors;
-    size_t n, n_shards, bytes;
-};
-
-static enum dtype type_of(const struct full_output *out, const struct tensor *base)
+static void decide(void *arg, struct hf_shard_tensor *t)
 {
-    return out->type == FULL_F32    ? DTYPE_F32
-           : out->type == FULL_F16  ? DTYPE_F16
-           : out->type == FULL_BF16 ? DTYPE_BF16
-                                    : base->dtype;
+    const struct full_output *out = arg;
+    t->turned = t->name.transposed;
+    t->type = out->type == FULL_F32    ? DTYPE_F32
+              : out->type == FULL_F16  ? DTYPE_F16
+              : out->type == FULL_BF16 ? DTYPE_BF16
+                                       : names_tensor(out->base, &t->name)->dtype;
 }
 
 /* l may be a view, which has no lookup table of its own. */
@@ -113,53 +100,24 @@ static const struct lora_weight *find_trained(const struct lora *l, const struct
     return NULL;
 }
 
-static int make_plan(struct plan *plan, const struct full_output *out, const struct lora *l,
-                     struct err *err)
-{
-    size_t in_shard = 0;
-    plan->n = names_count(out->model);
-    plan->tensors = xcalloc(plan->n, sizeof *plan->tensors);
-    for (size_t i = 0; i < plan->n; i++) {
-        struct planned *p = &plan->tensors[i];
-        size_t bytes;
-        names_at(out->model, i, &p->name);
-        p->base = names_tensor(out->base, &p->name);
-        p->trained = find_trained(l, &p->name);
-        p->type = type_of(out, p->base);
-        p->numbers = (size_t)(p->name.rows * (p->name.n_dims == 1 ? 1 : p->name.cols));
-        if (!dtype_bytes(p->type, p->numbers, &bytes))
-            return err_set(err, "tensor %s is too large", p->name.hf);
-        if (in_shard && (bytes > out->shard_bytes || in_shard > out->shard_bytes - bytes)) {
-            plan->n_shards++;
-            in_shard = 0;
-        }
-        p->shard = plan->n_shards;
-        in_shard += bytes;
-        plan->bytes += bytes;
-    }
-    plan->n_shards++;
-    return 0;
-}
-
-static void shard_name(const struct plan *plan, size_t shard, char name[64])
-{
-    if (plan->n_shards == 1)
-        strcpy(name, "model.safetensors");
-    else
-        snprintf(name, 64, "model-%05zu-of-%05zu.safetensors", shard + 1, plan->n_shards);
-}
+/* One tensor on its way out. */
+struct source {
+    const struct hf_shard_tensor *to;
+    const struct tensor *base;
+    const struct lora_weight *trained; /* NULL: as in the base */
+};
 
 enum { PIECE = 1 << 16 };
 
 /* Numbers [at, at + n) of the tensor as it is stored. */
-static void stored_piece(const struct planned *p, size_t at, size_t n, float *x)
+static void stored_piece(const struct source *p, size_t at, size_t n, float *x)
 {
     const struct dtype_info *base = &dtypes[p->base->dtype];
     if (!p->trained) {
         base->to_float((const uint8_t *)p->base->data + at / base->block * base->block_bytes, x, n);
         return;
     }
-    if (!p->name.transposed) {
+    if (!p->to->turned) {
         memcpy(x, p->trained->values + at, n * sizeof *x);
         return;
     }
@@ -168,57 +126,52 @@ static void stored_piece(const struct planned *p, size_t at, size_t n, float *x)
         x[i] = p->trained->values[(at + i) % rows * cols + (at + i) / rows];
 }
 
-static int check_piece(const struct planned *p, const float *x, size_t n, struct err *err)
+static int check_piece(const struct hf_shard_tensor *t, const float *x, size_t n, struct err *err)
 {
     for (size_t i = 0; i < n; i++)
-        if (!isfinite(x[i]) || (p->type == DTYPE_F16 && fabsf(x[i]) > 65504))
-            return err_set(err, "tensor %s: %g is too large for %s", p->name.hf, (double)x[i],
-                           dtypes[p->type].name);
+        if (!isfinite(x[i]) || (t->type == DTYPE_F16 && fabsf(x[i]) > 65504))
+            return err_set(err, "tensor %s: %g is too large for %s", t->name.hf, (double)x[i],
+                           dtypes[t->type].name);
     return 0;
 }
 
-static int write_tensor(struct safetensors_writer *w, const struct planned *p, struct err *err)
+static int write_tensor(struct safetensors_writer *w, const struct source *p, struct err *err)
 {
-    if (!p->trained && p->type == p->base->dtype)
+    const struct hf_shard_tensor *t = p->to;
+    if (!p->trained && t->type == p->base->dtype)
         return safetensors_writer_write(w, p->base->data, p->base->bytes, err);
     float *x = xcalloc(PIECE, sizeof *x);
     uint8_t *bytes = xcalloc(PIECE, sizeof *x);
     int status = 0;
-    for (size_t at = 0; at < p->numbers && !status; at += PIECE) {
-        size_t n = size_min(PIECE, p->numbers - at), len;
+    for (size_t at = 0; at < t->numbers && !status; at += PIECE) {
+        size_t n = size_min(PIECE, t->numbers - at), len;
         stored_piece(p, at, n, x);
-        dtypes[p->type].from_float(x, bytes, n);
-        dtype_bytes(p->type, n, &len);
-        status = check_piece(p, x, n, err) || safetensors_writer_write(w, bytes, len, err) ? -1 : 0;
+        dtypes[t->type].from_float(x, bytes, n);
+        dtype_bytes(t->type, n, &len);
+        status = check_piece(t, x, n, err) || safetensors_writer_write(w, bytes, len, err) ? -1 : 0;
     }
     free(x);
     free(bytes);
     return status;
 }
 
-static int write_shard(const char *folder, const struct full_output *out, const struct plan *plan,
-                       size_t shard, struct err *err)
+static int write_shard(const char *folder, const struct full_output *out,
+                       const struct hf_shards *plan, const struct lora *l, size_t shard,
+                       struct err *err)
 {
-    char name[64];
-    struct safetensors_writer *w = safetensors_writer_new();
-    safetensors_writer_metadata(w, "format", "pt"); /* transformers' loader asks for it */
-    if (out->provenance)
-        safetensors_writer_metadata(w, "tuneutils.provenance", out->provenance);
-    for (size_t i = 0; i < plan->n; i++) {
-        const struct planned *p = &plan->tensors[i];
-        const bool turned = p->name.transposed;
-        const uint64_t shape[] = {turned ? p->name.cols : p->name.rows,
-                                  turned ? p->name.rows : p->name.cols};
-        if (p->shard == shard)
-            safetensors_writer_declare(w, p->name.hf, p->type, p->name.n_dims, shape);
-    }
-    shard_name(plan, shard, name);
+    char name[HF_SHARD_NAME];
+    struct safetensors_writer *w = hf_shards_writer(plan, shard, out->provenance);
+    hf_shards_name(plan, shard, name);
     char *path = join(folder, name);
     int status = safetensors_writer_open(w, path, err);
     free(path);
-    for (size_t i = 0; i < plan->n && !status; i++)
-        if (plan->tensors[i].shard == shard)
-            status = write_tensor(w, &plan->tensors[i], err);
+    for (size_t i = 0; i < plan->n && !status; i++) {
+        const struct hf_shard_tensor *t = &plan->tensors[i];
+        const struct source from = {t, names_tensor(out->base, &t->name),
+                                    find_trained(l, &t->name)};
+        if (t->shard == shard)
+            status = write_tensor(w, &from, err);
+    }
     if (!status)
         return safetensors_writer_finish(w, err);
     safetensors_writer_abandon(w);
@@ -229,30 +182,16 @@ static int write_shard(const char *folder, const struct full_output *out, const 
 
 static int write_json(const char *folder, const char *name, const json_t *v, struct err *err)
 {
-    struct buf text = BUF_INIT;
     char *path = join(folder, name);
-    json_add_pretty(&text, v);
-    buf_addch(&text, '\n');
-    int status = file_write(path, text.p, text.len, err);
+    int status = hf_write_json(path, v, err);
     free(path);
-    buf_release(&text);
     return status;
 }
 
-static int write_index(const char *folder, const struct plan *plan, struct err *err)
+static int write_index(const char *folder, const struct hf_shards *plan, struct err *err)
 {
-    if (plan->n_shards == 1)
-        return 0;
-    json_t *index = json_object(), *map = json_object();
-    for (size_t i = 0; i < plan->n; i++) {
-        char name[64];
-        shard_name(plan, plan->tensors[i].shard, name);
-        json_object_set_new(map, plan->tensors[i].name.hf, json_string(name));
-    }
-    json_object_set_new(index, "metadata",
-                        json_pack("{s:I}", "total_size", (json_int_t)plan->bytes));
-    json_object_set_new(index, "weight_map", map);
-    int status = write_json(folder, "model.safetensors.index.json", index, err);
+    json_t *index = hf_shards_index(plan);
+    int status = index ? write_json(folder, "model.safetensors.index.json", index, err) : 0;
     json_decref(index);
     return status;
 }
@@ -270,52 +209,41 @@ static int write_config(const char *folder, const struct full_output *out, struc
     return status;
 }
 
-static int copy_file(const char *from, const char *to, const char *name, struct err *err)
+struct place {
+    const char *folder;
+    char *path;
+};
+
+static const char *place(void *arg, const char *name)
 {
-    char *source = join(from, name), *target = join(to, name);
-    struct mapfile file;
-    struct stat st;
-    int status = 0;
-    if (stat(source, &st))
-        status = err_errno(err, "%s", source);
-    else if (S_ISREG(st.st_mode) && !(status = mapfile_open(&file, source, err))) {
-        status = file_write(target, file.p, file.size, err);
-        mapfile_close(&file);
-    }
-    free(source);
-    free(target);
-    return status;
+    struct place *p = arg;
+    free(p->path);
+    return p->path = join(p->folder, name);
 }
 
-static int copy_files(const char *folder, const struct full_output *out, struct err *err)
+static int carry_files(const char *folder, const struct full_output *out, struct err *err)
 {
-    const char *from = checkpoint_path(out->base);
-    struct dirent *entry;
-    DIR *d = opendir(from);
-    int status = 0;
-    if (!d)
-        return err_errno(err, "%s", from);
-    while (!status && (errno = 0, entry = readdir(d)))
-        if (hf_is_carried(entry->d_name))
-            status = copy_file(from, folder, entry->d_name, err);
-    if (!status && errno)
-        status = err_errno(err, "%s", from);
-    closedir(d);
+    struct place to = {folder, NULL};
+    int status = hf_carry_files(checkpoint_path(out->base), place, &to, err);
+    free(to.path);
     return status;
 }
 
 int full_save(const char *folder, const struct full_output *out, const struct lora *l,
               struct err *err)
 {
-    struct plan plan = {0};
-    int status = directory_make(folder, err) || make_plan(&plan, out, l, err) ? -1 : 0;
+    struct hf_shards plan = {0};
+    int status = directory_make(folder, err) || hf_shards_plan(&plan, out->model, out->shard_bytes,
+                                                               decide, (void *)(uintptr_t)out, err)
+                     ? -1
+                     : 0;
     for (size_t shard = 0; !status && shard < plan.n_shards; shard++)
-        status = write_shard(folder, out, &plan, shard, err);
+        status = write_shard(folder, out, &plan, l, shard, err);
     if (!status)
-        status = write_index(folder, &plan, err) || copy_files(folder, out, err) ||
+        status = write_index(folder, &plan, err) || carry_files(folder, out, err) ||
                          write_config(folder, out, err)
                      ? -1
                      : 0;
-    free(plan.tensors);
+    hf_shards_release(&plan);
     return status;
 }

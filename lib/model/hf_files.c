@@ -1,12 +1,16 @@
 #include "model/hf_files.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/buf.h"
+#include "base/mapfile.h"
 #include "base/mem.h"
 #include "formats/json.h"
 #include "model/arch.h"
@@ -53,4 +57,51 @@ bool hf_is_carried(const char *name)
         if (!strncmp(name, beginnings[i], strlen(beginnings[i])))
             return true;
     return false;
+}
+
+static int carry_file(const char *from, const char *to, struct err *err)
+{
+    struct mapfile file;
+    struct stat st;
+    if (stat(from, &st))
+        return err_errno(err, "%s", from);
+    if (!S_ISREG(st.st_mode))
+        return 0;
+    if (mapfile_open(&file, from, err))
+        return -1;
+    int status = file_write(to, file.p, file.size, err);
+    mapfile_close(&file);
+    return status;
+}
+
+int hf_carry_files(const char *folder, const char *(*place)(void *arg, const char *name), void *arg,
+                   struct err *err)
+{
+    struct buf path = BUF_INIT;
+    struct dirent *entry;
+    DIR *d = opendir(folder);
+    int status = 0;
+    if (!d)
+        return err_errno(err, "%s", folder);
+    while (!status && (errno = 0, entry = readdir(d)))
+        if (hf_is_carried(entry->d_name)) {
+            buf_clear(&path);
+            buf_addf(&path, "%s/%s", folder, entry->d_name);
+            status = carry_file(path.p, place(arg, entry->d_name), err);
+        }
+    if (!status && errno)
+        status = err_errno(err, "%s", folder);
+    closedir(d);
+    buf_release(&path);
+    return status;
+}
+
+int hf_write_json(const char *path, const json_t *v, struct err *err)
+{
+    struct buf text = BUF_INIT;
+    json_add_pretty(&text, v);
+    buf_addch(&text, '\n');
+    int status = file_write(path, text.p, text.len, err);
+    buf_release(&text);
+    return status;
 }

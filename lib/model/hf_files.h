@@ -25,8 +25,13 @@ json_t *hf_tokenizer(const struct gguf *g, bool *there, struct err *err);
  * templates, generation settings, licence. Not weights in other formats, nor code. */
 bool hf_is_carried(const char *name);
 
-/* Writes one file of the folder, keys sorted and indented. */
-int hf_write_json(struct outdir *dir, const char *name, const json_t *v, struct err *err);
+/* Copies the regular files that are carried from a folder to what place says of their names, which
+ * has to last until it is asked again. */
+int hf_carry_files(const char *folder, const char *(*place)(void *arg, const char *name), void *arg,
+                   struct err *err);
+
+/* Writes a file of a folder, keys sorted and indented. */
+int hf_write_json(const char *path, const json_t *v, struct err *err);
 
 /* Writes tokenizer.json, tokenizer_config.json, chat_template.jinja and generation_config.json, as
  * far as the metadata has what belongs there. */

@@ -309,16 +309,6 @@ static int write_compact(struct outdir *dir, const char *name, const json_t *v, 
     return status;
 }
 
-int hf_write_json(struct outdir *dir, const char *name, const json_t *v, struct err *err)
-{
-    struct buf text = BUF_INIT;
-    json_add_pretty(&text, v);
-    buf_addch(&text, '\n');
-    int status = file_write(outdir_file(dir, name), text.p, text.len, err);
-    buf_release(&text);
-    return status;
-}
-
 static void set_token(json_t *config, const char *key, const struct vocabulary *v, int64_t id)
 {
     if (id >= 0)
@@ -363,7 +353,7 @@ static int write_tokenizer_config(struct outdir *dir, const struct gguf *g,
     if (gguf_get_u64(g, "llama.context_length", &length))
         json_object_set_new(c, "model_max_length", json_integer((json_int_t)length));
     add_templates(c, g);
-    int status = hf_write_json(dir, "tokenizer_config.json", c, err);
+    int status = hf_write_json(outdir_file(dir, "tokenizer_config.json"), c, err);
     json_decref(c);
     return status;
 }
@@ -390,7 +380,7 @@ static int write_generation_config(struct outdir *dir, const struct gguf *g,
         json_object_set(c, "eos_token_id", ends);
     if (v->pad >= 0)
         json_object_set_new(c, "pad_token_id", json_integer(v->pad));
-    int status = hf_write_json(dir, "generation_config.json", c, err);
+    int status = hf_write_json(outdir_file(dir, "generation_config.json"), c, err);
     json_decref(ends);
     json_decref(c);
     return status;
