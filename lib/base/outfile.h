@@ -18,6 +18,7 @@ struct outfile {
     FILE *fp;   /* write here */
     char *path; /* final name; "stdout" for stdout */
     char *tmp;  /* temporary name, NULL when written in place */
+    size_t written, started; /* bytes by outfile_write, and those that the disk was told of */
 };
 
 int outfile_open(struct outfile *o, const char *path, struct err *err);
