@@ -24,7 +24,9 @@ is($given->{parameters}, 2 * 16 * (2 * (48 + 48) + 2 * (48 + 16) + 3 * (48 + 128
 ok($given->{measured} && $given->{fits}, 'it was measured');
 ok($given->{low} <= $given->{seconds} && $given->{seconds} <= $given->{high}, 'a range around the time');
 my ($peak) = slurp('err') =~ /peak memory ([\d.]+) GiB/;
-ok($given->{memory} > 1e6 && abs($given->{memory} / 2**30 - $peak) < 0.03, 'memory', "$given->{memory}, the run: $peak GiB");
+# A sanitizer keeps what is freed for a while, so that peaks differ.
+my $allowed = $ENV{BUILDDIR} =~ /asan/ ? 0.5 : 0.03;
+ok($given->{memory} > 1e6 && abs($given->{memory} / 2**30 - $peak) < $allowed, 'memory', "$given->{memory}, the run: $peak GiB");
 my $disk = 0;
 $disk += -s for glob 'run/*';
 near($given->{disk}, $disk, 0.1, 'disk');
