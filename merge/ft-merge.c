@@ -1,5 +1,6 @@
 /* ft-merge: adapters into their base, or a model from one format and type into another. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,7 +22,7 @@ static struct {
     size_t threads, shard_size, rank;
     double density, epsilon, scale;
     uint64_t seed;
-    bool force, as_adapter;
+    bool force, as_adapter, report_error;
     int method, base_type, progress;
 } opt = {.shard_size = (size_t)5 << 30, .density = 0.5, .epsilon = 0.15, .scale = 1};
 
@@ -55,6 +56,8 @@ static const struct option_spec options[] = {
      NULL, 1, 0x1p60},
     {OPT_STRING, 0, "pre", &opt.pre, "NAME",
      "tokenizer.ggml.pre of a GGUF file [found from tokenizer.json]", NULL, 0, 0},
+    {OPT_FLAG, 0, "report-error", &opt.report_error, NULL,
+     "say how far the numbers written are from those computed", NULL, 0, 0},
     {OPT_FLAG, 0, "force", &opt.force, NULL, "replace an output folder that holds a model", NULL, 0,
      0},
     {OPT_SIZE, 0, "threads", &opt.threads, "N", "threads [all processors]", NULL, 0, 4096},
@@ -212,6 +215,21 @@ static int write_adapter(struct merge *m, bool gguf, struct err *err)
     return 0;
 }
 
+static double relative(const struct merge_rounding *r)
+{
+    return r->all > 0 ? 100 * sqrt(r->lost / r->all) : 0;
+}
+
+static void report_error(const struct merge *m)
+{
+    if (m->worst.all > 0)
+        warn("rounding changes the weights by %.3g %%, most of all %s by %.3g %% (root of the sums "
+             "of squares)",
+             relative(&m->rounding), m->worst_tensor, relative(&m->worst));
+    else
+        warn("rounding changes nothing");
+}
+
 static int write_model(struct merge *m, bool gguf, const struct quant_mix *mix, struct err *err)
 {
     if (gguf ? merge_write_gguf(m, opt.output, mix, err)
@@ -219,6 +237,8 @@ static int write_model(struct merge *m, bool gguf, const struct quant_mix *mix, 
                                   opt.shard_size, opt.force, err))
         return -1;
     progress_clear(m->progress_arg);
+    if (opt.report_error)
+        report_error(m);
     if (gguf && !m->has_vocabulary && !checkpoint_gguf(m->base))
         warn("warning: %s has no tokenizer.json: the file has no vocabulary", opt.model);
     if (gguf && gguf_lost_window(&m->config))
@@ -281,6 +301,7 @@ int main(int argc, char **argv)
                       .n_models = opt.models.n,
                       .recipe = &recipe,
                       .base_type = (enum base_type)opt.base_type,
+                      .measures_rounding = opt.report_error,
                       .pre = opt.pre};
     m.pool = pool_new(opt.threads, &err);
     if (!m.pool || merge_check(&m, &err))

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -160,12 +161,31 @@ static int run_batch(struct merge *m, struct merge_job *j, size_t n, struct err 
     for (size_t i = 0; i < n; i++)
         if (j->work->errors[i].msg[0])
             return err_set(err, "%s", j->work->errors[i].msg);
+    for (size_t i = 0; i < n && m->measures_rounding; i++) {
+        j->rounding.lost += j->work->rounding[i].lost;
+        j->rounding.all += j->work->rounding[i].all;
+    }
     writebehind_submit(j->work->out, rows * j->out_row_bytes);
     merge_drop_pages(j, first, rows);
     m->bytes_done += (size_t)((double)j->stored->bytes * (double)rows / (double)j->rows);
     if (m->progress)
         m->progress(m->progress_arg, j->name->hf, m->bytes_done, m->bytes_total);
     return 0;
+}
+
+static double share_lost(const struct merge_rounding *r)
+{
+    return r->all > 0 ? r->lost / r->all : 0;
+}
+
+static void count_rounding(struct merge *m, const struct merge_job *j)
+{
+    m->rounding.lost += j->rounding.lost;
+    m->rounding.all += j->rounding.all;
+    if (share_lost(&j->rounding) <= share_lost(&m->worst))
+        return;
+    m->worst = j->rounding;
+    snprintf(m->worst_tensor, NAME_SIZE, "%s", j->name->hf);
 }
 
 int merge_tensor(struct merge *m, const struct tensor_name *name, enum dtype type, bool gguf_order,
@@ -177,6 +197,7 @@ int merge_tensor(struct merge *m, const struct tensor_name *name, enum dtype typ
     m->n_changed += j.n_parts > 0;
     for (; !status && j.first_tile < j.n_tiles; j.first_tile += j.batch)
         status = run_batch(m, &j, size_min(j.n_tiles - j.first_tile, j.batch), err);
+    count_rounding(m, &j);
     merge_job_release(&j);
     return status;
 }
@@ -189,6 +210,7 @@ int merge_end(struct merge *m, struct err *err)
         free(work->scratch[t]);
     free(work->scratch);
     free(work->errors);
+    free(work->rounding);
     free(work);
     m->work = NULL;
     return status;

@@ -27,6 +27,11 @@
 #include "model/quant_mix.h"
 
 /* A PEFT folder, or a GGUF file; the other one is NULL. */
+/* How far the numbers written are from those computed: sums of squares. */
+struct merge_rounding {
+    double lost, all;
+};
+
 struct merge_adapter {
     struct adapter *adapter;
     struct adapter_gguf *gguf;
@@ -57,6 +62,10 @@ struct merge {
     struct pool *pool;
     const char *provenance; /* one line a program that made it; NULL for none */
     const char *pre;        /* GGUF: name of the pre-tokeniser; NULL: found from tokenizer.json */
+
+    bool measures_rounding;                /* so that what follows is set */
+    struct merge_rounding rounding, worst; /* of all, and of the tensor where it's largest */
+    char worst_tensor[NAME_SIZE];
 
     /* Set while writing, for messages. */
     size_t n_changed;    /* tensors that an adapter changed */

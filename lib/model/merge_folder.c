@@ -1,7 +1,6 @@
 /* A merged model as a Hugging Face folder. */
 #include "model/merge.h"
 
-
 #include "base/outfile.h"
 #include "formats/gguf.h"
 #include "model/hf_files.h"

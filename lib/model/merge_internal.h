@@ -49,8 +49,9 @@ struct merge_job {
     float slerp_base, slerp_other;    /* factors */
     struct merge_work *work;
 
-    size_t first_tile; /* of the batch */
-    uint8_t *out;      /* the batch's bytes */
+    struct merge_rounding rounding; /* of the tiles so far */
+    size_t first_tile;              /* of the batch */
+    uint8_t *out;                   /* the batch's bytes */
 };
 
 /* Memory that tensors share, and the thread that writes. */
@@ -59,6 +60,7 @@ struct merge_work {
     float **scratch;           /* of each thread: a tile, one for each part, then what parts need */
     size_t n_scratch, numbers; /* threads, and numbers in each */
     struct err *errors;        /* [n_errors]: of each tile in a batch */
+    struct merge_rounding *rounding; /* the same */
     size_t n_errors;
 };
 

@@ -191,6 +191,7 @@ static int make_room(struct merge_job *j, struct err *err)
     if (j->batch > j->work->n_errors) {
         j->work->n_errors = j->batch;
         j->work->errors = xreallocarray(j->work->errors, j->batch, sizeof *j->work->errors);
+        j->work->rounding = xreallocarray(j->work->rounding, j->batch, sizeof *j->work->rounding);
     }
     return grow_scratch(j->work, numbers, err);
 }
@@ -330,6 +331,26 @@ static int make_values(struct merge_job *j, size_t first, size_t n, float *x, st
     return 0;
 }
 
+/* What n numbers x lost when they became `stored`, a whole number of blocks. */
+static struct merge_rounding rounding_of(enum dtype type, const float *x, const uint8_t *stored,
+                                         size_t n)
+{
+    enum { PIECE = 4096 };
+    struct merge_rounding sums = {0};
+    float back[PIECE];
+    for (size_t at = 0; at < n; at += PIECE) {
+        size_t count = size_min(PIECE, n - at);
+        dtypes[type].to_float(stored + at / dtypes[type].block * dtypes[type].block_bytes, back,
+                              count);
+        for (size_t i = 0; i < count; i++) {
+            double d = (double)back[i] - (double)x[at + i];
+            sums.lost += d * d;
+            sums.all += (double)x[at + i] * (double)x[at + i];
+        }
+    }
+    return sums;
+}
+
 void merge_make_tile(void *arg, size_t i, size_t thread)
 {
     struct merge_job *j = arg;
@@ -340,15 +361,15 @@ void merge_make_tile(void *arg, size_t i, size_t thread)
     err->msg[0] = 0;
     if (make_values(j, first, n, x, err) || check_values(j, x, n * j->cols, err))
         return;
-    if (!j->copies) {
+    if (!j->copies)
         dtypes[j->type].from_float(x, out, n * j->cols);
-        return;
-    }
-    for (size_t k = 0; k < n; k++) {
+    for (size_t k = 0; k < n && j->copies; k++) {
         size_t stored = matrix_stored_row(merge_canonical_row(j, first + k), j->base.order);
         memcpy(out + k * j->out_row_bytes, j->base.data + stored * j->base.row_bytes,
                j->out_row_bytes);
     }
+    if (j->m->measures_rounding)
+        j->work->rounding[i] = rounding_of(j->type, x, out, n * j->cols);
 }
 
 /* Passes */
