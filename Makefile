@@ -131,7 +131,7 @@ bench: all
 	$(TEST_ENV) $(srcdir)/tests/bench/bench.sh $(VENV)
 
 interop: all
-	$(TEST_ENV) VENV=$(VENV) $(PROVE) --timer --exec '' $(sort $(wildcard $(srcdir)/tests/interop/*.t))
+	venv=$$($(srcdir)/tests/interop/environment $(VENV)) && $(TEST_ENV) VENV=$$venv $(PROVE) --timer --exec '' $(sort $(wildcard $(srcdir)/tests/interop/*.t))
 
 install: all
 	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(docdir)
