@@ -41,6 +41,15 @@ static inline size_t utf8_before(const char *p, size_t i)
     return i;
 }
 
+/* Number of characters of p[len], which is valid UTF-8. */
+static inline size_t utf8_count(const char *p, size_t len)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++)
+        n += ((unsigned char)p[i] & 0xc0) != 0x80;
+    return n;
+}
+
 /* Writes the character, which is a scalar value, to out[4]; returns its length. */
 unsigned utf8_put(uint32_t c, char out[4]);
 

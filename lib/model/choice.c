@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 const char *const choice_measure_names[] = {"acc", "acc_norm", "acc_bytes", NULL};
 
@@ -154,14 +155,6 @@ static int add_document(struct chooser *c, size_t n_context, struct choice *choi
     return 0;
 }
 
-static size_t count_characters(const char *p, size_t len)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < len; i++)
-        n += ((unsigned char)p[i] & 0xc0) != 0x80;
-    return n;
-}
-
 int chooser_add(struct chooser *c, const struct task_item *item, struct err *err)
 {
     struct choices *r = c->result;
@@ -173,7 +166,7 @@ int chooser_add(struct chooser *c, const struct task_item *item, struct err *err
         const json_t *text = json_array_get(item->choices, i);
         size_t n_context;
         q->choices[i].bytes = json_string_length(text);
-        q->choices[i].characters = count_characters(json_string_value(text), q->choices[i].bytes);
+        q->choices[i].characters = utf8_count(json_string_value(text), q->choices[i].bytes);
         q->choices[i].right = item->right[i];
         if (encode(c, &item->contexts[i], &item->endings[i], &n_context, err) ||
             add_document(c, n_context, &q->choices[i], err))

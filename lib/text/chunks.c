@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "text/blocks.h"
 
 /* Blocks that aren't parted: headings with what follows them, or a single one. */
@@ -22,14 +23,6 @@ struct cutter {
     size_t n, cap;
     struct chunks *chunks;
 };
-
-static size_t count_characters(const char *p, size_t len)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < len; i++)
-        n += ((unsigned char)p[i] & 0xc0) != 0x80;
-    return n;
-}
 
 static void add_chunk(struct cutter *c, size_t start, size_t end)
 {
@@ -52,8 +45,8 @@ static void find_units(struct cutter *c)
     bool open = false; /* the last unit has only headings so far */
     size_t before = 0, until = 0, at = 0;
     while (block_next(t, &cursor, &block)) {
-        before = until + count_characters(t->text.p + at, block.start - at);
-        until = before + count_characters(t->text.p + block.start, block.end - block.start);
+        before = until + utf8_count(t->text.p + at, block.start - at);
+        until = before + utf8_count(t->text.p + block.start, block.end - block.start);
         at = block.end;
         bool heading = block.type == BLOCK_HEADING;
         if (open) {

@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "formats/json.h"
 #include "text/lint_chars.h"
 #include "text/lint_turns.h"
@@ -236,9 +237,7 @@ static void check_size(struct lint_document *d)
     size_t frame = 0;
     for (size_t i = 0; i < d->pieces.n; i++) {
         const struct lint_piece *piece = &d->pieces.items[i];
-        size_t n = 0;
-        for (size_t k = 0; k < piece->len; k++)
-            n += ((unsigned char)text_of(d, piece)[k] & 0xc0) != 0x80;
+        size_t n = utf8_count(text_of(d, piece), piece->len);
         d->characters += n;
         frame += piece->system ? n : 0;
     }

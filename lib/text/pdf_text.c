@@ -8,6 +8,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 
 struct line {
     const char *p;
@@ -28,14 +29,6 @@ enum {
     MIN_LINES = 5, /* fewer don't show how wide lines are */
 };
 
-static size_t width_of(const char *p, size_t len)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < len; i++)
-        n += (p[i] & 0xc0) != 0x80;
-    return n;
-}
-
 static void add_line(struct lines *lines, const char *p, size_t len)
 {
     while (len && (*p == ' ' || *p == '\t')) {
@@ -46,7 +39,7 @@ static void add_line(struct lines *lines, const char *p, size_t len)
         len--;
     ARRAY_GROW(lines->items, lines->n, lines->cap);
     lines->items[lines->n++] =
-        (struct line){.p = p, .len = len, .width = width_of(p, len), .page = lines->n_pages};
+        (struct line){.p = p, .len = len, .width = utf8_count(p, len), .page = lines->n_pages};
 }
 
 static void split(struct lines *lines, const char *p, size_t len)

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/utf8.h"
+
 uint32_t utf8_next(const char *p, size_t len, size_t *at)
 {
     const unsigned char *s = (const unsigned char *)p + *at;
@@ -251,10 +253,7 @@ int str_compare(const struct str *a, const struct str *b)
 
 size_t str_length(const struct str *s)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < s->len; i++)
-        n += (s->p[i] & 0xc0) != 0x80;
-    return n;
+    return utf8_count(s->p, s->len);
 }
 
 size_t str_offset(const struct str *s, size_t codepoints)

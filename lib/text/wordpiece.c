@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "text/unicode.h"
 
 struct wordpiece {
@@ -68,14 +69,6 @@ void wordpiece_scratch_free(struct wordpiece_scratch *s)
     free(s);
 }
 
-static size_t count_chars(const char *p, size_t len)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < len; i++)
-        n += ((unsigned char)p[i] & 0xc0) != 0x80;
-    return n;
-}
-
 /* The longest token that p[len] begins with, to be found behind the `skip` bytes of the prefix. */
 static int64_t longest(const struct wordpiece *w, const char *p, size_t len, size_t skip,
                        size_t *end)
@@ -117,7 +110,7 @@ static int encode(const void *model, void *scratch, const char *word, size_t len
         word_tokens_put(out, (uint32_t)id, len);
         return 0;
     }
-    if (count_chars(word, len) > w->options.most)
+    if (utf8_count(word, len) > w->options.most)
         return unknown(w, word, len, out, err);
     for (size_t start = 0; start < len; start += end) {
         size_t skip = start ? w->prefix_len : 0;
