@@ -1,6 +1,6 @@
 #include "text/base64.h"
 
-static int digit_of(char c)
+int base64_digit(char c)
 {
     if (c >= 'A' && c <= 'Z')
         return c - 'A';
@@ -18,7 +18,7 @@ int base64_decode(const char *p, size_t len, uint8_t *out, size_t *n)
     while (len && p[len - 1] == '=')
         len--;
     for (size_t i = 0; i < len; i++) {
-        int digit = digit_of(p[i]);
+        int digit = base64_digit(p[i]);
         if (digit < 0)
             return -1;
         bits = bits << 6 | (uint32_t)digit;

@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The six bits that a character stands for; -1 for any other. */
+int base64_digit(char c);
+
 /* out has room for len bytes. -1 where p[len] holds anything else. */
 int base64_decode(const char *p, size_t len, uint8_t *out, size_t *n);
 

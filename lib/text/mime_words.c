@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "text/encoding.h"
+#include "text/base64.h"
 
 static int hex_digit(char c)
 {
@@ -21,17 +22,6 @@ static int hex_byte(const char *p, size_t len)
     if (len < 2 || hex_digit(p[0]) < 0 || hex_digit(p[1]) < 0)
         return -1;
     return hex_digit(p[0]) * 16 + hex_digit(p[1]);
-}
-
-static int base64_digit(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
 void mime_base64(struct buf *out, const char *p, size_t len)
