@@ -230,10 +230,7 @@ static void add_row(struct buf *b, const struct line *l)
 
 static int print(const struct line *lines, size_t n, size_t have, struct err *err)
 {
-    struct output *out;
     struct buf b = BUF_INIT;
-    if (output_open(&out, NULL, err))
-        return -1;
     if (!opt.json)
         add_heading(&b, &lines[0].plan);
     for (size_t i = 0; i < n; i++)
@@ -243,12 +240,9 @@ static int print(const struct line *lines, size_t n, size_t have, struct err *er
         add_size(&b, have);
         buf_addch(&b, '\n');
     }
-    int rc = output_write(out, b.p, b.len, err);
+    int rc = output_whole(NULL, b.p, b.len, err);
     buf_release(&b);
-    if (!rc)
-        return output_commit(out, err);
-    output_abandon(out);
-    return -1;
+    return rc;
 }
 
 /* ---- in a process of its own, whose peak of memory is the run's ---- */

@@ -555,3 +555,14 @@ void output_abandon(struct output *out)
     outfile_abandon(&out->file);
     free(out);
 }
+
+int output_whole(const char *path, const void *p, size_t len, struct err *err)
+{
+    struct output *out;
+    if (output_open(&out, path, err))
+        return -1;
+    if (!output_write(out, p, len, err))
+        return output_commit(out, err);
+    output_abandon(out);
+    return -1;
+}

@@ -55,6 +55,9 @@ int output_flush(struct output *out, struct err *err);
 int output_commit(struct output *out, struct err *err); /* frees out, also on failure */
 void output_abandon(struct output *out);                /* frees out; NULL is allowed */
 
+/* An output that is these bytes. */
+int output_whole(const char *path, const void *p, size_t len, struct err *err);
+
 /*
  * The members of an archive, one after the other: zip, 7z, rar, cab, ar (also .deb) and tar,
  * tar also compressed. A single compressed file is an archive of one member without a name. Nothing

@@ -71,18 +71,12 @@ int machine_load(struct machine *m, const char *path, struct err *err)
 int machine_save(const struct machine *m, const char *path, struct err *err)
 {
     struct buf b = BUF_INIT;
-    struct output *out;
-    if (output_open(&out, path, err))
-        return -1;
     buf_addf(&b, "{\"format\":\"%s\",\"memory\":%zu", format, m->memory);
     for (enum backend k = BACKEND_FP32; k <= BACKEND_BF16; k++)
         if (m->rates[k] > 0)
             buf_addf(&b, ",\"%s\":%.4g", backend_choices[k], m->rates[k]);
     buf_addstr(&b, "}\n");
-    int rc = output_write(out, b.p, b.len, err);
+    int rc = output_whole(path, b.p, b.len, err);
     buf_release(&b);
-    if (!rc)
-        return output_commit(out, err);
-    output_abandon(out);
-    return -1;
+    return rc;
 }

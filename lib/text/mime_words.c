@@ -5,8 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "text/encoding.h"
 #include "text/base64.h"
+#include "text/encoding.h"
 
 static int hex_digit(char c)
 {
