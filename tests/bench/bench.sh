@@ -2,18 +2,20 @@
 # usage: bench.sh [VENV]          (make bench VENV=FOLDER)
 #
 # Speed and memory beside the programs that people use for the same, one at a time on this machine:
-# LoRA training beside PEFT, scoring beside transformers and llama.cpp, tokenising beside tokenizers.
+# LoRA training beside PEFT, scoring beside transformers and llama.cpp, decoding beside llama.cpp,
+# tokenising beside tokenizers.
 # VENV is a Python environment outside the tree; it is made with what is missing (by default in
 # ${XDG_CACHE_HOME:-~/.cache}/tuneutils/venv). Environment: MODEL (a .gguf file), STEPS, MEGABYTES (of
-# each kind of text to tokenise), LOCK (only one bench holds it), ONLY (train, eval, tok or merge),
-# COMPILE=1 (also PEFT through torch.compile, which takes minutes before its first step and is faster then).
+# each kind of text to tokenise), LOCK (only one bench holds it), ONLY (train, eval, gen, tok or merge),
+# TYPES (of the files that are decoded), COMPILE=1 (also PEFT through torch.compile, which takes minutes
+# before its first step and is faster then).
 set -eu -o pipefail
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/tuneutils
 venv=${1:-$cache/venv}
 here=$(cd "$(dirname "$0")" && pwd)
 examples=$here/../../doc/examples/house-style
 steps=${STEPS:-6}
-only=${ONLY:-train eval tok merge}
+only=${ONLY:-train eval gen tok merge}
 
 exec 9>"${LOCK:-/tmp/tuneutils-bench.lock}"
 flock 9
@@ -94,22 +96,58 @@ bench_train() {
 }
 
 bench_eval() {
-    rows 8 512 >"$work/ids.jsonl"
-    ft-pack -m "$model" --length 512 "$work/ids.jsonl" -o "$work/rows.ft" 2>/dev/null
-    printf '\nScoring 8 documents of 512 tokens (ft-eval with loading, the others without)\n'
-    row '' tokens/s '' perplexity
-    local backend program start line
+    local n=$1 length=$2 backend program peer from seconds peak line
+    rows "$n" "$length" >"$work/ids.jsonl"
+    ft-pack -m "$model" --length "$length" "$work/ids.jsonl" -o "$work/rows.ft" 2>/dev/null
+    printf '\nScoring %s documents of %s tokens (ft-eval with loading, the others without)\n' "$n" "$length"
+    row '' tokens/s perplex. memory
     for backend in ${BACKENDS:-fp32 auto}; do
-        start=$(date +%s.%N)
-        line=$(ft-eval -m "$model" --backend "$backend" "$work/rows.ft")
-        row "ft-eval, $backend" "$(per_second 4096 "$start" "$(date +%s.%N)")" '' "$(echo "$line" | field ppl | cut -c 1-11)"
+        line=$("$python" "$here/measured.py" "$work/measured" ft-eval -m "$model" --backend "$backend" "$work/rows.ft")
+        read -r seconds peak <"$work/measured"
+        row "ft-eval, $backend" "$(per_second $((n * length)) 0 "$seconds")" "$(echo "$line" | field ppl | cut -c 1-8)" "$(gb "$peak")"
     done
-    for program in float32 bfloat16; do
-        line=$(quietly "$python" "$here/peer_eval.py" "$program" "$work/hf" "$work/ids.jsonl")
-        row "transformers, $program" "$(echo "$line" | field tok_per_s)" '' "$(echo "$line" | field ppl)"
+    for program in float32 bfloat16 llama.cpp; do
+        case $program in
+        llama.cpp) peer='llama.cpp, all logits' from=$model ;;
+        *) peer="transformers, $program" from=$work/hf ;;
+        esac
+        line=$(quietly "$python" "$here/peer_eval.py" "$program" "$from" "$work/ids.jsonl")
+        row "$peer" "$(echo "$line" | field tok_per_s)" "$(echo "$line" | field ppl | cut -c 1-8)" "$(gb "$(echo "$line" | field rss)")"
     done
-    line=$(quietly "$python" "$here/peer_eval.py" llama.cpp "$model" "$work/ids.jsonl")
-    row 'llama.cpp, the GGUF file as it is' "$(echo "$line" | field tok_per_s)" '' "$(echo "$line" | field ppl)"
+}
+
+# decoded TOKENS COMMAND...: tokens/s of ft-gen behind each prompt's first token, the best of three. What
+# loading, prompts and first tokens take is taken off as the time of a run that ends there.
+decoded() {
+    local tokens=$1 short long made i
+    shift
+    for i in 1 2 3; do
+        "$python" "$here/measured.py" "$work/short" "$@" --max-tokens 1 >/dev/null
+        made=$("$python" "$here/measured.py" "$work/long" "$@" --ids --max-tokens "$tokens" |
+            sed 's/.*"completion_ids":\[[0-9]*//; s/\].*//' | tr -cd ',\n' | tr -d '\n' | wc -c)
+        read -r short _ <"$work/short"
+        read -r long _ <"$work/long"
+        per_second "$made" "$short" "$long"
+        echo
+    done | best
+}
+
+# One type of file, which holds the same weights for both.
+bench_gen() {
+    local type=$1 tokens=64 file=$work/gen.gguf alone together line backend
+    rows 16 32 >"$work/ids.jsonl"
+    head -n 1 "$work/ids.jsonl" >"$work/one.jsonl"
+    quietly ft-merge -m "$model" -o "$file" --type "$type"
+    line=$(quietly "$python" "$here/peer_generate.py" "$file" "$work/ids.jsonl" "$tokens")
+    printf '\nGreedy decoding, %s, %s tokens after 32, tokens/s\n' "$type" "$tokens"
+    row '' '1 prompt' '16' 'ratio'
+    row 'llama.cpp' "$(echo "$line" | field alone)" "$(echo "$line" | field together)" ''
+    for backend in ${BACKENDS:-fp32 auto}; do
+        alone=$(decoded "$tokens" ft-gen -m "$file" --backend "$backend" "$work/one.jsonl")
+        together=$(decoded "$tokens" ft-gen -m "$file" --backend "$backend" "$work/ids.jsonl")
+        row "ft-gen, $backend" "$alone" "$together" "$(ratio "$together" "$alone")"
+    done
+    rm "$file"
 }
 
 # The real tokenizers where they lie beside the tree, else the model's own.
@@ -124,6 +162,7 @@ bench_tok() {
 }
 
 case " $only " in *" train "*) bench_train 4 512; bench_train 1 2048 ;; esac
-case " $only " in *" eval "*) bench_eval ;; esac
+case " $only " in *" eval "*) bench_eval 8 512; bench_eval 2 2048 ;; esac
+case " $only " in *" gen "*) for type in ${TYPES:-q4_1 q8_0 f16}; do bench_gen "$type"; done ;; esac
 case " $only " in *" tok "*) bench_tok ;; esac
 case " $only " in *" merge "*) "$here/merge.sh" "$venv" ;; esac

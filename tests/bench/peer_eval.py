@@ -14,7 +14,7 @@ if program == "llama.cpp":
     import numpy
     from llama_cpp import Llama
 
-    model = Llama(path, n_ctx=max(map(len, documents)), n_batch=512, logits_all=True, verbose=False)
+    model = Llama(path, n_ctx=max(map(len, documents)), n_batch=512, n_threads=2, n_threads_batch=2, logits_all=True, verbose=False)
     start = time.perf_counter()
     for ids in documents:
         model.reset()
