@@ -89,8 +89,9 @@ $B/tests/fuzz/fuzz-%: $B/tests/fuzz/fuzz-%.o $(LIBRARY)
 unit-tests: $(UNIT_TESTS)
 fuzzers: $(FUZZERS)
 
-# Tests find the programs in PATH, their data in SRCDIR, and write only to temporary folders.
-TEST_ENV = SRCDIR=$(abspath $(srcdir)) BUILDDIR=$(abspath $B) PATH=$(abspath $B)/bin:$$PATH
+# Tests find the programs in PATH, their data in SRCDIR, and write only to temporary folders: nothing
+# into the user's cache.
+TEST_ENV = SRCDIR=$(abspath $(srcdir)) BUILDDIR=$(abspath $B) PATH=$(abspath $B)/bin:$$PATH TUNEUTILS_CACHE=
 CLI_TESTS = $(sort $(wildcard $(srcdir)/tests/cli/*.t $(srcdir)/tests/golden/*.t))
 PROVE = prove
 PROVE_FLAGS = --jobs 2 --timer

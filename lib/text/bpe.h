@@ -35,6 +35,11 @@ struct bpe_scratch; /* work memory of one thread */
 struct bpe *bpe_new(const struct vocab *v, const struct bpe_options *o, size_t n_merges,
                     struct err *err);
 void bpe_free(struct bpe *b);
+/* Into an image; and out of one that was made with the same vocabulary and options, and that must
+ * outlive it. NULL where it isn't. */
+void bpe_put(const struct bpe *b, struct image_writer *w);
+struct bpe *bpe_restore(const struct vocab *v, const struct bpe_options *o,
+                        const struct image *image);
 /* The next merges in order of rank: the ids of left and right. */
 int bpe_add_merges(struct bpe *b, const uint32_t (*merges)[2], size_t n, struct err *err);
 /*

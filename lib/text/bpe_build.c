@@ -99,8 +99,7 @@ static void find_char_ids(struct bpe *b)
     }
 }
 
-struct bpe *bpe_new(const struct vocab *v, const struct bpe_options *o, size_t n_merges,
-                    struct err *err)
+struct bpe *bpe_start(const struct vocab *v, const struct bpe_options *o)
 {
     struct bpe *b = xcalloc(1, sizeof *b);
     b->vocab = v;
@@ -112,13 +111,20 @@ struct bpe *bpe_new(const struct vocab *v, const struct bpe_options *o, size_t n
     vocab_init(&b->words);
     buf_init(&b->joined);
     find_byte_ids(b);
+    return b;
+}
+
+struct bpe *bpe_new(const struct vocab *v, const struct bpe_options *o, size_t n_merges,
+                    struct err *err)
+{
+    struct bpe *b = bpe_start(v, o);
     if (merge_table_init(&b->table, n_merges, err) || measure_tokens(b, err)) {
         bpe_free(b);
         return NULL;
     }
     if (o->bytes) {
-        b->byte_pairs = xmalloc(65536 * sizeof *b->byte_pairs);
-        for (size_t i = 0; i < 65536; i++)
+        b->byte_pairs = xmalloc(BYTE_PAIRS * sizeof *b->byte_pairs);
+        for (size_t i = 0; i < BYTE_PAIRS; i++)
             b->byte_pairs[i] = NO_MERGE;
         return b;
     }
@@ -135,10 +141,12 @@ void bpe_free(struct bpe *b)
     free(b->prefix);
     free(b->suffix);
     merge_table_release(&b->table);
-    free(b->byte_pairs);
-    free(b->char_ids);
+    if (!b->borrowed) {
+        free(b->byte_pairs);
+        free(b->char_ids);
+        free(b->lengths);
+    }
     cuts_release(&b->cuts);
-    free(b->lengths);
     vocab_release(&b->words);
     buf_release(&b->joined);
     free(b);

@@ -10,7 +10,10 @@
 
 #define NO_TOKEN UINT32_MAX
 
-enum { CHARS = 0x10000 }; /* characters whose symbols are in a table */
+enum {
+    CHARS = 0x10000,        /* characters whose symbols are in a table */
+    BYTE_PAIRS = 256 * 256, /* and of how many pairs of bytes the merges are */
+};
 
 struct bpe {
     const struct vocab *vocab;
@@ -19,7 +22,7 @@ struct bpe {
     struct merge_table table;
     uint32_t byte_ids[256]; /* options.bytes: the symbol of a byte; else its fallback token */
     bool all_bytes;         /* every byte has an id in byte_ids */
-    uint32_t *byte_pairs;   /* [256 * 256], options.bytes: rank of the merge of two bytes */
+    uint32_t *byte_pairs;   /* [BYTE_PAIRS], options.bytes: rank of the merge of two bytes */
     uint32_t *lengths;      /* [vocab->n] bytes of text behind a token */
     struct vocab words;     /* options.ignore_merges and bytes: tokens by their bytes */
     struct buf joined;      /* of add_merge */
@@ -27,7 +30,11 @@ struct bpe {
     struct cuts cuts;       /* !options.bytes: what merges reach across */
     bool may_cut;           /* and nothing else depends on neighbours */
     uint32_t *char_ids;     /* !options.bytes: [CHARS] the symbols of characters */
+    bool borrowed;          /* the arrays are an image's */
 };
+
+/* One without tables, but for the symbols of bytes; bpe_free takes it in any state. */
+struct bpe *bpe_start(const struct vocab *v, const struct bpe_options *o);
 
 /* The tokens of a word by merges alone. */
 void bpe_encode_merged(const struct bpe *b, struct bpe_scratch *s, const char *word, size_t len,

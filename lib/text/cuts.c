@@ -16,8 +16,29 @@ void cuts_init(struct cuts *c)
 
 void cuts_release(struct cuts *c)
 {
-    free(c->others);
+    if (!c->borrowed)
+        free(c->others);
     memset(c, 0, sizeof *c);
+}
+
+void cuts_put(const struct cuts *c, struct image_writer *w)
+{
+    image_put(w, "cuts.ascii", c->ascii, 1, sizeof c->ascii);
+    image_put(w, "cuts.others", c->others, CUTS_BITS / 64, sizeof *c->others);
+}
+
+bool cuts_restore(struct cuts *c, const struct image *image)
+{
+    size_t n_ascii = 0, n_others = 0;
+    const void *ascii = image_array(image, "cuts.ascii", sizeof c->ascii, &n_ascii);
+    const void *others = image_array(image, "cuts.others", sizeof *c->others, &n_others);
+    memset(c, 0, sizeof *c);
+    if (!ascii || n_ascii != 1 || !others || n_others != CUTS_BITS / 64)
+        return false;
+    memcpy(c->ascii, ascii, sizeof c->ascii);
+    c->others = (void *)(uintptr_t)others; /* never written through */
+    c->borrowed = true;
+    return true;
 }
 
 static inline size_t hash_pair(uint32_t x, uint32_t y)

@@ -23,9 +23,11 @@ int merge_table_init(struct merge_table *t, size_t most, struct err *err)
 
 void merge_table_release(struct merge_table *t)
 {
-    free(t->slots);
-    free(t->hints);
-    free(t->ids);
+    if (!t->borrowed) {
+        free(t->slots);
+        free(t->hints);
+        free(t->ids);
+    }
     memset(t, 0, sizeof *t);
 }
 
@@ -41,7 +43,7 @@ static uint64_t *find_slot(const struct merge_table *t, uint64_t pair, size_t bu
 int merge_table_add(struct merge_table *t, uint32_t left, uint32_t right, uint32_t id)
 {
     uint64_t pair = merge_pair(left, right);
-    if (t->n == t->most)
+    if (t->n == t->most || t->borrowed)
         return -1;
     t->hints[merge_bucket(t, pair)] |= merge_hint(t, pair);
     *find_slot(t, pair, merge_bucket(t, pair)) = pair << MERGE_BITS | t->n;
@@ -56,6 +58,55 @@ uint32_t merge_rank_further(const struct merge_table *t, uint64_t pair, size_t b
 {
     uint64_t found = *find_slot(t, pair, (bucket + 1) & (t->n_buckets - 1));
     return found ? (uint32_t)found & (MERGE_LIMIT - 1) : NO_MERGE;
+}
+
+void merge_table_put(const struct merge_table *t, struct image_writer *w)
+{
+    image_put(w, "merges.slots", t->slots, MERGE_BUCKET * t->n_buckets, sizeof *t->slots);
+    image_put(w, "merges.hints", t->hints, t->n_buckets, sizeof *t->hints);
+    image_put(w, "merges.ids", t->ids, t->n, sizeof *t->ids);
+}
+
+/* Each rank is one, and there is an empty slot, at which a search ends. */
+static bool slots_hold(const struct merge_table *t)
+{
+    size_t outside = 0, empty = 0;
+    for (size_t i = 0; i < MERGE_BUCKET * t->n_buckets; i++) {
+        outside += t->slots[i] && (t->slots[i] & (MERGE_LIMIT - 1)) >= t->n;
+        empty += !t->slots[i];
+    }
+    return !outside && empty;
+}
+
+static bool ids_hold(struct merge_table *t, size_t n_ids)
+{
+    size_t outside = 0, elsewhere = 0;
+    t->first_id = t->n ? t->ids[0] : 0;
+    for (size_t i = 0; i < t->n; i++) {
+        outside += t->ids[i] >= n_ids;
+        elsewhere += t->ids[i] != t->first_id + i;
+    }
+    t->in_order = !elsewhere;
+    return !outside;
+}
+
+bool merge_table_restore(struct merge_table *t, const struct image *image, size_t n_ids)
+{
+    size_t n_slots = 0;
+    *t = (struct merge_table){.borrowed = true}; /* so nothing is ever written through these */
+    t->slots = (void *)(uintptr_t)image_array(image, "merges.slots", sizeof *t->slots, &n_slots);
+    t->hints =
+        (void *)(uintptr_t)image_array(image, "merges.hints", sizeof *t->hints, &t->n_buckets);
+    t->ids = (void *)(uintptr_t)image_array(image, "merges.ids", sizeof *t->ids, &t->n);
+    t->most = t->n;
+    for (t->shift = 64; t->shift && (size_t)1 << (64 - t->shift) < t->n_buckets; t->shift--)
+        ;
+    if (t->slots && t->hints && t->ids && t->n < MERGE_LIMIT && t->shift > MERGE_HINT_BITS &&
+        t->shift < 64 && t->n_buckets == (size_t)1 << (64 - t->shift) &&
+        n_slots / MERGE_BUCKET == t->n_buckets && slots_hold(t) && ids_hold(t, n_ids))
+        return true;
+    *t = (struct merge_table){.borrowed = true};
+    return false;
 }
 
 void merge_table_prefetch(const struct merge_table *t, uint32_t left, uint32_t right)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/image.h"
 
 /* Ids and ranks are below 2^MERGE_BITS. */
 #define MERGE_BITS 21
@@ -36,6 +37,7 @@ struct merge_table {
     bool in_order;    /* which in most files is first_id + rank */
     uint32_t first_id;
     size_t n, most;
+    bool borrowed; /* the arrays are an image's: nothing can be added */
 };
 
 int merge_table_init(struct merge_table *t, size_t most, struct err *err);
@@ -43,6 +45,10 @@ void merge_table_release(struct merge_table *t);
 /* The merge of the next rank; a pair that is there already gets it. Fails when there are more than
  * were announced. */
 int merge_table_add(struct merge_table *t, uint32_t left, uint32_t right, uint32_t id);
+/* Into an image; and out of one, which must outlive it. False where that has no table, or one that
+ * makes symbols of n_ids and above. */
+void merge_table_put(const struct merge_table *t, struct image_writer *w);
+bool merge_table_restore(struct merge_table *t, const struct image *image, size_t n_ids);
 void merge_table_prefetch(const struct merge_table *t, uint32_t left, uint32_t right);
 /* As merge_rank, from the bucket behind a full one on. */
 uint32_t merge_rank_further(const struct merge_table *t, uint64_t pair, size_t bucket);

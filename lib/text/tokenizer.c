@@ -18,20 +18,23 @@ struct tokenizer_scratch {
     struct text_builder repaired;
 };
 
-struct tokenizer *tokenizer_new(void)
+static void start(struct tokenizer *t)
 {
-    struct tokenizer *t = xcalloc(1, sizeof *t);
+    *t = (struct tokenizer){.bos = -1, .eos = -1};
     unicode_init(&t->unicode);
     vocab_init(&t->vocab);
     added_init(&t->added);
-    t->bos = t->eos = -1;
+}
+
+struct tokenizer *tokenizer_new(void)
+{
+    struct tokenizer *t = xmalloc(sizeof *t);
+    start(t);
     return t;
 }
 
-void tokenizer_free(struct tokenizer *t)
+static void release(struct tokenizer *t)
 {
-    if (!t)
-        return;
     bpe_free(t->bpe);
     unigram_free(t->unigram);
     wordpiece_free(t->wordpiece);
@@ -50,6 +53,20 @@ void tokenizer_free(struct tokenizer *t)
         free(t->templates[i].text);
     }
     free(t->templates);
+    image_close(t->image);
+}
+
+void tokenizer_clear(struct tokenizer *t)
+{
+    release(t);
+    start(t);
+}
+
+void tokenizer_free(struct tokenizer *t)
+{
+    if (!t)
+        return;
+    release(t);
     free(t);
 }
 

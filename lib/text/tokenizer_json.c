@@ -5,6 +5,7 @@
 #include "base/mapfile.h"
 #include "base/mem.h"
 #include "text/json_field.h"
+#include "text/tokenizer_cache.h"
 #include "text/tokenizer_parts.h"
 #include "text/vocab_json.h"
 
@@ -27,6 +28,10 @@ static int load_bpe(struct tokenizer *t, const json_t *model, const struct vocab
         return err_set(err, "no merges");
     if (unk && (o.unk = vocab_find(&t->vocab, unk, strlen(unk))) < 0)
         return err_set(err, "unk_token \"%s\" is not in the vocabulary", unk);
+    if (t->image) {
+        t->bpe = bpe_restore(&t->vocab, &o, t->image);
+        return t->bpe ? 0 : -1;
+    }
     t->bpe = bpe_new(&t->vocab, &o, v->n_merges, err);
     return t->bpe ? bpe_add_merges(t->bpe, (const uint32_t(*)[2])v->merges, v->n_merges, err) : -1;
 }
@@ -35,7 +40,7 @@ static int load_unigram(struct tokenizer *t, const json_t *model, const struct v
                         struct err *err)
 {
     json_int_t unk = json_field_integer(model, "unk_id", -1);
-    if (!v->scores)
+    if (!v->has_scores)
         return err_set(err, "vocab has no scores");
     if (unk >= (json_int_t)t->vocab.n)
         return err_set(err, "unk_id %lld is not in the vocabulary", (long long)unk);
@@ -43,7 +48,8 @@ static int load_unigram(struct tokenizer *t, const json_t *model, const struct v
         .unk = unk,
         .byte_fallback = json_field_bool(model, "byte_fallback", false),
     };
-    t->unigram = unigram_new(&t->vocab, v->scores, &o, err);
+    t->unigram = t->image ? unigram_restore(&t->vocab, &o, t->image)
+                          : unigram_new(&t->vocab, v->scores, &o, err);
     return t->unigram ? 0 : -1;
 }
 
@@ -68,7 +74,7 @@ static int load_model(struct tokenizer *t, const char *type, const json_t *model
     vocab_init(&v->vocab);
     if (!strcmp(type, "Unigram"))
         return load_unigram(t, model, v, err);
-    if (v->scores)
+    if (v->has_scores)
         return err_set(err, "vocab is no object");
     if (!strcmp(type, "BPE"))
         return load_bpe(t, model, v, bytes, err);
@@ -271,17 +277,46 @@ static int load_spec(struct tokenizer *t, struct vocab_json *v, struct err *err)
     return tokenizer_set_postprocessor(t, json_object_get(spec, "post_processor"), err);
 }
 
+/* From the cache; false where that can't be, and then t is as it was. */
+static bool load_cached(struct tokenizer *t, const struct tokenizer_cache *cache)
+{
+    struct vocab_json v;
+    struct err ignored;
+    t->image = image_open(cache->path.p, cache->key);
+    if (!t->image)
+        return false;
+    bool loaded = tokenizer_cache_restore(t->image, &v) && !load_spec(t, &v, &ignored);
+    vocab_json_release(&v);
+    if (!loaded)
+        tokenizer_clear(t);
+    return loaded;
+}
+
+static int load_file(struct tokenizer *t, const char *text, size_t len,
+                     const struct tokenizer_cache *cache, struct err *err)
+{
+    struct vocab_json v;
+    if (vocab_json_read(&v, text, len, err))
+        return -1;
+    int rc = load_spec(t, &v, err);
+    if (!rc && cache)
+        tokenizer_cache_keep(cache, t, &v);
+    vocab_json_release(&v);
+    return rc;
+}
+
 int tokenizer_load_json(struct tokenizer *t, const char *path, struct err *err)
 {
+    struct tokenizer_cache cache;
     struct mapfile file;
-    struct vocab_json v;
+    int rc = 0;
     if (mapfile_open(&file, path, err))
         return -1;
-    int rc = vocab_json_read(&v, file.size ? (const char *)file.p : "", file.size, err);
+    const char *text = file.size ? (const char *)file.p : "";
+    bool caches = tokenizer_cache_find(&cache, text, file.size);
+    if (!caches || !load_cached(t, &cache))
+        rc = load_file(t, text, file.size, caches ? &cache : NULL, err);
+    tokenizer_cache_release(&cache);
     mapfile_close(&file);
-    if (!rc) {
-        rc = load_spec(t, &v, err);
-        vocab_json_release(&v);
-    }
     return rc ? err_prefix(err, "%s", path) : 0;
 }

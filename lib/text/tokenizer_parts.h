@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+#include "base/image.h"
 #include "text/added.h"
 #include "text/bpe.h"
 #include "text/detokenize.h"
@@ -47,10 +48,12 @@ struct tokenizer {
     uint8_t *special; /* [size / 8 + 1] a bit for each id */
     struct chat_template *templates;
     size_t n_templates, templates_cap;
+    struct image *image; /* the cache that tables are in; NULL for none */
 };
 
-/* A tokenizer without anything, for a loader to fill; and its last step. */
+/* A tokenizer without anything, for a loader to fill; empty again; and its last step. */
 struct tokenizer *tokenizer_new(void);
+void tokenizer_clear(struct tokenizer *t);
 int tokenizer_finish(struct tokenizer *t, struct err *err);
 
 void id_list_add(struct id_list *l, uint32_t id); /* unless it's there */

@@ -1,6 +1,5 @@
 #include "text/trie.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,7 +103,7 @@ int trie_build(struct trie *t, struct trie_key *keys, size_t n, struct err *err)
 {
     struct builder b = {t, 0, 1};
     size_t total = 0, depth = 0;
-    *t = (struct trie){NULL, 0};
+    *t = (struct trie){NULL, 0, false};
     grow(&b, 256);
     t->nodes[TRIE_ROOT].check = 0;
     for (size_t i = 0; i < n; i++)
@@ -129,6 +128,26 @@ int trie_build(struct trie *t, struct trie_key *keys, size_t n, struct err *err)
 
 void trie_release(struct trie *t)
 {
-    free(t->nodes);
-    *t = (struct trie){NULL, 0};
+    if (!t->borrowed)
+        free(t->nodes);
+    *t = (struct trie){NULL, 0, false};
+}
+
+void trie_put(const struct trie *t, struct image_writer *w)
+{
+    image_put(w, "trie", t->nodes, t->n, sizeof *t->nodes);
+}
+
+/* Where a node leads to is proved at each step. */
+bool trie_restore(struct trie *t, const struct image *image, size_t n_values)
+{
+    size_t outside = 0;
+    *t = (struct trie){NULL, 0, true};
+    t->nodes = (void *)(uintptr_t)image_array(image, "trie", sizeof *t->nodes, &t->n);
+    for (size_t i = 0; t->nodes && i < t->n; i++)
+        outside += t->nodes[i].value != TRIE_NONE && t->nodes[i].value >= n_values;
+    if (t->nodes && t->n && !outside)
+        return true;
+    *t = (struct trie){NULL, 0, false};
+    return false;
 }

@@ -5,10 +5,12 @@
 #ifndef TEXT_TRIE_H
 #define TEXT_TRIE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/image.h"
 
 /* A node's child for a byte is at its base + byte, if the check there is the node. */
 struct trie_node {
@@ -20,6 +22,7 @@ struct trie_node {
 struct trie {
     struct trie_node *nodes;
     size_t n;
+    bool borrowed; /* the nodes are an image's */
 };
 
 struct trie_key {
@@ -31,6 +34,10 @@ struct trie_key {
 /* Sorts the keys, which are not empty. Of equal ones that with the highest value counts. */
 int trie_build(struct trie *t, struct trie_key *keys, size_t n, struct err *err);
 void trie_release(struct trie *t);
+/* Into an image; and out of one, which must outlive it. False where that has none, or one with
+ * values of n_values and above. */
+void trie_put(const struct trie *t, struct image_writer *w);
+bool trie_restore(struct trie *t, const struct image *image, size_t n_values);
 
 #define TRIE_ROOT 0
 /* The node behind byte c, 0 if there is none. */

@@ -103,8 +103,9 @@ static void set_scores(struct unigram *u, const double *scores, const enum unigr
         u->unknown_score = (float)u->unknown_score;
 }
 
-struct unigram *unigram_new(const struct vocab *v, const double *scores,
-                            const struct unigram_options *o, struct err *err)
+/* All but the trie and the scores. */
+static struct unigram *start(const struct vocab *v, const struct unigram_options *o,
+                             struct err *err)
 {
     struct unigram *u = xcalloc(1, sizeof *u);
     u->vocab = v;
@@ -114,13 +115,48 @@ struct unigram *unigram_new(const struct vocab *v, const double *scores,
     u->scores = mem_array(v->n + 1, sizeof *u->scores, "scores", err);
     u->lengths = mem_array(v->n + 1, sizeof *u->lengths, "token lengths", err);
     u->is_user = mem_array(v->n + 1, sizeof *u->is_user, "scores", err);
-    if (!u->scores || !u->lengths || !u->is_user || build_trie(u, o->kinds, err)) {
+    if (!u->scores || !u->lengths || !u->is_user) {
+        unigram_free(u);
+        return NULL;
+    }
+    find_bytes(u);
+    measure_tokens(u);
+    return u;
+}
+
+struct unigram *unigram_new(const struct vocab *v, const double *scores,
+                            const struct unigram_options *o, struct err *err)
+{
+    struct unigram *u = start(v, o, err);
+    if (!u)
+        return NULL;
+    if (build_trie(u, o->kinds, err)) {
         unigram_free(u);
         return NULL;
     }
     set_scores(u, scores, o->kinds);
-    find_bytes(u);
-    measure_tokens(u);
+    return u;
+}
+
+void unigram_put(const struct unigram *u, struct image_writer *w)
+{
+    trie_put(&u->trie, w);
+    image_put(w, "scores", u->scores, u->vocab->n, sizeof *u->scores);
+}
+
+struct unigram *unigram_restore(const struct vocab *v, const struct unigram_options *o,
+                                const struct image *image)
+{
+    size_t n = 0;
+    const double *scores = image_array(image, "scores", sizeof *scores, &n);
+    struct unigram *u = scores && n == v->n ? start(v, o, NULL) : NULL;
+    if (!u)
+        return NULL;
+    if (!trie_restore(&u->trie, image, v->n)) {
+        unigram_free(u);
+        return NULL;
+    }
+    set_scores(u, scores, NULL);
     return u;
 }
 

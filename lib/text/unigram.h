@@ -35,6 +35,11 @@ struct unigram_options {
 struct unigram *unigram_new(const struct vocab *v, const double *scores,
                             const struct unigram_options *o, struct err *err);
 void unigram_free(struct unigram *u);
+/* Into an image; and out of one that was made with the same vocabulary, and that must outlive it:
+ * what takes long to make of the vocabulary. NULL where it isn't. Only where there are no kinds. */
+void unigram_put(const struct unigram *u, struct image_writer *w);
+struct unigram *unigram_restore(const struct vocab *v, const struct unigram_options *o,
+                                const struct image *image);
 struct unigram_scratch *unigram_scratch_new(void);
 void unigram_scratch_free(struct unigram_scratch *s);
 struct word_model unigram_model(const struct unigram *u); /* its scratch is a unigram_scratch */

@@ -1,5 +1,6 @@
 #include "text/vocab.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,9 +14,11 @@ void vocab_init(struct vocab *v)
 
 void vocab_release(struct vocab *v)
 {
-    free(v->entries);
-    free(v->arena);
-    free(v->slots);
+    if (!v->borrowed) {
+        free(v->entries);
+        free(v->arena);
+        free(v->slots);
+    }
     vocab_init(v);
 }
 
@@ -92,6 +95,8 @@ static int add(struct vocab *v, uint32_t id, struct vocab_view string, size_t ha
     size_t len = string.len;
     if (id > VOCAB_MAX_ID)
         return err_set(err, "token id %u is above %u", id, VOCAB_MAX_ID);
+    if (v->borrowed)
+        return err_set(err, "the vocabulary is complete");
     if (len >= VOCAB_NONE || v->arena_len + len + 1 >= VOCAB_NONE)
         return err_set(err, "the vocabulary's strings are longer than 4 GiB");
     if (2 * v->n_tokens >= v->n_slots)
@@ -168,4 +173,67 @@ void vocab_find_many(const struct vocab *v, const struct vocab_view *strings, si
             v->n_slots
                 ? (int64_t)v->slots[find_slot_from(v, hashes[i], strings[i].p, strings[i].len)] - 1
                 : -1;
+}
+
+/*
+ * Images.
+ */
+
+static const char *array_name(char out[IMAGE_NAME], const char *name, const char *array)
+{
+    snprintf(out, IMAGE_NAME, "%s.%s", name, array);
+    return out;
+}
+
+void vocab_put(const struct vocab *v, struct image_writer *w, const char *name)
+{
+    char s[IMAGE_NAME];
+    image_put(w, array_name(s, name, "entries"), v->entries, v->n, sizeof *v->entries);
+    image_put(w, array_name(s, name, "arena"), v->arena, v->arena_len, 1);
+    image_put(w, array_name(s, name, "slots"), v->slots, v->n_slots, sizeof *v->slots);
+}
+
+/* Each string lies in the arena, whose last byte is a NUL. */
+static bool entries_hold(struct vocab *v)
+{
+    size_t outside = 0;
+    v->n_tokens = 0;
+    for (size_t i = 0; i < v->n; i++) {
+        const struct vocab_entry *e = &v->entries[i];
+        bool is_token = e->len != VOCAB_NONE;
+        v->n_tokens += is_token;
+        outside += is_token & ((uint64_t)e->at + e->len >= v->arena_len);
+    }
+    return !outside && v->arena_len && !v->arena[v->arena_len - 1];
+}
+
+/* Each id is one, and there is an empty slot, at which a search ends. */
+static bool slots_hold(const struct vocab *v)
+{
+    size_t outside = 0, empty = 0;
+    if (v->n_slots & (v->n_slots - 1))
+        return false;
+    for (size_t i = 0; i < v->n_slots; i++) {
+        outside += v->slots[i] > v->n;
+        empty += !v->slots[i];
+    }
+    return !outside && empty;
+}
+
+bool vocab_restore(struct vocab *v, const struct image *image, const char *name)
+{
+    char s[IMAGE_NAME];
+    vocab_init(v);
+    v->borrowed = true; /* so nothing is ever written through these */
+    v->entries = (void *)(uintptr_t)image_array(image, array_name(s, name, "entries"),
+                                                sizeof *v->entries, &v->n);
+    v->arena =
+        (void *)(uintptr_t)image_array(image, array_name(s, name, "arena"), 1, &v->arena_len);
+    v->slots = (void *)(uintptr_t)image_array(image, array_name(s, name, "slots"), sizeof *v->slots,
+                                              &v->n_slots);
+    if (v->entries && v->arena && v->slots && v->n <= VOCAB_MAX_ID + 1 && entries_hold(v) &&
+        slots_hold(v))
+        return true;
+    vocab_init(v);
+    return false;
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/image.h"
 
 /* The highest id that a vocabulary file may hold: far above any in use, far below what would let a
  * small file ask for much memory. */
@@ -30,6 +31,7 @@ struct vocab {
     uint32_t *slots; /* id + 1, 0 for empty */
     size_t n_slots;  /* a power of two */
     size_t n_tokens;
+    bool borrowed; /* the arrays are an image's: nothing can be added */
 };
 
 void vocab_init(struct vocab *v);
@@ -53,6 +55,10 @@ int64_t vocab_find(const struct vocab *v, const char *p, size_t len); /* -1: non
 /* The same for up to VOCAB_MANY strings together. */
 void vocab_find_many(const struct vocab *v, const struct vocab_view *strings, size_t n,
                      int64_t *ids);
+/* Into an image, its arrays called name.something; and out of one, which must outlive it. False
+ * where they aren't those of a vocabulary. */
+void vocab_put(const struct vocab *v, struct image_writer *w, const char *name);
+bool vocab_restore(struct vocab *v, const struct image *image, const char *name);
 /* The string of an id, NUL-terminated; NULL for an id without one. */
 static inline const char *vocab_string(const struct vocab *v, uint32_t id, size_t *len)
 {

@@ -507,16 +507,16 @@ int vocab_json_read(struct vocab_json *v, const char *text, size_t len, struct e
 {
     struct reader r = {text, text, text + len, {BUF_INIT, BUF_INIT}, 0, false, err};
     r.valid = utf8_valid(text, len) == len;
-    struct buf rest = BUF_INIT;
     memset(v, 0, sizeof *v);
+    buf_init(&v->rest_text);
     vocab_init(&v->vocab);
     vocab_reserve(&v->vocab, len / BYTES_PER_TOKEN, len);
-    int rc = read_file(&r, v, &rest);
+    int rc = read_file(&r, v, &v->rest_text);
     if (!rc) {
-        v->rest = json_parse(rest.p, rest.len, err);
+        v->rest = json_parse(v->rest_text.p, v->rest_text.len, err);
         rc = v->rest ? 0 : -1;
     }
-    buf_release(&rest);
+    v->has_scores = v->scores;
     buf_release(&r.strings[0]);
     buf_release(&r.strings[1]);
     if (rc)
@@ -527,6 +527,7 @@ int vocab_json_read(struct vocab_json *v, const char *text, size_t len, struct e
 void vocab_json_release(struct vocab_json *v)
 {
     json_decref(v->rest);
+    buf_release(&v->rest_text);
     vocab_release(&v->vocab);
     free(v->scores);
     free(v->merges);

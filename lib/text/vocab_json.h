@@ -13,17 +13,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "text/vocab.h"
 
 struct vocab_json {
     json_t *rest; /* the file without the lists */
+    struct buf rest_text;
     struct vocab vocab;
     double *scores; /* [vocab.n] where vocab is a list of [token, score] in order of id */
     size_t scores_cap;
     uint32_t (*merges)[2]; /* left and right */
     size_t n_merges, merges_cap;
-    bool has_vocab, has_merges;
+    bool has_vocab, has_merges, has_scores;
 };
 
 /* Errors give the line. Scores are the numbers that `tokenizers` reads, which may differ in the
