@@ -99,6 +99,11 @@ struct learning {
 int decoder_accumulate(struct decoder *d, struct lora *lora, const struct batch *b,
                        const struct learning *how, double *loss, struct err *err);
 
+/* The documents [first, *last) of a batch, its tokens from `start` on, that go through in one pass
+ * while training; `group` documents stay together. */
+struct batch decoder_next_part(const struct decoder *d, const struct batch *b, size_t first,
+                               size_t start, size_t group, size_t *last);
+
 /* logits [n, vocab] of every position: for tests on small models. */
 int decoder_logits(struct decoder *d, const struct lora *lora, const struct batch *b, float *logits,
                    struct err *err);

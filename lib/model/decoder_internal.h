@@ -220,10 +220,6 @@ static inline struct angles rotation_angles(const struct rotation *r, const stru
 int decoder_check_ids(const struct decoder *d, const uint32_t *ids, size_t n, struct err *err);
 
 int decoder_check_batch(const struct decoder *d, const struct batch *b, struct err *err);
-/* The documents [first, *last) of a batch, its tokens from `start` on, that fit into one pass;
- * `group` documents stay together. */
-struct batch decoder_next_part(const struct decoder *d, const struct batch *b, size_t first,
-                               size_t start, size_t group, size_t *last);
 int decoder_reserve_xent(struct decoder *d, struct err *err);
 /* Finds the rows of a batch whose next token is a target (with `all` any token), and fills
  * positions, rows_of, targets and weights of them. Returns their number. */

@@ -75,6 +75,26 @@ const struct preference_sums *preference_sums(const struct preference *p)
     return &p->sums;
 }
 
+struct preference_sums preference_take_sums(struct preference *p)
+{
+    const struct preference_sums taken = p->sums;
+    p->sums = (struct preference_sums){.kl = taken.kl};
+    return taken;
+}
+
+void preference_add_sums(struct preference *p, const struct preference_sums *s)
+{
+    struct preference_sums *to = &p->sums;
+    to->loss += s->loss;
+    to->weight += s->weight;
+    to->chosen += s->chosen;
+    to->rejected += s->rejected;
+    to->n_chosen += s->n_chosen;
+    to->n_rejected += s->n_rejected;
+    to->right += s->right;
+    to->n += s->n;
+}
+
 static size_t row_at(const struct row_range *range, size_t k)
 {
     return range->order ? range->order[range->first + k] : range->first + k;

@@ -57,6 +57,9 @@ int preference_compute_references(struct preference *p, struct decoder *d, const
 /* Forgets the sums. */
 void preference_clear(struct preference *p);
 const struct preference_sums *preference_sums(const struct preference *p);
+/* The same, which begin anew but for KL; and adds such to them. */
+struct preference_sums preference_take_sums(struct preference *p);
+void preference_add_sums(struct preference *p, const struct preference_sums *s);
 
 /*
  * KTO's estimate for a range of rows, to be found before they are learnt from or judged:

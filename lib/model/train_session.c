@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/program.h"
 #include "compute/optimizer.h"
+#include "compute/tree_sum.h"
 #include "formats/checkpoint.h"
 #include "model/adapter.h"
 #include "model/full.h"
@@ -311,6 +312,14 @@ static size_t longest_part(const struct train_session *s)
     return s->preference ? t->longest : t->longest_document;
 }
 
+/* About how many passes a step has. */
+static size_t passes_of_step(const struct train_session *s, size_t pass)
+{
+    const struct rows_totals *t = rows_totals(s->rows);
+    const double rows = fmin((double)s->options.batch, (double)t->rows);
+    return (size_t)ceil(rows * (double)t->tokens / (double)t->rows / (double)pass);
+}
+
 /* An estimate. What is longer than the pass goes alone. */
 static size_t memory_for(const struct train_session *s, size_t pass)
 {
@@ -318,6 +327,7 @@ static size_t memory_for(const struct train_session *s, size_t pass)
     size_t longest = longest_part(s), base = program + decoder_base_bytes(s->decoder);
     if (s->held) /* a copy of the best adapter */
         base += s->lora->n_params * sizeof(float);
+    base += tree_sum_bytes(s->lora->n_params, passes_of_step(s, pass));
     base += optimizer_bytes(s->options.optimizer < 0 ? OPTIMIZER_ADAMW
                                                      : (enum optimizer_kind)s->options.optimizer,
                             s->lora->n_params);

@@ -95,6 +95,7 @@ int trainer_new(struct trainer **out, const struct trainer_setup *setup, struct 
     t->order_epoch = UINT64_MAX;
     t->loss = NAN;
     row_batch_init(&t->batch);
+    t->passes = trainer_passes_new(setup->lora->n_params);
     const struct optimizer_settings optimizer = {
         .kind = o->optimizer < 0 ? OPTIMIZER_ADAMW : (enum optimizer_kind)o->optimizer,
         .beta1 = o->beta1,
@@ -118,6 +119,7 @@ void trainer_free(struct trainer *t)
         return;
     optimizer_release(&t->optimizer);
     row_batch_release(&t->batch);
+    trainer_passes_free(t->passes);
     free(t->best);
     free(t->order);
     free(t->reference);

@@ -6,6 +6,7 @@
 
 #include "compute/optimizer.h"
 #include "compute/schedule.h"
+#include "compute/tree_sum.h"
 #include "model/trainer.h"
 
 struct trainer {
@@ -18,6 +19,7 @@ struct trainer {
     size_t *order; /* of the rows in epoch order_epoch */
     uint64_t order_epoch;
     struct row_batch batch;
+    struct trainer_passes *passes;
     float *reference; /* [n_reference]: log-likelihoods of preferences, then of held-out ones */
     size_t n_reference;
     bool has_reference; /* it is computed */
@@ -40,8 +42,22 @@ struct trainer_sums {
     uint64_t tokens, targets;
 };
 
+/* The passes of a step: trainer_passes.c. */
+struct trainer_passes *trainer_passes_new(size_t n_params);
+void trainer_passes_free(struct trainer_passes *s); /* NULL is allowed */
+
 bool trainer_stopped(const struct trainer *t);
 void trainer_report(const struct trainer *t, uint64_t extra_tokens, double part, bool evaluating);
+
+/* For preference_watch, with the trainer: a step's forward passes beside those that teach. */
+bool trainer_learning(void *arg, double part);
+
+/* Fills the batch with rows from *row on, of order or, NULL, as they are, as many as go to the
+ * decoder at once. */
+int trainer_next_rows(struct trainer *t, const struct rows *rows, const size_t *order, size_t *row,
+                      size_t end, struct err *err);
+/* Touches the memory that adding up the gradients of rows order[0 .. end) takes. */
+int trainer_reserve_sums(struct trainer *t, size_t end, struct err *err);
 
 /* These return 1 when stopped before they were done. */
 

@@ -112,7 +112,9 @@ int trainer_rehearse(struct trainer *t, double seconds, struct trainer_rehearsal
     t->watch = &nobody;
     t->started = t->mark = clock_seconds();
     choose_rows(t);
-    if (measure_steps(t, seconds, r, err))
+    if (trainer_reserve_sums(t, size_min(t->setup.options->batch, rows_totals(t->setup.rows)->rows),
+                             err) ||
+        measure_steps(t, seconds, r, err))
         return -1;
     measure_update(t, r);
     return measure_scoring(t, r, err);

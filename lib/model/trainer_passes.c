@@ -1,0 +1,252 @@
+/*
+ * The gradient of a step: its rows are cut into passes through the model, each pass's gradient is
+ * one vector, and these are added up in the order of a tree. Which passes there are follows from
+ * the rows and the length of a pass alone.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "model/trainer_internal.h"
+
+/* Documents of a few rows that go through the model together. */
+struct pass_place {
+    size_t row, row_end;                 /* order[row .. row_end) make a batch */
+    size_t document, n_documents, token; /* of that batch; the first token's place */
+    size_t tokens;
+};
+
+struct pass_result {
+    double loss;
+    struct preference_sums sums;
+};
+
+struct trainer_passes {
+    struct pass_place *places;
+    struct pass_result *results;
+    size_t n, cap;
+    struct tree_sum *gradient;
+};
+
+struct trainer_passes *trainer_passes_new(size_t n_params)
+{
+    struct trainer_passes *s = xcalloc(1, sizeof *s);
+    s->gradient = tree_sum_new(n_params);
+    return s;
+}
+
+void trainer_passes_free(struct trainer_passes *s)
+{
+    if (!s)
+        return;
+    tree_sum_free(s->gradient);
+    free(s->places);
+    free(s->results);
+    free(s);
+}
+
+/* ---- which passes there are ---- */
+
+static struct pass_place *add_place(struct trainer_passes *s)
+{
+    if (s->n == s->cap) {
+        s->cap = s->cap ? 2 * s->cap : 16;
+        s->places = xreallocarray(s->places, s->cap, sizeof *s->places);
+        s->results = xreallocarray(s->results, s->cap, sizeof *s->results);
+    }
+    return &s->places[s->n++];
+}
+
+/* Puts rows order[row .. ] into the batch, and its passes behind those that are known. */
+static int cut_batch(struct trainer *t, size_t row, size_t *row_end, size_t end, struct err *err)
+{
+    const size_t group = stream_kind_group(rows_kind(t->setup.rows));
+    *row_end = row;
+    if (trainer_next_rows(t, t->setup.rows, t->order, row_end, end, err))
+        return -1;
+    const struct batch b = row_batch_view(&t->batch);
+    for (size_t first = 0, last, at = 0; first < b.n_documents; first = last) {
+        const struct batch part = decoder_next_part(t->setup.decoder, &b, first, at, group, &last);
+        *add_place(t->passes) = (struct pass_place){.row = row,
+                                                    .row_end = *row_end,
+                                                    .document = first,
+                                                    .n_documents = part.n_documents,
+                                                    .token = at,
+                                                    .tokens = part.n};
+        at += part.n;
+    }
+    return 0;
+}
+
+static int find_passes(struct trainer *t, size_t first, size_t end, struct err *err)
+{
+    t->passes->n = 0;
+    for (size_t row = first, next; row < end; row = next)
+        if (cut_batch(t, row, &next, end, err))
+            return -1;
+    return 0;
+}
+
+int trainer_reserve_sums(struct trainer *t, size_t end, struct err *err)
+{
+    return find_passes(t, 0, end, err) ? -1
+                                       : tree_sum_reserve(t->passes->gradient, t->passes->n, err);
+}
+
+/* ---- learning ---- */
+
+/* How the rows order[first ...] are learnt from. Two calls never share a dropout mask. */
+static struct learning how_to_learn(const struct trainer *t, size_t first)
+{
+    const struct train_options *o = t->setup.options;
+    const uint64_t place[] = {t->progress.step, first};
+    return (struct learning){
+        .key = hash64(place, sizeof place, o->seed),
+        .neftune = isnan(o->neftune) ? 0 : o->neftune,
+        .label_smoothing = t->setup.preference ? 0 : train_options_loss(o).label_smoothing,
+    };
+}
+
+/* Documents [i, i + n) of the batch, rows order[first ...], whose tokens begin at `at`: their
+ * gradient alone is in the adapter's then. */
+static int learn_documents(struct trainer *t, size_t first, size_t i, size_t n, size_t at,
+                           double *loss, struct err *err)
+{
+    const struct batch b = row_batch_view(&t->batch);
+    struct preference *preference = t->setup.preference;
+    struct lora *l = t->setup.lora;
+    struct learning how = how_to_learn(t, first);
+    struct batch part = {.ids = b.ids + at,
+                         .trained = b.trained + at,
+                         .weights = b.weights ? b.weights + at : NULL,
+                         .lengths = b.lengths + i,
+                         .n_documents = n};
+    const struct row_range range = {
+        t->order, first + i / stream_kind_group(rows_kind(t->setup.rows)), SIZE_MAX};
+    for (size_t k = 0; k < n; k++)
+        part.n += part.lengths[k];
+    how.key += i;
+    if (preference)
+        preference_teach(preference, &t->batch, i, &range, &how);
+    memset(l->grads, 0, l->n_params * sizeof *l->grads);
+    return decoder_accumulate(t->setup.decoder, l, &part, &how, loss, err);
+}
+
+/* ---- what went wrong ---- */
+
+/* Looks for the document (or preference) of the batch, rows order[first ...], whose loss or
+ * gradient isn't finite, and names it in err; false if none is. The step's gradients are lost. */
+static bool blame_batch(struct trainer *t, size_t first, struct err *err)
+{
+    const struct lora *l = t->setup.lora;
+    const size_t group = stream_kind_group(rows_kind(t->setup.rows));
+    for (size_t i = 0, at = 0; i < t->batch.n_documents; i += group) {
+        struct err ignored;
+        double loss;
+        bool lost = learn_documents(t, first, i, group, at, &loss, &ignored) != 0;
+        for (size_t k = i; k < i + group; k++)
+            at += t->batch.lengths[k];
+        if (!lost && isfinite(loss) && isfinite(gradient_norm(l->grads, l->n_params)))
+            continue;
+        err_set(err, "document \"%s\": the %s is not a finite number", row_batch_name(&t->batch, i),
+                lost || !isfinite(loss) ? "loss" : "gradient");
+        return true;
+    }
+    return false;
+}
+
+int trainer_blame(struct trainer *t, size_t first, size_t end, struct err *err)
+{
+    err_set(err, "the gradient is not a finite number");
+    for (size_t row = first, begin = first; row < end; begin = row)
+        if (trainer_next_rows(t, t->setup.rows, t->order, &row, end, err) ||
+            blame_batch(t, begin, err))
+            break;
+    return -1;
+}
+
+/* ---- a step ---- */
+
+static void count_rows(const struct trainer *t, size_t first, size_t end, struct trainer_sums *s)
+{
+    *s = (struct trainer_sums){0};
+    for (size_t row = first; row < end; row++) {
+        s->tokens += rows_tokens(t->setup.rows, t->order[row]);
+        s->targets += rows_targets(t->setup.rows, t->order[row]);
+        s->weight += rows_weight(t->setup.rows, t->order[row]);
+    }
+}
+
+/* KTO's estimate, for the step's rows together. */
+static int find_kl(struct trainer *t, size_t first, size_t end, struct err *err)
+{
+    const struct preference_watch watch = {trainer_learning, t};
+    const struct row_range range = {t->order, first, end};
+    preference_clear(t->setup.preference);
+    return preference_find_kl(t->setup.preference, t->setup.decoder, t->setup.lora, &range, &watch,
+                              err);
+}
+
+/* Pass i; *loaded: the rows, from order[*loaded] on, that the batch has. */
+static int run_pass(struct trainer *t, size_t i, size_t *loaded, struct err *err)
+{
+    const struct pass_place *p = &t->passes->places[i];
+    struct pass_result *result = &t->passes->results[i];
+    *result = (struct pass_result){0};
+    if (*loaded != p->row) {
+        size_t row = *loaded = p->row;
+        if (trainer_next_rows(t, t->setup.rows, t->order, &row, p->row_end, err))
+            return -1;
+    }
+    if (learn_documents(t, p->row, p->document, p->n_documents, p->token, &result->loss, err)) {
+        blame_batch(t, p->row, err);
+        return -1;
+    }
+    if (t->setup.preference)
+        result->sums = preference_take_sums(t->setup.preference);
+    return t->passes->n == 1 ? 0 : tree_sum_add(t->passes->gradient, t->setup.lora->grads, err);
+}
+
+static int run_passes(struct trainer *t, const struct trainer_sums *s, struct err *err)
+{
+    struct trainer_passes *passes = t->passes;
+    uint64_t done = 0;
+    tree_sum_begin(passes->gradient, 0, passes->n, passes->n);
+    for (size_t i = 0, loaded = SIZE_MAX; i < passes->n; i++) {
+        trainer_report(t, done, (double)done / (double)s->tokens, false);
+        if (trainer_stopped(t))
+            return 1;
+        if (run_pass(t, i, &loaded, err))
+            return -1;
+        done += passes->places[i].tokens;
+    }
+    return 0;
+}
+
+/* In the order of the passes. */
+static void add_results(struct trainer *t, struct trainer_sums *s)
+{
+    for (size_t i = 0; i < t->passes->n; i++) {
+        s->loss += t->passes->results[i].loss;
+        if (t->setup.preference)
+            preference_add_sums(t->setup.preference, &t->passes->results[i].sums);
+    }
+}
+
+int trainer_accumulate(struct trainer *t, size_t first, size_t end, struct trainer_sums *s,
+                       struct err *err)
+{
+    struct trainer_passes *passes = t->passes;
+    count_rows(t, first, end, s);
+    int status = find_passes(t, first, end, err);
+    if (!status && t->setup.preference)
+        status = find_kl(t, first, end, err);
+    if (!status)
+        status = run_passes(t, s, err);
+    if (status)
+        return status;
+    add_results(t, s);
+    return passes->n == 1 ? 0 : tree_sum_total(passes->gradient, t->setup.lora->grads, err);
+}
