@@ -312,7 +312,7 @@ static int dump_adapter(const char *path, struct err *err)
 static bool is_adapter(const char *folder)
 {
     char *path = inside(folder, "adapter_config.json");
-    bool found = !access(path, F_OK);
+    bool found = file_exists(path);
     free(path);
     return found;
 }

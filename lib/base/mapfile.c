@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/fd.h"
 
 int mapfile_open(struct mapfile *m, const char *path, struct err *err)
 {
@@ -58,9 +59,7 @@ char *file_read(const char *path, size_t limit, size_t *len, struct err *err)
     }
     for (;;) {
         buf_reserve(&b, 1 << 16);
-        ssize_t n = read(fd, b.p + b.len, 1 << 16);
-        if (n < 0 && errno == EINTR)
-            continue;
+        ssize_t n = fd_read(fd, b.p + b.len, 1 << 16);
         if (n < 0) {
             err_errno(err, "%s", path);
             break;
@@ -79,6 +78,11 @@ char *file_read(const char *path, size_t limit, size_t *len, struct err *err)
     close(fd);
     buf_release(&b);
     return NULL;
+}
+
+bool file_exists(const char *path)
+{
+    return access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 void cursor_init(struct cursor *c, const void *p, size_t size)

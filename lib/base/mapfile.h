@@ -23,6 +23,10 @@ void mapfile_close(struct mapfile *m);
  * has a NUL behind it; NULL on failure. */
 char *file_read(const char *path, size_t limit, size_t *len, struct err *err);
 
+/* False where there is none of that name. True where one is, and where that can't be told, which
+ * opening it will explain: what can't be reached isn't missing. */
+bool file_exists(const char *path);
+
 /*
  * A cursor over untrusted bytes. Once it has run past the end it stays `failed`, hands out zeros
  * and NULLs, and never reads outside; a reader may check once after a group of fields.

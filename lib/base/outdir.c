@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,7 +30,7 @@ static int look_inside(const char *path, const char *mark, size_t *n, bool *plai
     if (!dir)
         return err_errno(err, "%s", path);
     struct dirent *entry;
-    while ((entry = readdir(dir))) {
+    while ((errno = 0, entry = readdir(dir))) {
         struct stat st;
         if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
             continue;
@@ -41,8 +42,9 @@ static int look_inside(const char *path, const char *mark, size_t *n, bool *plai
             *marked = true;
         free(file);
     }
+    int status = errno ? err_errno(err, "%s", path) : 0;
     closedir(dir);
-    return 0;
+    return status;
 }
 
 /* What may be put in the place of what stands there. */

@@ -3,13 +3,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/fd.h"
 #include "base/mem.h"
+
+enum { TOGETHER = 64 << 10 }; /* bytes that wait */
 
 /* Temporary names in use, for outfile_remove_all; a slot is claimed before its file exists. */
 enum { MAX_PENDING = 1024 };
@@ -50,13 +54,25 @@ void outfile_remove_all(void)
     }
 }
 
+/* The one that writes to stdout, whose last bytes go out however the program ends. */
+static struct outfile *to_stdout;
+
+static void flush_stdout(void)
+{
+    if (to_stdout)
+        outfile_flush(to_stdout, NULL);
+}
+
 static void release(struct outfile *o)
 {
+    if (o == to_stdout)
+        to_stdout = NULL;
     if (o->tmp)
         outfile_pending_drop(o->tmp);
+    free(o->waiting);
     free(o->tmp);
     free(o->path);
-    *o = (struct outfile){0};
+    *o = (struct outfile){.fd = -1};
 }
 
 static bool written_in_place(const char *path)
@@ -65,30 +81,38 @@ static bool written_in_place(const char *path)
     return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
 }
 
+static int open_stdout(struct outfile *o, struct err *err)
+{
+    if (fcntl(STDOUT_FILENO, F_GETFD) < 0 || fflush(stdout))
+        return err_errno(err, "stdout");
+    o->fd = STDOUT_FILENO;
+    o->path = xstrdup("stdout");
+    o->at_once = isatty(o->fd);
+    static bool registered;
+    if (!registered)
+        atexit(flush_stdout);
+    registered = true;
+    to_stdout = o;
+    return 0;
+}
+
 int outfile_open(struct outfile *o, const char *path, struct err *err)
 {
-    *o = (struct outfile){0};
-    if (!path || !strcmp(path, "-")) {
-        if (fcntl(STDOUT_FILENO, F_GETFD) < 0)
-            return err_errno(err, "stdout");
-        o->fp = stdout;
-        o->path = xstrdup("stdout");
-        return 0;
-    }
+    *o = (struct outfile){.fd = -1};
+    if (!path || !strcmp(path, "-"))
+        return open_stdout(o, err);
     o->path = xstrdup(path);
     if (written_in_place(path)) {
-        o->fp = fopen(path, "we");
-        if (o->fp)
-            return 0;
+        o->fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
     } else {
         struct buf tmp = BUF_INIT;
         buf_addf(&tmp, "%s.%ld.tmp", path, (long)getpid());
         o->tmp = buf_detach(&tmp, NULL);
         outfile_pending_add(o->tmp);
-        o->fp = fopen(o->tmp, "w+e");
-        if (o->fp)
-            return 0;
+        o->fd = open(o->tmp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     }
+    if (o->fd >= 0)
+        return 0;
     err_errno(err, "%s", path);
     release(o);
     return -1;
@@ -100,20 +124,36 @@ static void start_writing(struct outfile *o)
 {
 #ifdef SYNC_FILE_RANGE_WRITE
     enum { PIECE = 8 << 20 };
-    if (!o->tmp || o->written - o->started < PIECE || fflush(o->fp))
+    const size_t out = o->written - o->n_waiting;
+    if (!o->tmp || out - o->started < PIECE)
         return;
-    sync_file_range(fileno(o->fp), (off_t)o->started, (off_t)(o->written - o->started),
-                    SYNC_FILE_RANGE_WRITE);
-    o->started = o->written;
+    sync_file_range(o->fd, (off_t)o->started, (off_t)(out - o->started), SYNC_FILE_RANGE_WRITE);
+    o->started = out;
 #else
     (void)o;
 #endif
 }
 
+int outfile_flush(struct outfile *o, struct err *err)
+{
+    const size_t n = o->n_waiting;
+    o->n_waiting = 0;
+    return n && fd_write(o->fd, o->waiting, n) ? err_errno(err, "%s: writing", o->path) : 0;
+}
+
 int outfile_write(struct outfile *o, const void *p, size_t len, struct err *err)
 {
-    if (fwrite(p, 1, len, o->fp) != len)
-        return err_errno(err, "%s: writing", o->path);
+    if (o->n_waiting + len > TOGETHER && outfile_flush(o, err))
+        return -1;
+    if (o->at_once || len >= TOGETHER) {
+        if (fd_write(o->fd, p, len))
+            return err_errno(err, "%s: writing", o->path);
+    } else if (len) {
+        if (!o->waiting)
+            o->waiting = xmalloc(TOGETHER);
+        memcpy(o->waiting + o->n_waiting, p, len);
+        o->n_waiting += len;
+    }
     o->written += len;
     start_writing(o);
     return 0;
@@ -132,26 +172,30 @@ static void sync_directory_of(const char *path)
     free(dir);
 }
 
+static int fsync_again(int fd)
+{
+    int status;
+    do
+        status = fsync(fd);
+    while (status && errno == EINTR);
+    return status;
+}
+
+/* Closing finds errors that a network file system reports late. */
+static int close_checked(struct outfile *o)
+{
+    int fd = o->fd;
+    o->fd = -1;
+    return close(fd) && errno != EINTR ? -1 : 0; /* it is closed after EINTR too */
+}
+
 int outfile_commit(struct outfile *o, struct err *err)
 {
-    bool failed = ferror(o->fp) != 0;
-    if (fflush(o->fp))
-        failed = true;
-    if (o->tmp && !failed && fsync(fileno(o->fp)))
-        failed = true;
-    int saved = errno;
-    /* Closing stdout finds errors that a network file system reports late. */
-    if (fclose(o->fp) && !failed) {
-        failed = true;
-        saved = errno;
+    if (outfile_flush(o, err)) {
+        outfile_abandon(o);
+        return -1;
     }
-    o->fp = NULL;
-    if (!failed && o->tmp && rename(o->tmp, o->path)) {
-        failed = true;
-        saved = errno;
-    }
-    if (failed) {
-        errno = saved ? saved : EIO;
+    if ((o->tmp && fsync_again(o->fd)) || close_checked(o) || (o->tmp && rename(o->tmp, o->path))) {
         err_errno(err, "%s: writing", o->path);
         outfile_abandon(o);
         return -1;
@@ -164,8 +208,12 @@ int outfile_commit(struct outfile *o, struct err *err)
 
 void outfile_abandon(struct outfile *o)
 {
-    if (o->fp && o->fp != stdout)
-        fclose(o->fp);
+    if (!o->path)
+        return;
+    if (o->fd == STDOUT_FILENO)
+        outfile_flush(o, NULL);
+    else if (o->fd >= 0)
+        close(o->fd);
     if (o->tmp)
         unlink(o->tmp);
     release(o);

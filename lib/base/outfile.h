@@ -10,19 +10,23 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
 
 #include "base/err.h"
 
 struct outfile {
-    FILE *fp;   /* write here */
-    char *path; /* final name; "stdout" for stdout */
-    char *tmp;  /* temporary name, NULL when written in place */
+    int fd;
+    char *path;    /* final name; "stdout" for stdout; NULL: not open */
+    char *tmp;     /* temporary name, NULL when written in place */
+    char *waiting; /* [n_waiting] small writes that go out together */
+    size_t n_waiting;
+    bool at_once;            /* a terminal, where nothing waits */
     size_t written, started; /* bytes by outfile_write, and those that the disk was told of */
 };
 
 int outfile_open(struct outfile *o, const char *path, struct err *err);
 int outfile_write(struct outfile *o, const void *p, size_t len, struct err *err);
+/* Everything written so far goes to the file or pipe. */
+int outfile_flush(struct outfile *o, struct err *err);
 /* Flush, fsync, close, rename; every failure is reported and removes the temporary file. */
 int outfile_commit(struct outfile *o, struct err *err);
 void outfile_abandon(struct outfile *o); /* closes and removes; safe on a committed outfile */
@@ -50,7 +54,8 @@ struct outdir {
 
 /* path may be an empty folder. Anything else that is there is an error, but with `replace` a folder
  * that holds plain files only, among them one named `mark`, as an earlier result does. */
-int outdir_open(struct outdir *d, const char *path, bool replace, const char *mark, struct err *err);
+int outdir_open(struct outdir *d, const char *path, bool replace, const char *mark,
+                struct err *err);
 /* Where to write a file of that name: a view, valid until the commit. */
 const char *outdir_file(struct outdir *d, const char *name);
 int outdir_commit(struct outdir *d, struct err *err); /* abandons on failure */

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/mem.h"
 #include "base/outfile.h"
 
@@ -121,9 +122,7 @@ static ssize_t read_some(struct input *in, void *p, size_t n, struct err *err)
         got = in->source(in->source_arg, p, n, err);
         return got < 0 ? err_prefix(err, "%s", in->name) : got;
     }
-    do
-        got = read(in->fd, p, n);
-    while (got < 0 && errno == EINTR);
+    got = fd_read(in->fd, p, n);
     return got < 0 ? err_errno(err, "%s: reading", in->name) : got;
 }
 
@@ -477,7 +476,7 @@ int output_open(struct output **result, const char *path, struct err *err)
 
 int output_fd(const struct output *out)
 {
-    return fileno(out->file.fp);
+    return out->file.fd;
 }
 
 int output_write(struct output *out, const void *p, size_t len, struct err *err)
@@ -503,9 +502,7 @@ int output_write(struct output *out, const void *p, size_t len, struct err *err)
 
 int output_flush(struct output *out, struct err *err)
 {
-    if (!out->a && fflush(out->file.fp))
-        return err_errno(err, "%s: writing", out->file.path);
-    return 0;
+    return out->a ? 0 : outfile_flush(&out->file, err);
 }
 
 /* Ends the compressor without a trace. Only closing it frees all that it has, and the lz4 filter of

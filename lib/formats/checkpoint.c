@@ -42,7 +42,7 @@ static char *join(const char *folder, const char *name)
 static bool exists(const char *folder, const char *name)
 {
     char *path = join(folder, name);
-    bool found = access(path, F_OK) == 0;
+    bool found = file_exists(path);
     free(path);
     return found;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/mapfile.h"
 #include "base/mem.h"
 #include "base/outfile.h"
 #include "formats/dtype.h"
@@ -35,7 +36,7 @@ static bool is_weights(const char *name)
 static bool exists(const char *folder, const char *name)
 {
     char *path = join(folder, name);
-    bool there = access(path, F_OK) == 0;
+    bool there = file_exists(path);
     free(path);
     return there;
 }
@@ -72,9 +73,11 @@ int full_drop(const char *folder, struct err *err)
     if (!d)
         return err_errno(err, "%s", folder);
     int status = drop(folder, "config.json", err);
-    while (!status && (entry = readdir(d)))
+    while (!status && (errno = 0, entry = readdir(d)))
         if (is_weights(entry->d_name))
             status = drop(folder, entry->d_name, err);
+    if (!status && errno)
+        status = err_errno(err, "%s", folder);
     closedir(d);
     return status;
 }

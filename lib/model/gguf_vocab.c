@@ -48,7 +48,7 @@ static json_t *read_optional(const char *folder, const char *name, size_t limit,
     struct buf path = BUF_INIT;
     json_t *v = NULL;
     buf_addf(&path, "%s/%s", folder, name);
-    if (access(path.p, F_OK) == 0) {
+    if (file_exists(path.p)) {
         size_t len;
         json_error_t problem;
         char *text = file_read(path.p, limit, &len, err);
@@ -76,7 +76,7 @@ static int read_sources(struct sources *s, const struct checkpoint *c, struct er
                                   JSON_DECODE_INT_AS_REAL, &failed, err);
     s->model = json_object_get(s->tokenizer, "model");
     buf_addf(&path, "%s/chat_template.jinja", folder);
-    if (!failed && access(path.p, F_OK) == 0) {
+    if (!failed && file_exists(path.p)) {
         s->template = file_read(path.p, CONFIG_LIMIT, &s->template_len, err);
         failed = !s->template;
     }

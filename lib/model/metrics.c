@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/fd.h"
 #include "base/mapfile.h"
 #include "base/mem.h"
 #include "formats/json.h"
@@ -93,15 +94,8 @@ int metrics_resume(struct metrics *m, const char *path, uint64_t step, bool eval
 
 static int write_line(struct metrics *m, struct buf *line, struct err *err)
 {
-    int status = 0;
     buf_addstr(line, "}\n");
-    for (size_t done = 0; done < line->len && !status;) {
-        ssize_t n = write(m->fd, line->p + done, line->len - done);
-        if (n > 0)
-            done += (size_t)n;
-        else if (n < 0 && errno != EINTR)
-            status = err_errno(err, "%s: writing", m->path);
-    }
+    int status = fd_write(m->fd, line->p, line->len) ? err_errno(err, "%s: writing", m->path) : 0;
     buf_release(line);
     return status;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/mem.h"
 #include "model/rows_internal.h"
 
@@ -46,22 +47,6 @@ static void reserve(struct row_batch *b, size_t tokens, size_t documents)
     }
 }
 
-static int read_at(int fd, uint64_t offset, void *p, size_t len, struct err *err)
-{
-    for (size_t done = 0; done < len;) {
-        ssize_t n = pread(fd, (char *)p + done, len - done, (off_t)(offset + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            if (!n)
-                errno = EIO;
-            return err_errno(err, "reading the rows back from the temporary file");
-        }
-        done += (size_t)n;
-    }
-    return 0;
-}
-
 /* A preference's weight is not its tokens'. */
 static void add_document(struct row_batch *b, uint32_t length, bool preference)
 {
@@ -91,7 +76,8 @@ int row_batch_add(struct row_batch *b, const struct rows *r, size_t row, struct 
     uint64_t offset = at->offset;
     int status = 0;
     for (size_t i = 0; i < ARRAY_SIZE(parts) && !status; offset += parts[i++].bytes)
-        status = read_at(r->fd, offset, parts[i].p, parts[i].bytes, err);
+        if (fd_read_at(r->fd, offset, parts[i].p, parts[i].bytes))
+            status = err_errno(err, "reading the rows back from the temporary file");
     if (!status) {
         for (size_t i = 0; i < at->documents; i++)
             add_document(b, lengths[i], r->kind != STREAM_SHARD);

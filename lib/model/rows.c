@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/mem.h"
 #include "base/rng.h"
 
@@ -56,14 +57,8 @@ static int flush(struct rows *r, struct err *err)
 {
     if (r->fd < 0 && (r->fd = open_nameless(err)) < 0)
         return -1;
-    for (size_t done = 0; done < r->pending.len;) {
-        ssize_t n = write(r->fd, r->pending.p + done, r->pending.len - done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return err_errno(err, "temporary file for the rows (TMPDIR says where)");
-        done += (size_t)n;
-    }
+    if (fd_write(r->fd, r->pending.p, r->pending.len))
+        return err_errno(err, "temporary file for the rows (TMPDIR says where)");
     r->written += r->pending.len;
     buf_clear(&r->pending);
     return 0;

@@ -1,5 +1,7 @@
 #include "model/train_folder.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -9,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/mapfile.h"
 #include "base/mem.h"
 #include "base/outfile.h"
 #include "formats/json.h"
@@ -18,6 +21,32 @@ static char *join(const char *folder, const char *name)
     struct buf b = BUF_INIT;
     buf_addf(&b, "%s/%s", folder, name);
     return buf_detach(&b, NULL);
+}
+
+/* Whether it is outfile's temporary name for something: NAME.PID.tmp. */
+static bool is_temporary(const char *name)
+{
+    const char *end = strrchr(name, '.'), *digit = end;
+    if (!end || strcmp(end, ".tmp") != 0)
+        return false;
+    while (digit > name && isdigit((unsigned char)digit[-1]))
+        digit--;
+    return digit < end && digit > name && digit[-1] == '.';
+}
+
+/* What a run that was killed was about to write. Nobody else writes here: the folder is locked. */
+static int remove_leftovers(const char *path, struct err *err)
+{
+    DIR *dir = opendir(path);
+    struct dirent *entry;
+    if (!dir)
+        return err_errno(err, "%s", path);
+    while ((errno = 0, entry = readdir(dir)))
+        if (is_temporary(entry->d_name))
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    int status = errno ? err_errno(err, "%s", path) : 0;
+    closedir(dir);
+    return status;
 }
 
 int train_folder_open(struct train_folder *f, const char *path, bool create, struct err *err)
@@ -35,9 +64,14 @@ int train_folder_open(struct train_folder *f, const char *path, bool create, str
     }
     /* The folder itself is locked, so no lock file is left; where a file system has no such locks
      * the user must take care. */
-    if (flock(f->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+    bool locked = !flock(f->fd, LOCK_EX | LOCK_NB);
+    if (!locked && errno == EWOULDBLOCK) {
         train_folder_close(f);
         return err_set(err, "%s: another run is writing there", path);
+    }
+    if (locked && remove_leftovers(path, err)) {
+        train_folder_close(f);
+        return -1;
     }
     f->path = xstrdup(path);
     f->state = join(path, "train_state.safetensors");
@@ -57,7 +91,7 @@ void train_folder_close(struct train_folder *f)
 
 bool train_folder_has_state(const struct train_folder *f)
 {
-    return access(f->state, F_OK) == 0;
+    return file_exists(f->state);
 }
 
 int train_folder_drop_adapter(const struct train_folder *f, struct err *err)
@@ -151,7 +185,7 @@ int train_run_load(struct train_run *run, const struct train_folder *f, struct e
     size_t i;
     json_t *path;
     *run = (struct train_run){0};
-    if (access(f->run, F_OK) && errno == ENOENT)
+    if (!file_exists(f->run))
         return 0;
     json_t *json = json_read_file(f->run, LIMIT, err);
     if (!json)

@@ -22,7 +22,8 @@ struct train_folder {
     int fd;      /* holds the lock */
 };
 
-/* Opens the folder, made if `create`, and locks it: another run in it is an error. */
+/* Opens the folder, made if `create`, and locks it: another run in it is an error.
+ * What a killed run left under temporary names is removed. */
 int train_folder_open(struct train_folder *f, const char *path, bool create, struct err *err);
 void train_folder_close(struct train_folder *f);
 bool train_folder_has_state(const struct train_folder *f);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/mapfile.h"
 #include "base/mem.h"
 #include "text/spool.h"
@@ -111,13 +112,8 @@ struct stream {
 
 static ssize_t read_some(int fd, void *p, size_t n, struct err *err)
 {
-    ssize_t got;
-    do
-        got = read(fd, p, n);
-    while (got < 0 && errno == EINTR);
-    if (got < 0)
-        err_errno(err, "reading");
-    return got;
+    ssize_t got = fd_read(fd, p, n);
+    return got < 0 ? err_errno(err, "reading") : got;
 }
 
 static ssize_t read_stream(void *arg, void *p, size_t n, struct err *err)

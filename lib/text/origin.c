@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/mapfile.h"
 #include "formats/gguf.h"
 #include "formats/json.h"
 #include "text/tokenizer.h"
@@ -52,7 +53,7 @@ static int read_folder(struct stream_header *h, const char *model, struct err *e
     struct buf path = BUF_INIT;
     int status = 0;
     buf_addf(&path, "%s/config.json", model);
-    if (!access(path.p, F_OK)) {
+    if (file_exists(path.p)) {
         json_t *config = json_read_file(path.p, CONFIG_LIMIT, err);
         status = config ? 0 : -1;
         if (config && read_config(h, config, err))

@@ -1,5 +1,6 @@
 /* The files beside tokenizer.json: which tokens begin and end a text, and the chat templates. */
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -33,7 +34,7 @@ static json_t *read_optional(const char *folder, const char *name, bool *missing
 {
     struct buf path = BUF_INIT;
     buf_addf(&path, "%s/%s", folder, name);
-    *missing = access(path.p, F_OK) != 0;
+    *missing = !file_exists(path.p);
     json_t *value = *missing ? NULL : read_config(path.p, err);
     buf_release(&path);
     return value;
@@ -106,13 +107,15 @@ static int templates_from_files(struct tokenizer *t, const char *folder, struct 
     struct buf path = BUF_INIT;
     int rc = 0;
     buf_addf(&path, "%s/chat_template.jinja", folder);
-    if (!access(path.p, F_OK))
+    if (file_exists(path.p))
         rc = template_from_file(t, "default", path.p, err);
     buf_clear(&path);
     buf_addf(&path, "%s/additional_chat_templates", folder);
-    DIR *dir = opendir(path.p);
+    DIR *dir = rc ? NULL : opendir(path.p);
+    if (!rc && !dir && errno != ENOENT)
+        rc = err_errno(err, "%s", path.p);
     size_t base = path.len;
-    for (struct dirent *entry; !rc && dir && (entry = readdir(dir));) {
+    for (struct dirent *entry; !rc && dir && (errno = 0, entry = readdir(dir));) {
         const char *dot = strrchr(entry->d_name, '.');
         if (!dot || strcmp(dot, ".jinja"))
             continue;
@@ -122,6 +125,8 @@ static int templates_from_files(struct tokenizer *t, const char *folder, struct 
         rc = template_from_file(t, name, path.p, err);
         free(name);
     }
+    if (!rc && dir && errno)
+        rc = err_errno(err, "%s/additional_chat_templates", folder);
     if (dir)
         closedir(dir);
     buf_release(&path);

@@ -1,10 +1,12 @@
 /* Which file of a model its tokenizer is. */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mapfile.h"
 #include "text/tokenizer_parts.h"
 
 static bool ends_with(const char *name, const char *suffix)
@@ -49,7 +51,7 @@ static int find_other(struct tokenizer_source *s, const char *folder, bool *foun
     struct buf name = BUF_INIT;
     int rc = dir ? 0 : err_errno(err, "%s", folder);
     *found = false;
-    for (struct dirent *e; !rc && (e = readdir(dir));) {
+    for (struct dirent *e; !rc && (errno = 0, e = readdir(dir));) {
         if (!ends_with(e->d_name, ".model") && !ends_with(e->d_name, ".tiktoken"))
             continue;
         if (name.len) {
@@ -60,6 +62,8 @@ static int find_other(struct tokenizer_source *s, const char *folder, bool *foun
         buf_addstr(&name, e->d_name);
         *found = true;
     }
+    if (!rc && errno)
+        rc = err_errno(err, "%s", folder);
     if (dir)
         closedir(dir);
     buf_addf(&s->path, "%s/%s", folder, name.p);
@@ -85,7 +89,7 @@ int tokenizer_find(struct tokenizer_source *s, const char *path, struct err *err
     for (size_t i = 0; i < 2 && !found; i++) {
         buf_clear(&s->path);
         buf_addf(&s->path, "%s/%s", path, names[i]);
-        found = !access(s->path.p, F_OK);
+        found = file_exists(s->path.p);
         if (found && !i) {
             s->kind = TOKENIZER_JSON;
             return 0;
