@@ -7,17 +7,25 @@
 #   make fuzz             every reader against random bytes, FUZZ_SECONDS each
 #   make demo             fine-tune a real model; MODEL=FILE-OR-FOLDER, DOCUMENTS=FILE take others
 #   make bench interop    speed beside other tools, results against them; VENV=FOLDER has them
-#   make install uninstall dist distcheck clean               DESTDIR and prefix as usual
+#   make install install-strip uninstall dist distcheck clean     DESTDIR and prefix as usual
 #
 # Works from another folder too: make -f ../tuneutils/Makefile. Everything made lies under $B.
+# STATIC=1 links everything in. For another machine: CC=aarch64-linux-gnu-gcc
+# PKG_CONFIG=aarch64-linux-gnu-pkg-config, and RUN=qemu-aarch64-static where its programs can be run.
 
 srcdir := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 VERSION := $(shell sed -n 's/^\#define TUNEUTILS_VERSION "\(.*\)"/\1/p' $(srcdir)/lib/base/program.h)
 prefix = /usr/local
 bindir = $(prefix)/bin
-mandir = $(prefix)/share/man
-docdir = $(prefix)/share/doc/tuneutils
+datarootdir = $(prefix)/share
+mandir = $(datarootdir)/man
+docdir = $(datarootdir)/doc/tuneutils
+bashcompletiondir = $(datarootdir)/bash-completion/completions
+zshcompletiondir = $(datarootdir)/zsh/site-functions
+fishcompletiondir = $(datarootdir)/fish/vendor_completions.d
 INSTALL = install
+INSTALL_PROGRAM = $(INSTALL)
+INSTALL_DATA = $(INSTALL) -m 644
 PKG_CONFIG = pkg-config
 B = build
 
@@ -29,13 +37,26 @@ WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpoi
 MSGPACK := $(firstword $(shell for p in msgpack-c msgpack; do $(PKG_CONFIG) --exists $$p 2>/dev/null && echo $$p; done) msgpack-c)
 PACKAGES = libarchive $(MSGPACK) openblas jansson libxxhash libpcre2-8 libutf8proc libxml-2.0
 PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
-PACKAGE_LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null)
-ALL_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/lib $(PACKAGE_CFLAGS) $(CPPFLAGS)
-ALL_CFLAGS = -std=c11 -pthread -ffp-contract=off $(WARNINGS) $(CFLAGS)
+PACKAGE_LIBS := $(shell $(PKG_CONFIG) $(if $(STATIC),--static) --libs $(PACKAGES) 2>/dev/null)
+
+# Hardening costs too little to be measured; HARDENING= leaves it out. Fortified calls need
+# optimisation and hide from sanitizers; whoever builds packages brings flags of their own.
+comma := ,
+HARDENING := $(shell for flag in -fstack-protector-strong -fstack-clash-protection -fcf-protection \
+	-mbranch-protection=standard; do echo 'int x;' | \
+	$(CC) -Werror $$flag -x c -S -o /dev/null - 2>/dev/null && echo $$flag; done)
+is_static := $(or $(STATIC),$(filter -static%,$(LDFLAGS)))
+harden_cppflags = $(if $(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS))$(findstring -fsanitize,$(CFLAGS)),,\
+	$(if $(filter -O1 -O2 -O3 -Os,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3))
+harden_ldflags = -Wl$(comma)-z$(comma)relro$(comma)-z$(comma)now $(if $(is_static),,-pie)
+
+ALL_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/lib $(PACKAGE_CFLAGS) $(if $(HARDENING),$(harden_cppflags)) $(CPPFLAGS)
+ALL_CFLAGS = -std=c11 -pthread -ffp-contract=off $(if $(HARDENING),-fPIE) $(HARDENING) $(WARNINGS) $(CFLAGS)
+ALL_LDFLAGS = $(if $(HARDENING),$(harden_ldflags)) $(if $(STATIC),-static-pie) $(LDFLAGS)
 ALL_LIBS = $(PACKAGE_LIBS) $(LIBS) -lm
 
 ifeq ($(PACKAGE_LIBS),)
-ifneq ($(filter-out clean dist uninstall,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out clean distclean dist uninstall,$(or $(MAKECMDGOALS),all)),)
 $(error Missing: $(shell $(srcdir)/bootstrap --missing). On Debian, ./bootstrap installs them)
 endif
 endif
@@ -53,7 +74,13 @@ FUZZERS := $(FUZZ_SOURCES:$(srcdir)/%.c=$B/%)
 MAN_PAGES := $(sort $(wildcard $(srcdir)/doc/man/*.[157]))
 LIBRARY = $B/libtuneutils.a
 
-all: $(PROGRAMS)
+# What shells complete is asked of the programs, where they can be run here.
+RUN =
+ifneq ($(RUN)$(filter $(shell uname -m)-%,$(shell $(CC) -dumpmachine)),)
+COMPLETIONS := $(foreach p,$(notdir $(PROGRAMS)),$(addprefix $B/completions/,bash/$p zsh/_$p fish/$p.fish))
+endif
+
+all: $(PROGRAMS) $(COMPLETIONS)
 
 $(LIBRARY): $(LIB_OBJECTS)
 	@rm -f $@
@@ -69,20 +96,32 @@ $B/%.o: $(srcdir)/%.c
 define program_rule
 $B/bin/$(notdir $(1:.c=)): $(1:$(srcdir)/%.c=$B/%.o) $(LIBRARY)
 	@mkdir -p $$(@D)
-	$$(CC) $$(ALL_CFLAGS) $$(LDFLAGS) -o $$@ $$^ $$(ALL_LIBS)
+	$$(CC) $$(ALL_CFLAGS) $$(ALL_LDFLAGS) -o $$@ $$^ $$(ALL_LIBS)
 endef
 $(foreach s,$(PROGRAM_SOURCES),$(eval $(call program_rule,$s)))
 
 $B/tests/unit/test-%: $B/tests/unit/test-%.o $(LIBRARY)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(ALL_LIBS)
+	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS)
 
 $B/tests/fuzz/fuzz-%: $B/tests/fuzz/fuzz-%.o $(LIBRARY)
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(ALL_LIBS)
+	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(ALL_LIBS)
+
+$B/completions/bash/%: $B/bin/%
+	@mkdir -p $(@D)
+	$(RUN) $< --completion=bash >$@
+
+$B/completions/zsh/_%: $B/bin/%
+	@mkdir -p $(@D)
+	$(RUN) $< --completion=zsh >$@
+
+$B/completions/fish/%.fish: $B/bin/%
+	@mkdir -p $(@D)
+	$(RUN) $< --completion=fish >$@
 
 -include $(LIB_OBJECTS:.o=.d) $(PROGRAM_SOURCES:$(srcdir)/%.c=$B/%.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
 
 .PHONY: all unit-tests fuzzers check check-long sanitize fuzz demo bench interop \
-	install uninstall dist distcheck clean
+	install install-strip uninstall dist distcheck clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -136,21 +175,32 @@ interop: all
 
 install: all
 	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(docdir)
-	$(INSTALL) $(PROGRAMS) $(DESTDIR)$(bindir)
+	$(INSTALL_PROGRAM) $(PROGRAMS) $(DESTDIR)$(bindir)
 	set -e; for page in $(MAN_PAGES); do \
 		section=$(DESTDIR)$(mandir)/man$${page##*.}; \
-		$(INSTALL) -d $$section; $(INSTALL) -m 644 $$page $$section; \
+		$(INSTALL) -d $$section; $(INSTALL_DATA) $$page $$section; \
 	done
-	$(INSTALL) -m 644 $(srcdir)/README.md $(srcdir)/LICENSE $(DESTDIR)$(docdir)
+ifneq ($(COMPLETIONS),)
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(bashcompletiondir) $(zshcompletiondir) $(fishcompletiondir))
+	$(INSTALL_DATA) $(filter $B/completions/bash/%,$(COMPLETIONS)) $(DESTDIR)$(bashcompletiondir)
+	$(INSTALL_DATA) $(filter $B/completions/zsh/%,$(COMPLETIONS)) $(DESTDIR)$(zshcompletiondir)
+	$(INSTALL_DATA) $(filter $B/completions/fish/%,$(COMPLETIONS)) $(DESTDIR)$(fishcompletiondir)
+endif
+	$(INSTALL_DATA) $(srcdir)/README.md $(srcdir)/LICENSE $(DESTDIR)$(docdir)
 	set -e; for example in $(EXAMPLES); do \
 		to=$(DESTDIR)$(docdir)/$${example#doc/}; \
 		$(INSTALL) -d $${to%/*}; cp $(srcdir)/$$example $$to; \
 		chmod u=rwX,go=rX $$to; \
 	done
 
+install-strip:
+	$(MAKE) -f $(srcdir)/Makefile INSTALL_PROGRAM='$(INSTALL) -s' install
+
 uninstall:
 	rm -f $(PROGRAMS:$B/bin/%=$(DESTDIR)$(bindir)/%)
 	rm -f $(foreach page,$(MAN_PAGES),$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
+	rm -f $(foreach p,$(PROGRAMS:$B/bin/%=%),$(addprefix $(DESTDIR),\
+		$(bashcompletiondir)/$p $(zshcompletiondir)/_$p $(fishcompletiondir)/$p.fish))
 	rm -rf $(DESTDIR)$(docdir)
 
 # Makefiles and scripts: not what somebody made with them in place.
@@ -161,26 +211,29 @@ NAME = tuneutils-$(VERSION)
 TARBALL = $B/$(NAME).tar.gz
 dist:
 	@mkdir -p $B
-	cd $(srcdir) && if [ -e .git ]; then git ls-files -z; else find . -path ./build -prune -o -type f -printf '%P\0'; fi | \
-		LC_ALL=C sort -z | tar --create --null --no-recursion --files-from=- --format=ustar --owner=0 --group=0 \
+	cd $(srcdir) && if [ -e .git ]; then git ls-files -z; else \
+		find . \( -path ./build -o -samefile $(abspath $B) \) -prune -o -type f -printf '%P\0'; fi | \
+		LC_ALL=C sort -z >$(abspath $(TARBALL)).files
+	cd $(srcdir) && tar --create --null --no-recursion --files-from=$(abspath $(TARBALL)).files --format=ustar --owner=0 --group=0 \
 		--numeric-owner --mode=u=rwX,go=rX --transform='s,^,$(NAME)/,' \
-		--mtime=@$$(if [ -e .git ]; then git log -1 --format=%ct; else stat -c %Y Makefile; fi) | \
-		gzip -9n >$(abspath $(TARBALL)).tmp
-	mv $(TARBALL).tmp $(TARBALL)
+		--mtime=@$$(if [ -e .git ]; then git log -1 --format=%ct; else stat -c %Y Makefile; fi) \
+		--file=$(abspath $(TARBALL)).tmp
+	gzip -9n <$(TARBALL).tmp >$(TARBALL)
+	@rm $(TARBALL).tmp $(TARBALL).files
 
 # A stranger's way: unpack, build in another folder, check, install, use, uninstall, pack again.
 distcheck: dist
 	rm -rf $B/distcheck
 	mkdir -p $B/distcheck/build
 	tar -xzf $(TARBALL) -C $B/distcheck
-	$(MAKE) -C $B/distcheck/build -f ../$(NAME)/Makefile check
-	$(MAKE) -C $B/distcheck/build -f ../$(NAME)/Makefile install DESTDIR=../root prefix=/usr
+	$(MAKE) -C $B/distcheck/build -f ../$(NAME)/Makefile B=build check
+	$(MAKE) -C $B/distcheck/build -f ../$(NAME)/Makefile B=build install DESTDIR=../root prefix=/usr
 	set -e; for p in $(notdir $(PROGRAMS)); do $B/distcheck/root/usr/bin/$$p --version; done
-	$(MAKE) -C $B/distcheck/build -f ../$(NAME)/Makefile uninstall DESTDIR=../root prefix=/usr
+	$(MAKE) -C $B/distcheck/build -f ../$(NAME)/Makefile B=build uninstall DESTDIR=../root prefix=/usr
 	@left=$$(find $B/distcheck/root ! -type d); [ -z "$$left" ] || { echo "uninstall left: $$left" >&2; exit 1; }
-	$(MAKE) -C $B/distcheck/build -f ../$(NAME)/Makefile dist
-	cmp $(TARBALL) $B/distcheck/build/$(TARBALL)
+	$(MAKE) -C $B/distcheck/build -f ../$(NAME)/Makefile B=build dist
+	cmp $(TARBALL) $B/distcheck/build/build/$(NAME).tar.gz
 	@echo "$(TARBALL) is fit to hand out"
 
-clean:
+clean distclean:
 	rm -rf $B

@@ -27,6 +27,8 @@ static struct {
     struct string_list against, ignore, warn, error, drop, keep;
 } opt = {.near = 0.6, .most = 10};
 
+static const char *kind_names[N_LINT_KINDS + 1];
+
 static const struct option_spec options[] = {
     {OPT_LIST, 0, "against", &opt.against, "FILE",
      "held-out documents that must not be in the others; repeatable", NULL, 0, 0},
@@ -50,11 +52,12 @@ static const struct option_spec options[] = {
     {OPT_SIZE, 0, "length", &opt.length, "N", "most tokens that a document may have", NULL, 1, 1e9},
     CHAT_ARGS_LEARNT(opt.chat),
     {OPT_HEADING, 0, "What is a fault", NULL, NULL, NULL, NULL, 0, 0},
-    {OPT_LIST, 0, "ignore", &opt.ignore, "KIND,...", "don't look for it", NULL, 0, 0},
-    {OPT_LIST, 0, "warn", &opt.warn, "KIND,...", "make it a warning", NULL, 0, 0},
-    {OPT_LIST, 0, "error", &opt.error, "KIND,...", "make it an error", NULL, 0, 0},
-    {OPT_LIST, 0, "drop", &opt.drop, "KIND,...", "--fix leaves such documents out", NULL, 0, 0},
-    {OPT_LIST, 0, "keep", &opt.keep, "KIND,...", "--fix doesn't", NULL, 0, 0},
+    {OPT_LIST, 0, "ignore", &opt.ignore, "KIND,...", "don't look for it", kind_names, 0, 0},
+    {OPT_LIST, 0, "warn", &opt.warn, "KIND,...", "make it a warning", kind_names, 0, 0},
+    {OPT_LIST, 0, "error", &opt.error, "KIND,...", "make it an error", kind_names, 0, 0},
+    {OPT_LIST, 0, "drop", &opt.drop, "KIND,...", "--fix leaves such documents out", kind_names, 0,
+     0},
+    {OPT_LIST, 0, "keep", &opt.keep, "KIND,...", "--fix doesn't", kind_names, 0, 0},
     {OPT_DOUBLE, 0, "near", &opt.near, "X",
      "share of common words from which documents are nearly the same [0.6]", NULL, 0.3, 1},
     {OPT_STRING, 0, "language", &opt.language, "CODE,...",
@@ -276,6 +279,8 @@ static int finish(const struct lint_summary *s)
 
 int main(int argc, char **argv)
 {
+    for (size_t i = 0; i < N_LINT_KINDS; i++)
+        kind_names[i] = lint_kinds[i].name;
     int first = program_start(&program, argc, argv);
     struct tokenizer *tokenizer = NULL;
     struct chat *chat = NULL;

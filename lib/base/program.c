@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/outfile.h"
+#include "base/shell_completion.h"
 
 static const struct program *running; /* its table is flat */
 static int saved_argc;
@@ -104,6 +105,21 @@ static _Noreturn void print_version(void)
 {
     printf("%s (tuneutils) %s\n", running->name, TUNEUTILS_VERSION);
     if (fflush(stdout) || ferror(stdout))
+        die("stdout: %s", strerror(errno));
+    exit(0);
+}
+
+/* Alone on the command line, and whole: so it is in no abbreviation's way. */
+static void serve_completion(int argc, char **argv)
+{
+    static const char option[] = "--completion=";
+    struct buf script = BUF_INIT;
+    if (argc != 2 || strncmp(argv[1], option, sizeof option - 1) != 0)
+        return;
+    const char *shell = argv[1] + sizeof option - 1;
+    if (shell_completion(&script, running, shell))
+        usage_error("--completion: '%s' is none of bash, zsh, fish", shell);
+    if (fwrite(script.p, 1, script.len, stdout) != script.len || fflush(stdout))
         die("stdout: %s", strerror(errno));
     exit(0);
 }
@@ -249,6 +265,7 @@ int program_start(const struct program *program, int argc, char **argv)
     if (argc)
         argv[0] = (char *)(uintptr_t)program->name; /* getopt_long's messages begin with it */
     catch_fatal_signals();
+    serve_completion(argc, argv);
 
     struct option *longs = xcalloc(program->n_options + 3, sizeof *longs);
     struct buf shorts = BUF_INIT;

@@ -1,8 +1,8 @@
 /*
  * program: what every program's main file shares: its table of options, its messages, its end.
  *
- * One table both parses the command line (getopt_long) and prints --help. Exit status: 0 done,
- * 1 bad input or failure, 2 usage.
+ * One table parses the command line (getopt_long), prints --help and, for --completion=SHELL, what
+ * a shell completes. Exit status: 0 done, 1 bad input or failure, 2 usage.
  */
 #ifndef BASE_PROGRAM_H
 #define BASE_PROGRAM_H
@@ -38,10 +38,10 @@ struct option_spec {
     char letter;      /* short option, 0 for none */
     const char *name; /* long option; or the heading's text */
     void *value;
-    const char *arg;  /* metavariable in --help, NULL for flags */
+    const char *arg;  /* metavariable in --help, NULL for flags; says what shells complete */
     const char *help; /* one line, without a full stop; the default in brackets at its end */
-    const char *const *choices;
-    double min, max; /* bounds of a number, both 0 for none */
+    const char *const *choices; /* of a list: what shells complete between its commas */
+    double min, max;            /* bounds of a number, both 0 for none */
 };
 
 /* Options that several programs have. */
