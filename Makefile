@@ -19,6 +19,7 @@ prefix = /usr/local
 bindir = $(prefix)/bin
 datarootdir = $(prefix)/share
 mandir = $(datarootdir)/man
+datadir = $(datarootdir)
 docdir = $(datarootdir)/doc/tuneutils
 bashcompletiondir = $(datarootdir)/bash-completion/completions
 zshcompletiondir = $(datarootdir)/zsh/site-functions
@@ -187,6 +188,10 @@ ifneq ($(COMPLETIONS),)
 	$(INSTALL_DATA) $(filter $B/completions/fish/%,$(COMPLETIONS)) $(DESTDIR)$(fishcompletiondir)
 endif
 	$(INSTALL_DATA) $(srcdir)/README.md $(srcdir)/LICENSE $(DESTDIR)$(docdir)
+	$(INSTALL) -d $(DESTDIR)$(datadir)/tuneutils
+	set -e; for file in $(EXPERIMENT); do \
+		cp $$file $(DESTDIR)$(datadir)/tuneutils; chmod u=rwX,go=rX $(DESTDIR)$(datadir)/tuneutils/$${file##*/}; \
+	done
 	set -e; for example in $(EXAMPLES); do \
 		to=$(DESTDIR)$(docdir)/$${example#doc/}; \
 		$(INSTALL) -d $${to%/*}; cp $(srcdir)/$$example $$to; \
@@ -201,10 +206,14 @@ uninstall:
 	rm -f $(foreach page,$(MAN_PAGES),$(DESTDIR)$(mandir)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)))
 	rm -f $(foreach p,$(PROGRAMS:$B/bin/%=%),$(addprefix $(DESTDIR),\
 		$(bashcompletiondir)/$p $(zshcompletiondir)/_$p $(fishcompletiondir)/$p.fish))
-	rm -rf $(DESTDIR)$(docdir)
+	rm -rf $(DESTDIR)$(docdir) $(DESTDIR)$(datadir)/tuneutils
 
-# Makefiles and scripts: not what somebody made with them in place.
-EXAMPLES = $(shell cd $(srcdir) && find doc/examples -type f \( -perm -100 -o -name Makefile \) | LC_ALL=C sort)
+# The include file for experiments with what it calls.
+EXPERIMENT = $(wildcard $(srcdir)/doc/examples/experiment/tuneutils/*)
+
+# Makefiles, scripts and what they begin with: not what somebody made with them in place.
+EXAMPLES = $(shell cd $(srcdir) && find doc/examples -type f \( -perm -100 -o -name Makefile -o -name '*.md' -o -name '*.mk' \
+	-o -name '*.awk' -o -name '*.css' -o -name '*.tsv' -o -path 'doc/examples/*/own/*' \) | LC_ALL=C sort)
 
 # The tracked files (from an unpacked tarball: all of them), the same bytes each time.
 NAME = tuneutils-$(VERSION)
