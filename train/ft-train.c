@@ -94,6 +94,10 @@ static void show(void *arg, const struct trainer_report *r)
     double done = (double)r->steps_here + (r->evaluating ? 0 : r->part);
     double left_steps = (double)(r->steps - r->step) - (r->evaluating ? 0 : r->part);
     double seconds = done > 0 ? r->seconds_here / done * left_steps : -1;
+    if (r->left_out) {
+        progress_clear(arg);
+        warn("step %" PRIu64 " is left out: %s", r->step, r->left_out);
+    }
     if (!isnan(r->loss))
         snprintf(loss, sizeof loss, "  loss %.4f", r->loss);
     if (r->evaluating)

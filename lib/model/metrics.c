@@ -151,6 +151,10 @@ int metrics_add_step(struct metrics *m, const struct metrics_step *s, struct err
     add_whole(&line, "trained", s->trained);
     if (s->rewards)
         add_rewards(&line, "", s->rewards);
+    if (s->left_out) {
+        add_key(&line, "skipped");
+        json_add_string(&line, s->left_out, strlen(s->left_out));
+    }
     add_real(&line, "tok_per_s", round(s->tok_per_s * 10) / 10);
     add_whole(&line, "rss", s->rss);
     return write_line(m, &line, err);

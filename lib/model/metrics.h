@@ -29,6 +29,7 @@ struct metrics_step {
     double tok_per_s;         /* this step's */
     size_t rss;
     const struct preference_sums *rewards; /* NULL: the loss has none */
+    const char *left_out;                  /* why there is no update; NULL: there is one */
 };
 
 /* path NULL: no log; "-": stdout. A new log replaces the file's content. */

@@ -95,6 +95,12 @@ static const struct option_spec entries[] = {
     {OPT_DOUBLE, 0, "beta2", &TUNE.beta2, "B", "decay of the square [0.999]", NULL, 0, 0.9999999},
     {OPT_DOUBLE, 0, "eps", &TUNE.eps, "EPS", "added to its root [1e-8]", NULL, 0, 1},
 
+    {OPT_CHOICE, 0, "on-spike", &TUNE.on_spike, NULL,
+     "a loss far above the usual: go on, end the run, or leave the step out [ignore]",
+     spike_choices, 0, 0},
+    {OPT_DOUBLE, 0, "spike", &TUNE.spike, "X",
+     "... which is X times as far off as losses usually are [8]", NULL, 1, 1e9},
+
     {OPT_HEADING, 0, "Evaluation", NULL, NULL, NULL, NULL, 0, 0},
     {OPT_STRING, 0, "eval", &train_args.request.held, "FILE", "held-out shard to evaluate on", NULL,
      0, 0},

@@ -81,6 +81,8 @@ static const struct field fields[] = {
     FIELD(FIELD_REAL, "undesirable-weight", undesirable_weight),
     CHOICE("reference", reference, reference_choices),
     FIELD(FIELD_REAL, "neftune", neftune),
+    CHOICE("on-spike", on_spike, spike_choices),
+    FIELD(FIELD_REAL, "spike", spike),
     FIELD(FIELD_SIZE, "eval-every", eval_every),
     FIELD(FIELD_SIZE, "patience", patience),
     CHOICE("keep", keep, keep_choices),
@@ -118,6 +120,8 @@ const struct train_options train_options_unset = {
     .undesirable_weight = NAN,
     .reference = -1,
     .neftune = NAN,
+    .on_spike = -1,
+    .spike = NAN,
     .eval_every = SIZE_MAX,
     .patience = SIZE_MAX,
     .keep = -1,
@@ -159,6 +163,8 @@ static const struct train_options defaults = {
     .undesirable_weight = NAN,
     .reference = -1,
     .neftune = NAN,
+    .on_spike = -1, /* as train_options_complete says */
+    .spike = NAN,
     .eval_every = 0,
     .patience = 0,
     .keep = KEEP_BEST,
@@ -240,6 +246,8 @@ static void forget_ordinary(struct train_options *o)
         o->label_smoothing = NAN;
     if (!(o->neftune > 0 || o->neftune < 0))
         o->neftune = NAN;
+    if (o->on_spike == SPIKE_IGNORE)
+        o->on_spike = -1;
 }
 
 static void complete_loss(struct train_options *o)
@@ -270,7 +278,7 @@ struct loss train_options_loss(const struct train_options *o)
 
 void train_options_complete(struct train_options *o, bool fresh)
 {
-    const double lr_of_all = 2e-5, beta2_of_lion = 0.99;
+    const double lr_of_all = 2e-5, beta2_of_lion = 0.99, usual_spike = 8;
     /* Lion's steps are as long as they can be. */
     const double share = o->optimizer == OPTIMIZER_LION ? 0.2 : 1;
     if (isnan(o->lr))
@@ -288,6 +296,8 @@ void train_options_complete(struct train_options *o, bool fresh)
             copy_value(o, &defaults, f);
     }
     complete_loss(o);
+    if (o->on_spike > 0 && isnan(o->spike))
+        o->spike = usual_spike;
     if (fresh && isnan(o->alpha))
         o->alpha = 2 * (double)o->rank;
     if (!o->steps && !(o->epochs > 0))
@@ -373,10 +383,11 @@ int train_options_check(const struct train_options *o, struct err *err)
                         : !within(o->lr, 0, INFINITY)        ? "lr"
                         : !isnan(o->lora_plus_ratio) && !within(o->lora_plus_ratio, 0, INFINITY)
                             ? "lora-plus-ratio"
-                        : !within(o->clip, 0, INFINITY)                   ? "clip"
-                        : !isfinite(o->weight_decay)                      ? "weight-decay"
-                        : !isnan(o->dropout) && !within(o->dropout, 0, 1) ? "dropout"
-                                                                          : NULL;
+                        : !within(o->clip, 0, INFINITY)                          ? "clip"
+                        : !isfinite(o->weight_decay)                             ? "weight-decay"
+                        : !isnan(o->spike) && !(o->on_spike > 0 && o->spike > 0) ? "spike"
+                        : !isnan(o->dropout) && !within(o->dropout, 0, 1)        ? "dropout"
+                                                                                 : NULL;
     if (wrong)
         return err_set(err, "option \"%s\" has no value that makes sense", wrong);
     return check_loss(o, err);

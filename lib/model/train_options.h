@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "model/loss.h"
+#include "model/spike.h"
 
 enum train_keep { KEEP_BEST, KEEP_LAST };
 extern const char *const keep_choices[]; /* "best", "last": for OPT_CHOICE */
@@ -62,6 +63,9 @@ struct train_options {
     double beta, gamma, label_smoothing, desirable_weight, undesirable_weight;
     int reference; /* enum train_reference */
     double neftune;
+
+    int on_spike; /* enum spike_policy; unset: SPIKE_IGNORE */
+    double spike; /* distances from the usual loss */
 
     size_t eval_every; /* steps; 0: at the end of each epoch */
     size_t patience;   /* evaluations without improvement; 0: no early stop */

@@ -41,6 +41,31 @@ static uint64_t *number_in(struct train_progress *p, const struct number *n)
     return (uint64_t *)(void *)((char *)p + n->offset);
 }
 
+static json_t *spikes_to_json(const struct spike_memory *m)
+{
+    json_t *losses = json_array();
+    for (size_t i = 0; i < m->n; i++)
+        json_array_append_new(losses, json_real(m->losses[i]));
+    return json_pack("{s:o, s:I, s:I}", "losses", losses, "left_out", (json_int_t)m->left_out,
+                     "in_row", (json_int_t)m->in_row);
+}
+
+static int spikes_from_json(struct spike_memory *m, const json_t *json, uint64_t steps,
+                            struct err *err)
+{
+    const json_t *losses = json_object_get(json, "losses");
+    const json_int_t left_out = json_integer_value(json_object_get(json, "left_out"));
+    const json_int_t in_row = json_integer_value(json_object_get(json, "in_row"));
+    *m = (struct spike_memory){.n = json_array_size(losses)};
+    if (m->n > SPIKE_WINDOW || in_row < 0 || left_out < in_row || (uint64_t)left_out > steps)
+        return err_set(err, "\"spikes\" is no memory of losses");
+    for (size_t i = 0; i < m->n; i++)
+        m->losses[i] = json_number_value(json_array_get(losses, i));
+    m->left_out = (uint64_t)left_out;
+    m->in_row = (uint64_t)in_row;
+    return 0;
+}
+
 static json_t *progress_to_json(const struct train_progress *p)
 {
     struct train_progress copy = *p;
@@ -51,6 +76,8 @@ static json_t *progress_to_json(const struct train_progress *p)
     if (p->best_step)
         json_object_set_new(json, "best_loss", json_real(p->best_loss));
     json_object_set_new(json, "stopped_early", json_boolean(p->stopped_early));
+    if (p->spikes.n || p->spikes.left_out)
+        json_object_set_new(json, "spikes", spikes_to_json(&p->spikes));
     return json;
 }
 
@@ -174,7 +201,7 @@ static int progress_from_json(struct train_progress *p, const json_t *json, stru
     }
     p->best_loss = json_number_value(json_object_get(json, "best_loss"));
     p->stopped_early = json_is_true(json_object_get(json, "stopped_early"));
-    return 0;
+    return spikes_from_json(&p->spikes, json_object_get(json, "spikes"), p->step, err);
 }
 
 static int hashes_from_json(struct train_hashes *h, const json_t *json, struct err *err)

@@ -29,6 +29,7 @@ struct train_progress {
     double best_loss;
     uint64_t since_best; /* evaluations that were no better */
     bool stopped_early;
+    struct spike_memory spikes; /* of a run that looks for them */
 };
 
 struct train_hashes {

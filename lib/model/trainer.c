@@ -199,7 +199,8 @@ int trainer_restore(struct trainer *t, const struct train_state *s, struct err *
     t->progress.steps = t->schedule.steps;
     t->progress.warmup = t->schedule.warmup;
     t->progress.decay = t->schedule.decay;
-    t->optimizer.adamw.step = t->saved_step = t->progress.step;
+    t->saved_step = t->progress.step;
+    t->optimizer.adamw.step = t->progress.step - t->progress.spikes.left_out;
     return 0;
 }
 
@@ -348,7 +349,7 @@ static void find_rows(struct trainer *t, size_t *first, size_t *end)
 
 /* The line is written before the update, so that the log is never behind the state. */
 static int log_step(struct trainer *t, double norm, double lr, const struct trainer_sums *s,
-                    struct err *err)
+                    const char *left_out, struct err *err)
 {
     const struct train_progress *p = &t->progress;
     const struct preference *preference = t->setup.preference;
@@ -361,7 +362,8 @@ static int log_step(struct trainer *t, double norm, double lr, const struct trai
                                    .trained = p->trained + s->targets,
                                    .tok_per_s = (double)s->tokens / (now - t->mark),
                                    .rss = mem_rss(),
-                                   .rewards = preference ? preference_sums(preference) : NULL};
+                                   .rewards = preference ? preference_sums(preference) : NULL,
+                                   .left_out = left_out};
     t->mark = now;
     return metrics_add_step(t->setup.metrics, &m, err);
 }
@@ -401,18 +403,24 @@ static int step(struct trainer *t, struct err *err)
         return status;
     lora_clear_fixed(l);
     const double mean = 1 / sums.weight, norm = gradient_norm(l->grads, l->n_params) * mean;
-    if (!isfinite(norm) || !isfinite(sums.loss))
-        return trainer_blame(t, first, end, err);
+    struct err why;
+    const int left_out = trainer_judge(t, first, end, sums.loss * mean, norm, &why);
+    if (left_out < 0)
+        return err_set(err, "%s", why.msg);
     const double lr = schedule_lr(&t->schedule, p->step);
     t->loss = sums.loss * mean;
-    if (log_step(t, norm, lr, &sums, err))
+    if (log_step(t, norm, lr, &sums, left_out ? why.msg : NULL, err))
         return log_failed(t);
-    trainer_update(t, mean * gradient_clip(norm, t->setup.options->clip), lr);
+    if (!left_out)
+        trainer_update(t, mean * gradient_clip(norm, t->setup.options->clip), lr);
+    trainer_remember(t, left_out);
     t->dirty = t->adapter_dirty = true;
     p->step++;
     p->tokens += sums.tokens;
     p->trained += sums.targets;
+    t->left_out = left_out ? why.msg : NULL;
     trainer_report(t, 0, 0, false);
+    t->left_out = NULL;
     return 0;
 }
 

@@ -5,8 +5,8 @@
  * times its weight, divides by the weight of the targets, clips, and updates the adapter. So the
  * loss is a mean over targets (or preferences), whatever rows and passes they came in. What a step
  * computes is a function of the options, the rows and the number of the step; nothing else is
- * carried over but the adapter, AdamW's moments, and what a reference said before the first step. A
- * run that was stopped and resumed is therefore the same to the byte.
+ * carried over but the adapter, AdamW's moments, what a reference said before the first step, and
+ * which loss is usual. A run that was stopped and resumed is therefore the same to the byte.
  */
 #ifndef MODEL_TRAINER_H
 #define MODEL_TRAINER_H
@@ -51,6 +51,7 @@ struct trainer_report {
     double part;          /* share of the step after these that is done, by tokens */
     double loss;          /* of the last step, NaN before the first */
     bool evaluating;
+    const char *left_out;             /* why the last step had no update, once; NULL */
     uint64_t steps_here, tokens_here; /* done since this process began training */
     double seconds_here;
 };

@@ -26,10 +26,12 @@ struct trainer {
     double *nll;        /* of the documents of an evaluated batch */
     size_t nll_cap;
     double loss;
-    bool dirty;          /* the state on disk is behind */
-    uint64_t saved_step; /* of the state on disk */
-    bool adapter_begun;  /* this process has written an adapter */
-    bool adapter_dirty;  /* the adapter on disk is behind */
+    struct err blamed;    /* what a pass without a finite loss met, in a step to be left out */
+    const char *left_out; /* for the report after a step without an update */
+    bool dirty;           /* the state on disk is behind */
+    uint64_t saved_step;  /* of the state on disk */
+    bool adapter_begun;   /* this process has written an adapter */
+    bool adapter_dirty;   /* the adapter on disk is behind */
     double started;
     double mark; /* when the work of the next step began: the last update counts as part of it */
     uint64_t step_before, tokens_before; /* progress when this process began */
@@ -74,6 +76,17 @@ void trainer_update(struct trainer *t, double scale, double lr);
 /* Adds the weighted -log p of rows from *row on, as many as go to the decoder at once. */
 int trainer_score_rows(struct trainer *t, const struct rows *rows, size_t *row, double *sum,
                        struct err *err);
+
+/* Looks for the document (or preference) of these rows with the highest loss, and names it in err.
+ * The step's gradients are lost. */
+int trainer_find_worst(struct trainer *t, size_t first, size_t end, struct err *err);
+/* Whether the step of these rows is to be left out: 0, 1 with err saying why, -1 if the run is to
+ * end. norm is the gradient's. trainer_spike.c */
+int trainer_judge(struct trainer *t, size_t first, size_t end, double loss, double norm,
+                  struct err *err);
+/* Remembers the step's loss, or that it was left out. */
+void trainer_remember(struct trainer *t, bool left_out);
+bool trainer_leaves_out(const struct trainer *t);
 
 /* After a gradient of these rows that wasn't finite: -1, and err names the document. */
 int trainer_blame(struct trainer *t, size_t first, size_t end, struct err *err);

@@ -157,6 +157,40 @@ static bool blame_batch(struct trainer *t, size_t first, struct err *err)
     return false;
 }
 
+/* Of the document's (or preference's) targets, each; a preference's is a mean already. */
+static double mean_loss(const struct trainer *t, size_t at, size_t n, double loss)
+{
+    size_t targets = 0;
+    for (size_t k = 1; k < n; k++)
+        targets += t->batch.trained[at + k] != 0;
+    return t->setup.preference || !targets ? loss : loss / (double)targets;
+}
+
+int trainer_find_worst(struct trainer *t, size_t first, size_t end, struct err *err)
+{
+    const size_t group = stream_kind_group(rows_kind(t->setup.rows));
+    double worst = -INFINITY;
+    for (size_t row = first, begin = first; row < end; begin = row) {
+        if (trainer_next_rows(t, t->setup.rows, t->order, &row, end, err))
+            return -1;
+        for (size_t i = 0, at = 0, n; i < t->batch.n_documents; i += group, at += n) {
+            double loss;
+            n = 0;
+            for (size_t k = i; k < i + group; k++)
+                n += t->batch.lengths[k];
+            if (learn_documents(t, begin, i, group, at, &loss, err))
+                return err_prefix(err, "document \"%s\"", row_batch_name(&t->batch, i));
+            const double mean = mean_loss(t, at, n, loss);
+            if (mean <= worst)
+                continue;
+            worst = mean;
+            err_set(err, "most of it from document \"%s\", whose loss is %.4g",
+                    row_batch_name(&t->batch, i), mean);
+        }
+    }
+    return 0;
+}
+
 int trainer_blame(struct trainer *t, size_t first, size_t end, struct err *err)
 {
     err_set(err, "the gradient is not a finite number");
@@ -201,8 +235,10 @@ static int run_pass(struct trainer *t, size_t i, size_t *loaded, struct err *err
             return -1;
     }
     if (learn_documents(t, p->row, p->document, p->n_documents, p->token, &result->loss, err)) {
-        blame_batch(t, p->row, err);
-        return -1;
+        if (!blame_batch(t, p->row, err) || !trainer_leaves_out(t))
+            return -1;
+        t->blamed = *err;
+        result->loss = NAN;
     }
     if (t->setup.preference)
         result->sums = preference_take_sums(t->setup.preference);
