@@ -170,9 +170,21 @@ static json_t *make_merges(const struct gguf *g, struct err *err)
     return merges;
 }
 
-static json_t *byte_level_tokenizer(const struct gguf *g, struct vocabulary *v, struct err *err)
+static json_t *make_decoder(const struct gguf_pre *pre)
 {
-    struct gguf_string name = {"default", 7};
+    if (!pre->plain)
+        return json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 1,
+                         "trim_offsets", 1, "use_regex", 1);
+    return json_pack("{s:s, s:[{s:s, s:{s:s}, s:s}, {s:s}, {s:s}]}", "type", "Sequence", "decoders",
+                     "type", "Replace", "pattern", "String", "\u2581", "content", " ", "type",
+                     "ByteFallback", "type", "Fuse");
+}
+
+/* `fallback`: what tokenizer.ggml.pre is where the file doesn't say. */
+static json_t *bpe_tokenizer(const struct gguf *g, struct vocabulary *v, const char *fallback,
+                             struct err *err)
+{
+    struct gguf_string name = {fallback, strlen(fallback)};
     gguf_get_string(g, "tokenizer.ggml.pre", &name);
     const struct gguf_pre *pre = gguf_pre_find(name.p, name.len);
     if (!pre) {
@@ -189,15 +201,13 @@ static json_t *byte_level_tokenizer(const struct gguf *g, struct vocabulary *v, 
     }
     json_t *t = make_frame(v);
     if (pre->normalizer)
-        json_object_set_new(t, "normalizer", json_pack("{s:s}", "type", pre->normalizer));
-    json_object_set_new(t, "pre_tokenizer", json_loads(pre->pre_tokenizer, 0, NULL));
-    json_object_set_new(t, "decoder",
-                        json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space",
-                                  1, "trim_offsets", 1, "use_regex", 1));
+        json_object_set_new(t, "normalizer", json_loads(pre->normalizer, 0, NULL));
+    json_object_set_new(t, "pre_tokenizer", json_loads(pre->pre_tokenizer, JSON_DECODE_ANY, NULL));
+    json_object_set_new(t, "decoder", make_decoder(pre));
     json_object_set_new(t, "model",
                         json_pack("{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type",
                                   "BPE", "dropout", "unk_token", "continuing_subword_prefix",
-                                  "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0,
+                                  "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", pre->plain,
                                   "ignore_merges", pre->ignore_merges, "vocab", vocab, "merges",
                                   merges));
     return t;
@@ -394,7 +404,9 @@ static json_t *make_tokenizer(const struct gguf *g, struct vocabulary *v, bool *
     if (!*there)
         return NULL;
     if (is_text(&model, "gpt2"))
-        return byte_level_tokenizer(g, v, err);
+        return bpe_tokenizer(g, v, "default", err);
+    if (is_text(&model, "gemma4") || is_text(&model, "whitespace"))
+        return bpe_tokenizer(g, v, is_text(&model, "gemma4") ? "gemma4" : "whitespace", err);
     if (is_text(&model, "llama"))
         return sentencepiece_tokenizer(g, v, err);
     err_set(err, "tokenizer.ggml.model \"%.*s\" is not supported",

@@ -12,6 +12,9 @@
     "\"},\"behavior\":\"Isolated\",\"invert\":false},"
 #define SEQUENCE(steps, regex)                                                                     \
     "{\"type\":\"Sequence\",\"pretokenizers\":[" steps BYTE_LEVEL regex "}]}"
+#define NFC "{\"type\":\"NFC\"}"
+#define VISIBLE_SPACES                                                                             \
+    "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\xe2\x96\x81\"}"
 #define DIGITS "{\"type\":\"Digits\",\"individual_digits\":true},"
 #define LLAMA3(digits)                                                                             \
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|" digits                 \
@@ -33,12 +36,14 @@
 #define QWEN35                                                                                     \
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?[\\\\p{L}\\\\p{M}]+|\\\\p{N}"      \
     "| ?[^\\\\s\\\\p{L}\\\\p{M}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
+#define DEEPSEEK_V3_WORDS                                                                          \
+    "[!\\\"#$%&'()*+,\\\\-./:;<=>?@\\\\[\\\\\\\\\\\\]^_`{|}~][A-Za-z]+"                            \
+    "|[^\\r\\n\\\\p{L}\\\\p{P}\\\\p{S}]?[\\\\p{L}\\\\p{M}]+| ?[\\\\p{P}\\\\p{S}]+[\\r\\n]*"        \
+    "|\\\\s*[\\r\\n]+|\\\\s+(?!\\\\S)|\\\\s+"
 #define DEEPSEEK_V3                                                                                \
     SPLIT("\\\\p{N}{1,3}")                                                                         \
     SPLIT("[\xe4\xb8\x80-\xe9\xbe\xa5\xe3\x81\x80-\xe3\x82\x9f\xe3\x82\xa0-\xe3\x83\xbf]+")        \
-    SPLIT("[!\\\"#$%&'()*+,\\\\-./:;<=>?@\\\\[\\\\\\\\\\\\]^_`{|}~][A-Za-z]+"                      \
-          "|[^\\r\\n\\\\p{L}\\\\p{P}\\\\p{S}]?[\\\\p{L}\\\\p{M}]+| ?[\\\\p{P}\\\\p{S}]+[\\r\\n]*"  \
-          "|\\\\s*[\\r\\n]+|\\\\s+(?!\\\\S)|\\\\s+")
+    SPLIT(DEEPSEEK_V3_WORDS)
 #define DEEPSEEK_CODER                                                                             \
     SPLIT("[\\r\\n]")                                                                              \
     SPLIT("\\\\s?\\\\p{L}+")                                                                       \
@@ -129,6 +134,13 @@
     SPLIT("(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z")                                                   \
     SPLIT("([\\\\t\\\\n]|    |  )")                                                                \
     DIGITS SPLIT("[\\\\p{P}!-/:-@\\\\[-`{-~]") SPLIT(GPT2)
+/* Groups of three from the right, and what is left over before them. */
+#define DIGITS_FROM_RIGHT SPLIT("\\\\p{N}{1,3}(?=(?:\\\\p{N}{3})*(?!\\\\p{N}))")
+#define AFMOE_SCRIPTS                                                                              \
+    "[\\u4e00-\\u9fff\\u3400-\\u4dbf\\uf900-\\ufaff\\u3040-\\u309f\\u30a0-\\u30ff"                 \
+    "\\uff65-\\uff9f\\u2f00-\\u2fdf\\u0e00-\\u0e7f\\u0e80-\\u0eff\\u1780-\\u17ff"                  \
+    "\\u1000-\\u109f\\uaa60-\\uaa7f\\ua9e0-\\ua9ff\\uac00-\\ud7af\\u1100-\\u11ff]+"
+#define AFMOE DIGITS_FROM_RIGHT SPLIT(AFMOE_SCRIPTS) SPLIT(DEEPSEEK_V3_WORDS)
 #define SPACE_RUN(n) "\\\\s{" n "}(?!\\\\S)|"
 #define JAIS2                                                                                      \
     SPLIT("(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}{1,3}"     \
@@ -144,35 +156,39 @@
  */
 #define AS_GPT2(name)                                                                              \
     {                                                                                              \
-        name, BYTE_LEVEL "true}", NULL, false, false                                               \
+        name, BYTE_LEVEL "true}", NULL, false, false, false                                        \
     }
 #define AS_STARCODER(name)                                                                         \
     {                                                                                              \
-        name, SEQUENCE(DIGITS, "true"), NULL, false, false                                         \
+        name, SEQUENCE(DIGITS, "true"), NULL, false, false, false                                  \
     }
 #define AS_LLAMA3(name)                                                                            \
     {                                                                                              \
-        name, SEQUENCE(SPLIT(LLAMA3("\\\\p{N}{1,3}")), "false"), NULL, true, true                  \
+        name, SEQUENCE(SPLIT(LLAMA3("\\\\p{N}{1,3}")), "false"), NULL, true, true, false           \
+    }
+#define AS_GLM4(name)                                                                              \
+    {                                                                                              \
+        name, SEQUENCE(SPLIT(LLAMA3("\\\\p{N}{1,3}")), "false"), NULL, true, false, false          \
     }
 #define AS_DBRX(name)                                                                              \
     {                                                                                              \
-        name, SEQUENCE(SPLIT(LLAMA3("\\\\p{N}{1,3}")), "false"), NULL, false, false                \
+        name, SEQUENCE(SPLIT(LLAMA3("\\\\p{N}{1,3}")), "false"), NULL, false, false, false         \
     }
 #define AS_QWEN2(name)                                                                             \
     {                                                                                              \
-        name, SEQUENCE(SPLIT(LLAMA3("\\\\p{N}")), "false"), "NFC", false, false                    \
+        name, SEQUENCE(SPLIT(LLAMA3("\\\\p{N}")), "false"), NFC, false, false, false               \
     }
 #define AS_STABLELM2(name)                                                                         \
     {                                                                                              \
-        name, SEQUENCE(SPLIT(LLAMA3("\\\\p{N}")), "false"), NULL, false, false                     \
+        name, SEQUENCE(SPLIT(LLAMA3("\\\\p{N}")), "false"), NULL, false, false, false              \
     }
 #define AS_GPT4O(name)                                                                             \
     {                                                                                              \
-        name, SEQUENCE(SPLIT(O200K), "false"), NULL, false, false                                  \
+        name, SEQUENCE(SPLIT(O200K), "false"), NULL, false, false, false                           \
     }
 #define AS_SPLITS(name, splits)                                                                    \
     {                                                                                              \
-        name, SEQUENCE(splits, "false"), NULL, false, false                                        \
+        name, SEQUENCE(splits, "false"), NULL, false, false, false                                 \
     }
 
 static const struct gguf_pre table[] = {
@@ -191,8 +207,8 @@ static const struct gguf_pre table[] = {
     AS_GPT4O("gpt-4o"),
     AS_SPLITS("deepseek-v3", DEEPSEEK_V3),
     AS_SPLITS("deepseek-coder", DEEPSEEK_CODER),
-    AS_SPLITS("qwen35", SPLIT(QWEN35)),
-    {"tekken", SEQUENCE(SPLIT(TEKKEN), "false"), NULL, true, true},
+    {"qwen35", SEQUENCE(SPLIT(QWEN35), "false"), NFC, false, false, false},
+    {"tekken", SEQUENCE(SPLIT(TEKKEN), "false"), NULL, true, true, false},
     AS_SPLITS("falcon", FALCON),
     AS_SPLITS("bloom", BLOOM),
     AS_SPLITS("bailingmoe", SPLIT(BAILINGMOE)),
@@ -220,7 +236,8 @@ static const struct gguf_pre table[] = {
     AS_LLAMA3("midm-2.0"),
     AS_LLAMA3("lfm2"),
     AS_DBRX("chatglm-bpe"),
-    AS_DBRX("glm4"),
+    AS_GLM4("glm4"),
+    AS_GLM4("glm5"),
     AS_STABLELM2("deepseek-r1-qwen"),
     AS_STABLELM2("kormo"),
     AS_STABLELM2("megrez"),
@@ -258,10 +275,15 @@ static const struct gguf_pre table[] = {
     AS_SPLITS("superbpe", SUPERBPE),
     AS_SPLITS("laguna", LAGUNA),
     AS_SPLITS("jais-2", JAIS2),
-    {"youtu", SEQUENCE(YOUTU, "false"), NULL, true, false},
-    {"minicpm5", SEQUENCE(MINICPM5, "false"), NULL, true, false},
-    {"granite-embed-multi-97m", SEQUENCE(SPLIT(O200K), "false"), NULL, true, false},
-    {"chameleon", SEQUENCE(CHAMELEON, "false"), NULL, false, true},
+    {"youtu", SEQUENCE(YOUTU, "false"), NULL, true, false, false},
+    {"minicpm5", SEQUENCE(MINICPM5, "false"), NULL, true, false, false},
+    {"granite-embed-multi-97m", SEQUENCE(SPLIT(O200K), "false"), NULL, true, false, false},
+    {"chameleon", SEQUENCE(CHAMELEON, "false"), NULL, false, true, false},
+    AS_SPLITS("afmoe", AFMOE),
+    {"gemma4", "null", VISIBLE_SPACES, false, true, true},
+    {"granite-embed-multi-311m", "null", VISIBLE_SPACES, false, true, true},
+    {"sarvam-moe", "null", VISIBLE_SPACES, false, false, true},
+    {"whitespace", "{\"type\":\"WhitespaceSplit\"}", NULL, false, false, true},
 };
 
 const struct gguf_pre *gguf_pre_find(const char *name, size_t len)
@@ -316,7 +338,8 @@ const struct gguf_pre *gguf_pre_of(const json_t *tokenizer)
         buf_clear(&entry);
         add_step(&entry, step);
         json_decref(step);
-        if (table[i].ignore_merges == ignore_merges && !strcmp(entry.p, wanted.p))
+        if (!table[i].plain && table[i].ignore_merges == ignore_merges &&
+            !strcmp(entry.p, wanted.p))
             found = &table[i];
     }
     buf_release(&wanted);

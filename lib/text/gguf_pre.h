@@ -12,9 +12,12 @@
 struct gguf_pre {
     const char *name;
     const char *pre_tokenizer; /* JSON */
-    const char *normalizer;    /* its type; NULL for none */
+    const char *normalizer;    /* JSON; NULL for none */
     bool ignore_merges;        /* a word that is a token is not merged up to it */
     bool add_bos;              /* where tokenizer.ggml.add_bos_token doesn't say */
+    /* Tokens are written as the text they stand for, not as its bytes spelled by ByteLevel; a
+     * character that is none becomes its bytes, "<0x0A>", or nothing where there are no such. */
+    bool plain;
 };
 
 /* NULL: not known. name need not end with a NUL. */
@@ -22,7 +25,7 @@ const struct gguf_pre *gguf_pre_find(const char *name, size_t len);
 
 /*
  * The entry for a tokenizer.json, by what its pre_tokenizer and model.ignore_merges do, not by how
- * they are written. NULL: llama.cpp has no name for it that is known here.
+ * they are written; only byte-level ones. NULL: llama.cpp has no name for it that is known here.
  */
 const struct gguf_pre *gguf_pre_of(const json_t *tokenizer);
 

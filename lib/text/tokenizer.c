@@ -38,6 +38,7 @@ static void release(struct tokenizer *t)
     bpe_free(t->bpe);
     unigram_free(t->unigram);
     wordpiece_free(t->wordpiece);
+    sp_units_free(t->sp_units);
     pretokenizer_free(t->pretokenizer);
     normalizer_free(t->normalizer);
     detokenizer_free(t->detokenizer);
@@ -148,8 +149,10 @@ int tokenizer_finish(struct tokenizer *t, struct err *err)
         t->model = bpe_model(t->bpe);
     else if (t->unigram)
         t->model = unigram_model(t->unigram);
-    else
+    else if (t->wordpiece)
         t->model = wordpiece_model(t->wordpiece);
+    else
+        t->model = sp_units_model(t->sp_units);
     if (t->bpe && bpe_cuts(t->bpe) && pretokenizer_add_cuts(t->pretokenizer, bpe_cuts(t->bpe), err))
         return -1;
     added_finish(&t->added);
@@ -177,7 +180,7 @@ struct tokenizer_scratch *tokenizer_scratch_new(const struct tokenizer *t)
         s->model = s->bpe = bpe_scratch_new();
     else if (t->unigram)
         s->model = s->unigram = unigram_scratch_new();
-    else
+    else if (t->wordpiece)
         s->model = s->wordpiece = wordpiece_scratch_new();
     text_builder_init(&s->repaired);
     return s;

@@ -3,15 +3,12 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "formats/gguf.h"
 #include "formats/json.h"
 #include "text/gguf_pre.h"
 #include "text/json_field.h"
-#include "text/spm_merges.h"
-#include "text/tokenizer_parts.h"
+#include "text/tokenizer_gguf_internal.h"
 
 enum { BERT_LONGEST_WORD = 100 }; /* characters; a longer one is unknown */
-enum token_type { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE };
 
 static const struct gguf_value *find_strings(const struct gguf *g, const char *key)
 {
@@ -19,29 +16,27 @@ static const struct gguf_value *find_strings(const struct gguf *g, const char *k
     return v && v->type == GGUF_ARRAY && v->element == GGUF_STRING ? v : NULL;
 }
 
-/* The token types, which older files lack: all are normal then. */
-static int find_types(const struct gguf *g, size_t n, const struct gguf_value **types,
-                      struct err *err)
+int gguf_tokens_find(struct gguf_tokens *l, const struct gguf *g, struct err *err)
 {
-    *types = gguf_find(g, "tokenizer.ggml.token_type");
-    if (!*types)
-        return 0;
-    if ((*types)->type != GGUF_ARRAY || (*types)->element != GGUF_I32 || (*types)->n != n)
-        return err_set(err, "tokenizer.ggml.token_type is no array of %zu int32", n);
+    l->texts = find_strings(g, "tokenizer.ggml.tokens");
+    l->types = gguf_find(g, "tokenizer.ggml.token_type");
+    if (!l->texts)
+        return err_set(err, "no tokenizer.ggml.tokens");
+    if (l->types && (l->types->type != GGUF_ARRAY || l->types->element != GGUF_I32 ||
+                     l->types->n != l->texts->n))
+        return err_set(err, "tokenizer.ggml.token_type is no array of %zu int32", l->texts->n);
     return 0;
 }
 
-static int load_tokens(struct tokenizer *t, const struct gguf_value *tokens,
-                       const struct gguf_value *types, struct err *err)
+int gguf_load_tokens(struct tokenizer *t, const struct gguf_tokens *l, struct err *err)
 {
     size_t bytes = 0;
-    for (size_t i = 0; i < tokens->n; i++)
-        bytes += tokens->strings[i].len + 1;
-    vocab_reserve(&t->vocab, tokens->n, bytes);
-    for (size_t i = 0; i < tokens->n; i++) {
-        const struct gguf_string *s = &tokens->strings[i];
-        int type = types ? (int)gguf_array_number(types, i) : NORMAL;
-        if (type == UNUSED)
+    for (size_t i = 0; i < l->texts->n; i++)
+        bytes += l->texts->strings[i].len + 1;
+    vocab_reserve(&t->vocab, l->texts->n, bytes);
+    for (size_t i = 0; i < l->texts->n; i++) {
+        const struct gguf_string *s = &l->texts->strings[i];
+        if (gguf_token_type(l, i) == GGUF_TOKEN_UNUSED)
             continue;
         if (s->len && utf8_valid(s->p, s->len) < s->len)
             return err_set(err, "tokenizer.ggml.tokens: token %zu is not UTF-8", i);
@@ -51,14 +46,13 @@ static int load_tokens(struct tokenizer *t, const struct gguf_value *tokens,
     return 0;
 }
 
-static int load_added(struct tokenizer *t, const struct gguf_value *tokens,
-                      const struct gguf_value *types, struct err *err)
+int gguf_load_added(struct tokenizer *t, const struct gguf_tokens *l, struct err *err)
 {
-    for (size_t i = 0; types && i < tokens->n; i++) {
-        int type = (int)gguf_array_number(types, i);
-        if (type != CONTROL && type != USER_DEFINED && type != UNKNOWN)
+    for (size_t i = 0; l->types && i < l->texts->n; i++) {
+        int type = gguf_token_type(l, i);
+        if (type != GGUF_TOKEN_CONTROL && type != GGUF_TOKEN_USER && type != GGUF_TOKEN_UNKNOWN)
             continue;
-        struct added_token token = {.id = (uint32_t)i, .special = type != USER_DEFINED};
+        struct added_token token = {.id = (uint32_t)i, .special = type != GGUF_TOKEN_USER};
         token.content = (char *)(uintptr_t)vocab_string(&t->vocab, (uint32_t)i, &token.len);
         if (tokenizer_add_token(t, token, err))
             return -1;
@@ -74,7 +68,7 @@ static int find_merges(const struct tokenizer *t, const struct gguf_string *merg
     int64_t ids[VOCAB_MANY];
     for (size_t i = 0; i < n; i++) {
         const struct gguf_string *s = &merges[first + i];
-        /* A byte-level token holds no space, so the first is the one between. */
+        /* No token holds a space, so the first is the one between. */
         const char *space = s->len ? memchr(s->p, ' ', s->len) : NULL;
         if (!space)
             return err_set(err, "merge %zu is not two tokens", first + i);
@@ -91,11 +85,14 @@ static int find_merges(const struct tokenizer *t, const struct gguf_string *merg
     return 0;
 }
 
-static int load_merges(struct tokenizer *t, const struct gguf *g, bool ignore_merges,
+static int load_merges(struct tokenizer *t, const struct gguf *g, const struct gguf_pre *pre,
                        struct err *err)
 {
     const struct gguf_value *v = find_strings(g, "tokenizer.ggml.merges");
-    struct bpe_options o = {.bytes = true, .ignore_merges = ignore_merges, .unk = -1};
+    struct bpe_options o = {.bytes = !pre->plain,
+                            .byte_fallback = pre->plain,
+                            .ignore_merges = pre->ignore_merges,
+                            .unk = -1};
     if (!v)
         return err_set(err, "no tokenizer.ggml.merges");
     uint32_t(*merges)[2] = mem_array(v->n + 1, sizeof *merges, "merges", err);
@@ -113,20 +110,21 @@ static int load_merges(struct tokenizer *t, const struct gguf *g, bool ignore_me
 
 static int set_pipeline(struct tokenizer *t, const struct gguf_pre *pre, struct err *err)
 {
+    static const char plain_decoder[] =
+        "{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":"
+        "\"\xe2\x96\x81\"},\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}]}";
     struct buf spec = BUF_INIT;
-    buf_addf(&spec, "{\"pre_tokenizer\":%s,\"decoder\":{\"type\":\"ByteLevel\"}",
-             pre->pre_tokenizer);
-    if (pre->normalizer)
-        buf_addf(&spec, ",\"normalizer\":{\"type\":\"%s\"}", pre->normalizer);
-    buf_addstr(&spec, "}");
+    buf_addf(&spec, "{\"normalizer\":%s,\"pre_tokenizer\":%s,\"decoder\":%s}",
+             pre->normalizer ? pre->normalizer : "null", pre->pre_tokenizer,
+             pre->plain ? plain_decoder : "{\"type\":\"ByteLevel\"}");
     json_t *json = json_parse(spec.p, spec.len, err);
-    int rc = json ? tokenizer_set_pipeline(t, json, true, err) : -1;
+    int rc = json ? tokenizer_set_pipeline(t, json, !pre->plain, err) : -1;
     json_decref(json);
     buf_release(&spec);
     return rc;
 }
 
-static int64_t special_id(const struct tokenizer *t, const struct gguf *g, const char *key)
+int64_t gguf_special_id(const struct tokenizer *t, const struct gguf *g, const char *key)
 {
     uint64_t id;
     if (!gguf_get_u64(g, key, &id) || id >= t->vocab.n)
@@ -134,77 +132,22 @@ static int64_t special_id(const struct tokenizer *t, const struct gguf *g, const
     return vocab_string(&t->vocab, (uint32_t)id, NULL) ? (int64_t)id : -1;
 }
 
-/* The pipeline that a SentencePiece model's tokenizer.json has. */
-static int set_spm_pipeline(struct tokenizer *t, bool space_prefix, struct err *err)
+int64_t gguf_unknown_id(const struct tokenizer *t, const struct gguf *g)
 {
-    struct buf spec = BUF_INIT;
-    buf_addf(&spec,
-             "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[%s"
-             "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\xe2\x96\x81\"}]},"
-             "\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":"
-             "{\"String\":\"\xe2\x96\x81\"},\"content\":\" \"},{\"type\":\"ByteFallback\"},"
-             "{\"type\":\"Fuse\"}%s]}}",
-             space_prefix ? "{\"type\":\"Prepend\",\"prepend\":\"\xe2\x96\x81\"}," : "",
-             space_prefix ? ",{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}" : "");
-    json_t *json = json_parse(spec.p, spec.len, err);
-    int rc = json ? tokenizer_set_pipeline(t, json, false, err) : -1;
-    json_decref(json);
-    buf_release(&spec);
-    return rc;
-}
-
-static int load_scores(struct tokenizer *t, const struct gguf *g, const struct gguf_value *types,
-                       float *scores, bool *normal, struct err *err)
-{
-    const struct gguf_value *v = gguf_find(g, "tokenizer.ggml.scores");
-    if (!v || v->type != GGUF_ARRAY || v->element != GGUF_F32 || v->n < t->vocab.n)
-        return err_set(err, "tokenizer.ggml.scores is no array of %zu float32", t->vocab.n);
-    for (size_t i = 0; i < t->vocab.n; i++) {
-        scores[i] = (float)gguf_array_number(v, i);
-        normal[i] = !types || (int)gguf_array_number(types, i) == NORMAL;
-        if (!(scores[i] == scores[i]))
-            return err_set(err, "tokenizer.ggml.scores: score %zu is no number", i);
-    }
-    return 0;
-}
-
-static int64_t unknown_id(const struct tokenizer *t, const struct gguf *g)
-{
-    int64_t id = special_id(t, g, "tokenizer.ggml.unknown_token_id");
+    int64_t id = gguf_special_id(t, g, "tokenizer.ggml.unknown_token_id");
     return id >= 0 ? id : vocab_find(&t->vocab, "<unk>", 5);
 }
 
-static int load_spm_bpe(struct tokenizer *t, const struct gguf *g, const struct gguf_value *types,
-                        struct err *err)
-{
-    struct bpe_options o = {.byte_fallback = true, .fuse_unk = true, .unk = unknown_id(t, g)};
-    uint32_t(*merges)[2] = NULL;
-    size_t n;
-    float *scores = mem_array(t->vocab.n + 1, sizeof *scores, "scores", err);
-    bool *normal = scores ? mem_array(t->vocab.n + 1, sizeof *normal, "scores", err) : NULL;
-    int rc = normal ? load_scores(t, g, types, scores, normal, err) : -1;
-    if (!rc)
-        rc = spm_merges(&t->vocab, scores, normal, &merges, &n, err);
-    if (!rc) {
-        t->bpe = bpe_new(&t->vocab, &o, n, err);
-        rc = t->bpe ? bpe_add_merges(t->bpe, (const uint32_t(*)[2])merges, n, err) : -1;
-    }
-    free(scores);
-    free(normal);
-    free(merges);
-    return rc;
-}
-
-static void load_ends(struct tokenizer *t, const struct gguf *g, bool add_bos, bool add_eos)
+void gguf_load_ends(struct tokenizer *t, const struct gguf *g, bool add_bos, bool add_eos)
 {
     static const char *const ends[] = {"tokenizer.ggml.eot_token_id",
                                        "tokenizer.ggml.eom_token_id"};
-    t->bos = special_id(t, g, "tokenizer.ggml.bos_token_id");
-    t->eos = special_id(t, g, "tokenizer.ggml.eos_token_id");
+    t->bos = gguf_special_id(t, g, "tokenizer.ggml.bos_token_id");
+    t->eos = gguf_special_id(t, g, "tokenizer.ggml.eos_token_id");
     if (t->eos >= 0)
         id_list_add(&t->end_ids, (uint32_t)t->eos);
     for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
-        int64_t id = special_id(t, g, ends[i]);
+        int64_t id = gguf_special_id(t, g, ends[i]);
         if (id >= 0)
             id_list_add(&t->end_ids, (uint32_t)id);
     }
@@ -234,36 +177,21 @@ static void load_templates(struct tokenizer *t, const struct gguf *g)
     }
 }
 
-static int load_gpt2(struct tokenizer *t, const struct gguf *g, struct err *err)
+/* `name`: of tokenizer.ggml.pre where the file doesn't say. */
+static int load_bpe(struct tokenizer *t, const struct gguf *g, const char *fallback,
+                    struct err *err)
 {
-    const struct gguf_value *tokens = find_strings(g, "tokenizer.ggml.tokens"), *types;
-    struct gguf_string name = {"default", 7};
+    struct gguf_tokens tokens;
+    struct gguf_string name = {fallback, strlen(fallback)};
     gguf_get_string(g, "tokenizer.ggml.pre", &name);
     const struct gguf_pre *pre = gguf_pre_find(name.p, name.len);
     if (!pre)
         return err_set(err, "tokenizer.ggml.pre \"%.*s\" is not supported", (int)name.len, name.p);
-    if (!tokens)
-        return err_set(err, "no tokenizer.ggml.tokens");
-    if (find_types(g, tokens->n, &types, err) || load_tokens(t, tokens, types, err) ||
-        load_merges(t, g, pre->ignore_merges, err) || set_pipeline(t, pre, err) ||
-        load_added(t, tokens, types, err))
+    if (gguf_tokens_find(&tokens, g, err) || gguf_load_tokens(t, &tokens, err) ||
+        load_merges(t, g, pre, err) || set_pipeline(t, pre, err) ||
+        gguf_load_added(t, &tokens, err))
         return -1;
-    load_ends(t, g, pre->add_bos, false);
-    return 0;
-}
-
-static int load_spm(struct tokenizer *t, const struct gguf *g, struct err *err)
-{
-    const struct gguf_value *tokens = find_strings(g, "tokenizer.ggml.tokens"), *types;
-    bool space_prefix = true;
-    if (!tokens)
-        return err_set(err, "no tokenizer.ggml.tokens");
-    gguf_get_bool(g, "tokenizer.ggml.add_space_prefix", &space_prefix);
-    if (find_types(g, tokens->n, &types, err) || load_tokens(t, tokens, types, err) ||
-        load_spm_bpe(t, g, types, err) || set_spm_pipeline(t, space_prefix, err) ||
-        load_added(t, tokens, types, err))
-        return -1;
-    load_ends(t, g, true, false);
+    gguf_load_ends(t, g, pre->add_bos, false);
     return 0;
 }
 
@@ -284,17 +212,15 @@ static void bert_token(struct buf *out, const struct gguf_string *s)
         buf_add(out, s->p + skip, s->len - skip);
 }
 
-static int load_bert_tokens(struct tokenizer *t, const struct gguf_value *tokens,
-                            const struct gguf_value *types, struct err *err)
+static int load_bert_tokens(struct tokenizer *t, const struct gguf_tokens *tokens, struct err *err)
 {
     struct buf text = BUF_INIT;
     int rc = 0;
-    for (size_t i = 0; i < tokens->n && !rc; i++) {
-        int type = types ? (int)gguf_array_number(types, i) : NORMAL;
-        bert_token(&text, &tokens->strings[i]);
+    for (size_t i = 0; i < tokens->texts->n && !rc; i++) {
+        bert_token(&text, &tokens->texts->strings[i]);
         if (utf8_valid(text.p, text.len) < text.len)
             rc = err_set(err, "token %zu is not UTF-8", i);
-        else if (type != UNUSED)
+        else if (gguf_token_type(tokens, i) != GGUF_TOKEN_UNUSED)
             rc = i > VOCAB_MAX_ID ? err_set(err, "more than %u tokens", VOCAB_MAX_ID)
                                   : vocab_add(&t->vocab, (uint32_t)i, text.p, text.len, err);
     }
@@ -307,10 +233,10 @@ static int set_bert_pipeline(struct tokenizer *t, const struct gguf *g, struct e
 {
     bool lowercase = true;
     gguf_get_bool(g, "tokenizer.ggml.normalizer.lowercase", &lowercase);
-    json_t *spec = json_pack("{s:{s:s,s:b}, s:{s:s}, s:{s:s,s:s,s:b}}", "normalizer", "type",
-                             "BertNormalizer", "lowercase", lowercase, "pre_tokenizer", "type",
-                             "BertPreTokenizer", "decoder", "type", "WordPiece", "prefix", "##",
-                             "cleanup", 1);
+    json_t *spec =
+        json_pack("{s:{s:s,s:b}, s:{s:s}, s:{s:s,s:s,s:b}}", "normalizer", "type", "BertNormalizer",
+                  "lowercase", lowercase, "pre_tokenizer", "type", "BertPreTokenizer", "decoder",
+                  "type", "WordPiece", "prefix", "##", "cleanup", 1);
     int rc = tokenizer_set_pipeline(t, spec, false, err);
     json_decref(spec);
     return rc;
@@ -318,20 +244,18 @@ static int set_bert_pipeline(struct tokenizer *t, const struct gguf *g, struct e
 
 static int load_bert(struct tokenizer *t, const struct gguf *g, struct err *err)
 {
-    const struct gguf_value *tokens = find_strings(g, "tokenizer.ggml.tokens"), *types;
-    if (!tokens)
-        return err_set(err, "no tokenizer.ggml.tokens");
-    if (find_types(g, tokens->n, &types, err) || load_bert_tokens(t, tokens, types, err))
+    struct gguf_tokens tokens;
+    if (gguf_tokens_find(&tokens, g, err) || load_bert_tokens(t, &tokens, err))
         return -1;
     struct wordpiece_options o = {
-        .unk = unknown_id(t, g), .prefix = "##", .most = BERT_LONGEST_WORD};
+        .unk = gguf_unknown_id(t, g), .prefix = "##", .most = BERT_LONGEST_WORD};
     if (o.unk < 0)
         o.unk = vocab_find(&t->vocab, "[UNK]", 5);
     t->wordpiece = wordpiece_new(&t->vocab, &o, err);
-    if (!t->wordpiece || set_bert_pipeline(t, g, err) || load_added(t, tokens, types, err))
+    if (!t->wordpiece || set_bert_pipeline(t, g, err) || gguf_load_added(t, &tokens, err))
         return -1;
-    load_ends(t, g, true, false);
-    int64_t sep = special_id(t, g, "tokenizer.ggml.seperator_token_id"); /* spelled so */
+    gguf_load_ends(t, g, true, false);
+    int64_t sep = gguf_special_id(t, g, "tokenizer.ggml.seperator_token_id"); /* spelled so */
     if (sep >= 0)
         id_list_add(&t->after, (uint32_t)sep);
     return 0;
@@ -352,9 +276,13 @@ int tokenizer_load_gguf(struct tokenizer *t, const char *path, struct err *err)
     if (!gguf_get_string(g, "tokenizer.ggml.model", &model))
         rc = err_set(err, "no tokenizer.ggml.model");
     else if (is(&model, "gpt2"))
-        rc = load_gpt2(t, g, err);
+        rc = load_bpe(t, g, "default", err);
+    else if (is(&model, "gemma4") || is(&model, "whitespace"))
+        rc = load_bpe(t, g, is(&model, "gemma4") ? "gemma4" : "whitespace", err);
     else if (is(&model, "llama"))
-        rc = load_spm(t, g, err);
+        rc = gguf_load_spm(t, g, err);
+    else if (is(&model, "t5"))
+        rc = gguf_load_t5(t, g, err);
     else if (is(&model, "bert"))
         rc = load_bert(t, g, err);
     else

@@ -12,6 +12,7 @@
 #include "text/detokenize.h"
 #include "text/normalize.h"
 #include "text/pretokenize.h"
+#include "text/sp_units.h"
 #include "text/tokenizer.h"
 #include "text/unicode.h"
 #include "text/unigram.h"
@@ -39,6 +40,7 @@ struct tokenizer {
     struct bpe *bpe; /* one of these is there */
     struct unigram *unigram;
     struct wordpiece *wordpiece;
+    struct sp_units *sp_units;
     struct word_model model; /* of that one */
     struct detokenizer *detokenizer;
     struct id_list before, after; /* what the post-processor puts around a text */

@@ -1,4 +1,4 @@
-/* SentencePiece's model files (sentencepiece_model.proto): BPE and Unigram. */
+/* SentencePiece's model files (sentencepiece_model.proto). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -181,7 +181,7 @@ static int set_unigram(struct tokenizer *t, const struct sp_model *m, struct err
 {
     double *scores = mem_array(m->n, sizeof *scores, "pieces", err);
     enum unigram_kind *kinds = scores ? mem_array(m->n, sizeof *kinds, "pieces", err) : NULL;
-    struct unigram_options o = {find_type(m, UNKNOWN), m->byte_fallback, kinds};
+    struct unigram_options o = {find_type(m, UNKNOWN), m->byte_fallback, kinds, true};
     for (size_t i = 0; kinds && i < m->n; i++) {
         scores[i] = m->pieces[i].score;
         kinds[i] = m->pieces[i].type == NORMAL         ? UNIGRAM_NORMAL
@@ -193,6 +193,37 @@ static int set_unigram(struct tokenizer *t, const struct sp_model *m, struct err
     free(scores);
     free(kinds);
     return t->unigram ? 0 : -1;
+}
+
+/* Words and characters, which may be any token's text but a control token's. */
+static int set_units(struct tokenizer *t, const struct sp_model *m, struct err *err)
+{
+    bool *known = mem_array(m->n, sizeof *known, "pieces", err);
+    struct sp_units_options o = {.characters = m->type == CHAR,
+                                 .unk = find_type(m, UNKNOWN),
+                                 .byte_fallback = m->byte_fallback,
+                                 .known = known};
+    for (size_t i = 0; known && i < m->n; i++)
+        known[i] = m->pieces[i].type == NORMAL || m->pieces[i].type == USER_DEFINED ||
+                   m->pieces[i].type == UNUSED;
+    if (known)
+        t->sp_units = sp_units_new(&t->vocab, &o, err);
+    free(known);
+    return t->sp_units ? 0 : -1;
+}
+
+static int set_model(struct tokenizer *t, const struct sp_model *m, struct err *err)
+{
+    switch (m->type) {
+    case BPE:
+        return set_bpe(t, m, err);
+    case UNIGRAM:
+        return set_unigram(t, m, err);
+    case WORD:
+    case CHAR:
+        return set_units(t, m, err);
+    }
+    return err_set(err, "model type %d is not known", (int)m->type);
 }
 
 /* ---- the rest ---- */
@@ -247,13 +278,14 @@ static int set_pipeline(struct tokenizer *t, struct sp_model *m, struct err *err
     return 0;
 }
 
-/* Control tokens are special. A user's token is, for BPE, found in the normalised text before
- * anything is merged; Unigram sees to it by its score. */
+/* Control tokens are special. A user's token is, for BPE and for characters, found in the
+ * normalised text before anything else is; Unigram sees to it by its score, and a word is found
+ * as it is. */
 static int add_tokens(struct tokenizer *t, const struct sp_model *m, struct err *err)
 {
     for (uint32_t id = 0; id < m->n; id++) {
         enum piece_type type = m->pieces[id].type;
-        bool user = type == USER_DEFINED && m->type == BPE;
+        bool user = type == USER_DEFINED && (m->type == BPE || m->type == CHAR);
         if (type != CONTROL && type != UNKNOWN && !user)
             continue;
         struct added_token token = {.id = id, .special = !user, .normalized = user};
@@ -281,14 +313,7 @@ static int load(struct tokenizer *t, const struct mapfile *file, struct err *err
     struct sp_model m = {.type = UNIGRAM, .bos = 1, .eos = 2};
     m.rules.dummy_prefix = m.rules.remove_extra = m.rules.escape = true;
     int rc = read_model(t, &m, file, err);
-    if (!rc && m.type != BPE && m.type != UNIGRAM)
-        rc = err_set(err, "model type %s is not supported",
-                     m.type == WORD   ? "word"
-                     : m.type == CHAR ? "char"
-                                      : "(unknown)");
-    if (!rc)
-        rc = m.type == BPE ? set_bpe(t, &m, err) : set_unigram(t, &m, err);
-    if (rc || set_pipeline(t, &m, err) || add_tokens(t, &m, err))
+    if (rc || set_model(t, &m, err) || set_pipeline(t, &m, err) || add_tokens(t, &m, err))
         rc = -1;
     if (!rc)
         set_ends(t, &m);

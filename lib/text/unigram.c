@@ -2,7 +2,6 @@
 
 #include <float.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +20,7 @@ struct unigram {
     int64_t unk;
     bool byte_fallback; /* and all of the bytes are there */
     bool single;        /* sums are float */
+    bool known_only;    /* an unknown run is never a token, though the vocabulary has it */
     double user_score;  /* of a user's token: single, for each byte of it */
     bool *is_user;      /* [vocab->n] single */
     uint32_t bytes[256];
@@ -38,17 +38,6 @@ struct unigram_scratch {
     struct best *best;
     size_t cap;
 };
-
-static void find_bytes(struct unigram *u)
-{
-    for (unsigned byte = 0; byte < 256 && u->byte_fallback; byte++) {
-        char name[8];
-        int len = snprintf(name, sizeof name, "<0x%02X>", byte);
-        int64_t id = vocab_find(u->vocab, name, (size_t)len);
-        u->byte_fallback = id >= 0;
-        u->bytes[byte] = (uint32_t)id;
-    }
-}
 
 static int build_trie(struct unigram *u, const enum unigram_kind *kinds, struct err *err)
 {
@@ -110,8 +99,9 @@ static struct unigram *start(const struct vocab *v, const struct unigram_options
     struct unigram *u = xcalloc(1, sizeof *u);
     u->vocab = v;
     u->unk = o->unk;
-    u->byte_fallback = o->byte_fallback;
-    u->single = o->kinds != NULL;
+    u->byte_fallback = o->byte_fallback && vocab_find_bytes(v, u->bytes);
+    u->single = o->single;
+    u->known_only = o->kinds != NULL;
     u->scores = mem_array(v->n + 1, sizeof *u->scores, "scores", err);
     u->lengths = mem_array(v->n + 1, sizeof *u->lengths, "token lengths", err);
     u->is_user = mem_array(v->n + 1, sizeof *u->is_user, "scores", err);
@@ -119,7 +109,6 @@ static struct unigram *start(const struct vocab *v, const struct unigram_options
         unigram_free(u);
         return NULL;
     }
-    find_bytes(u);
     measure_tokens(u);
     return u;
 }
@@ -230,7 +219,7 @@ static int extend(const struct unigram *u, struct best *best, const char *word, 
 /* A run of unknown characters: one token, or their bytes. */
 static void put_unknown(const struct unigram *u, const char *p, size_t len, struct word_tokens *out)
 {
-    int64_t id = u->single ? -1 : vocab_find(u->vocab, p, len);
+    int64_t id = u->known_only ? -1 : vocab_find(u->vocab, p, len);
     if (id >= 0 || !u->byte_fallback) {
         word_tokens_put(out, (uint32_t)(id >= 0 ? id : u->unk), len);
         return;

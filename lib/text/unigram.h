@@ -18,7 +18,7 @@ struct unigram_scratch;
 
 enum unigram_kind {
     UNIGRAM_NORMAL,
-    UNIGRAM_USER,    /* taken wherever it stands */
+    UNIGRAM_USER,    /* taken wherever it stands: with a score of its own where sums are float */
     UNIGRAM_NOWHERE, /* not looked for in texts */
 };
 
@@ -26,9 +26,8 @@ struct unigram_options {
     int64_t unk; /* the token of a run of unknown characters, -1 for none */
     /* Such a run becomes its bytes, "<0x0A>", where the vocabulary has them all. */
     bool byte_fallback;
-    /* Of each token, as SentencePiece's own files have them: sums are then float, as SentencePiece
-     * adds them up. NULL: all are normal, and sums are double, as `tokenizers` has them. */
-    const enum unigram_kind *kinds; /* [v->n] */
+    const enum unigram_kind *kinds; /* [v->n] NULL: all are normal */
+    bool single; /* sums are float, as SentencePiece adds them up; else double, as `tokenizers` */
 };
 
 /* scores [v->n]: of each token. The vocabulary must outlive the result. NULL on failure. */

@@ -237,3 +237,16 @@ bool vocab_restore(struct vocab *v, const struct image *image, const char *name)
     vocab_init(v);
     return false;
 }
+
+bool vocab_find_bytes(const struct vocab *v, uint32_t ids[256])
+{
+    bool all = true;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        char name[8];
+        int len = snprintf(name, sizeof name, "<0x%02X>", byte);
+        int64_t id = vocab_find(v, name, (size_t)len);
+        all &= id >= 0;
+        ids[byte] = (uint32_t)id;
+    }
+    return all;
+}

@@ -59,6 +59,8 @@ void vocab_find_many(const struct vocab *v, const struct vocab_view *strings, si
  * where they aren't those of a vocabulary. */
 void vocab_put(const struct vocab *v, struct image_writer *w, const char *name);
 bool vocab_restore(struct vocab *v, const struct image *image, const char *name);
+/* The tokens of single bytes, "<0x00>" to "<0xFF>"; false where any is missing. */
+bool vocab_find_bytes(const struct vocab *v, uint32_t ids[256]);
 /* The string of an id, NUL-terminated; NULL for an id without one. */
 static inline const char *vocab_string(const struct vocab *v, uint32_t id, size_t *len)
 {

@@ -94,7 +94,7 @@ my @bad = (
     ['bytes missing', "cl100k.tiktoken", "IQ== 0\nIg== 1\n", qr/byte 0x00 is no token/],
     ['no pieces', "x.model", "\n\0", qr/piece 0: its text is empty/],
     ['a bad field', "x.model", "\n\3\n\1a\7", qr/byte 5: field number 0|byte 5: wire type 7/],
-    ['model type word', "x.model", "\n\3\n\1a" . "\x12\2\x18\3", qr/model type word is not supported/],
+    ['a model type of no kind', "x.model", "\n\3\n\1a" . "\x12\2\x18\7", qr/model type 7 is not known/],
     ['an endless number', "x.model", "\n\3\n\1a" . "\xff" x 12, qr/byte 5: cut off/],
     ['a piece twice', "x.model", "\n\3\n\1a\n\3\n\1a", qr/piece 1: token "a" has two ids/],
 );

@@ -3,7 +3,7 @@
 usage: token_ids.py FOLDER... (tokenizers, as -m takes them)
 
 A folder with tokenizer.json goes beside `tokenizers`, X.model beside `sentencepiece`, X.tiktoken
-beside `tiktoken`. Environment: MEGABYTES of text for each (default 4), SEED, CORPORA (some of the
+beside `tiktoken`, X.gguf beside llama.cpp, whose normalisation and Unicode tables are its own. Environment: MEGABYTES of text for each (default 4), SEED, CORPORA (some of the
 names below). Prints TAP: a test for each tokenizer and corpus, and the first documents that differ.
 """
 import gzip, json, os, random, re, struct, subprocess, sys, threading, unicodedata
@@ -180,7 +180,18 @@ class Tiktoken:
         return self.encoding.encode_batch(documents, num_threads=1, allowed_special="all")
 
 
+class LlamaCpp:
+    def __init__(self, path):
+        from llama_cpp import Llama
+        self.model = Llama(path, vocab_only=True, verbose=False)
+
+    def encode(self, documents):
+        return [self.model.tokenize(d.encode(), add_bos=False, special=True) for d in documents]
+
+
 def open_tokenizer(path):
+    if path.endswith(".gguf"):
+        return LlamaCpp(path)
     if path.endswith(".tiktoken"):
         return Tiktoken(path)
     return SentencePiece(path) if path.endswith(".model") else Tokenizers(path)

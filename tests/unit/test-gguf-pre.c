@@ -95,7 +95,13 @@ static const char *const names[] = {
     "minimax-m2",
     "solar-open",
     "mellum2",
+    "glm5",
+    "afmoe",
 };
+
+/* Those whose tokens are text. */
+static const char *const plain_names[] = {"gemma4", "granite-embed-multi-311m", "sarvam-moe",
+                                          "whitespace"};
 
 /* Cuts "a1234'LL  bc" as it says, and no text is lost. */
 static bool cuts(const struct pretokenizer *p)
@@ -136,6 +142,13 @@ int main(void)
     unicode_init(&u);
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         check(names[i], &u);
+    for (size_t i = 0; i < ARRAY_SIZE(plain_names); i++) {
+        const struct gguf_pre *pre = gguf_pre_find(plain_names[i], strlen(plain_names[i]));
+        tap_ok(pre && pre->plain, "%s", plain_names[i]);
+    }
+    json_t *none = json_pack("{s:n}", "pre_tokenizer");
+    tap_ok(!gguf_pre_of(none), "and none of them is a byte-level one's name");
+    json_decref(none);
     tap_ok(!gguf_pre_find("llama-bpe2", 10), "no other name");
     tap_ok(!gguf_pre_find("llama-bpe", 5), "nor a part of one");
     unicode_release(&u);

@@ -202,6 +202,13 @@ int main(void)
         {"sp_unigram", "sp_unigram.model"},
         {"cl100k_tiny", "cl100k_tiny.tiktoken"},
         {"bert", "bert.gguf"},
+        {"gemma4", "gemma4.gguf"},
+        {"whitespace", "whitespace.gguf"},
+        {"afmoe", "afmoe.gguf"},
+        {"t5", "t5.gguf"},
+        {"sp_word", "sp_word.model"},
+        {"sp_suffix", "sp_suffix.model"},
+        {"sp_char", "sp_char.model"},
     };
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         struct buf model = BUF_INIT, vectors = BUF_INIT;
