@@ -6,19 +6,10 @@
 #include "base/mem.h"
 #include "compute/gemm_backend.h"
 
-/* Few rows are cut into narrower tiles, and narrow results into tiles of fewer rows, so that all
- * threads have work. */
-enum { FEW_ROWS = 32, NARROW = 64, GRAD_BLOCK = 192, THIN = 64, THIN_ROWS = 112 };
+/* Rows of W in a task when there are few rows of x, so that all threads have work. */
+enum { NARROW = 64, FEW_ROWS = 32, GRAD_BLOCK = 192 };
 /* Rows and columns in a tile of a whole matrix's gradient. */
 enum { GRAD_ROWS = 128, GRAD_COLUMNS = 768 };
-
-struct gemm {
-    enum backend backend;
-    const struct gemm_ops *ops;
-    struct pool *pool;
-    struct gemm_scratch *scratch; /* one for each thread */
-    struct gemm_scratch *columns; /* the same, for gemm_grad_w */
-};
 
 int gemm_new(struct gemm **out, enum backend backend, struct pool *pool, struct err *err)
 {
@@ -47,6 +38,7 @@ void gemm_free(struct gemm *g)
     }
     free(g->scratch);
     free(g->columns);
+    free(g->shared.p);
     free(g);
 }
 
@@ -72,12 +64,7 @@ float *gemm_scratch(struct gemm_scratch *s, size_t n)
     return s->p;
 }
 
-/* Cuts total into equal parts of at most `most`, each a multiple of `unit` but the last. */
-struct cut {
-    size_t n, size;
-};
-
-static struct cut cut_evenly(size_t total, size_t most, size_t unit)
+struct cut cut_evenly(size_t total, size_t most, size_t unit)
 {
     struct cut c;
     c.n = (total + most - 1) / most;
@@ -89,100 +76,49 @@ static struct cut cut_evenly(size_t total, size_t most, size_t unit)
     return c;
 }
 
-struct forward_run {
+struct few_run {
     struct gemm *g;
     const struct operand *x;
+    size_t m;
     const struct gemm_forward *jobs;
-    size_t n_jobs, m;
-    struct cut rows;
-    size_t n_block;
 };
 
-static struct cut forward_cut(const struct forward_run *run, size_t job)
+static size_t narrow_tasks(const struct gemm_forward *job)
 {
-    return cut_evenly(run->jobs[job].w->rows, run->n_block, 32);
+    return (job->w->rows + NARROW - 1) / NARROW;
 }
 
-/* Rows of x in a tile of a result of n columns. */
-static size_t rows_in_tile(const struct gemm *g, size_t n)
+static void few_task(void *arg, size_t i, size_t thread)
 {
-    return n <= THIN ? THIN_ROWS : g->ops->m_block;
-}
-
-static void forward_task(void *arg, size_t i, size_t thread)
-{
-    const struct forward_run *run = arg;
-    size_t block = i % run->rows.n, tile = i / run->rows.n, job = 0;
-    struct cut c = forward_cut(run, 0);
-    while (tile >= c.n) {
-        tile -= c.n;
-        c = forward_cut(run, ++job);
-    }
-    const struct gemm_forward *j = &run->jobs[job];
-    size_t m0 = block * run->rows.size, n0 = tile * c.size;
-    run->g->ops->forward_tile(&run->g->scratch[thread], run->x, m0,
-                              size_min(m0 + run->rows.size, run->m), j, n0,
-                              size_min(n0 + c.size, j->w->rows));
+    const struct few_run *run = arg;
+    const struct gemm_forward *job = run->jobs;
+    for (; i >= narrow_tasks(job); job++)
+        i -= narrow_tasks(job);
+    gemm_forward_few(&run->g->scratch[thread], run->x, run->m, job, i * NARROW,
+                     size_min((i + 1) * NARROW, job->w->rows));
 }
 
 void gemm_forward(struct gemm *g, const struct operand *x, size_t m,
                   const struct gemm_forward *jobs, size_t n_jobs)
 {
-    size_t widest = 0;
-    if (!m)
+    if (m > GEMM_FEW) {
+        for (size_t j = 0; j < n_jobs; j++)
+            g->ops->forward(g, x, m, &jobs[j]);
         return;
+    }
+    struct few_run run = {g, x, m, jobs};
+    size_t tasks = 0;
     for (size_t j = 0; j < n_jobs; j++)
-        widest = jobs[j].w->rows > widest ? jobs[j].w->rows : widest;
-    struct forward_run run = {g,
-                              x,
-                              jobs,
-                              n_jobs,
-                              m,
-                              cut_evenly(m, rows_in_tile(g, widest), 1),
-                              m <= FEW_ROWS ? NARROW : g->ops->n_block};
-    size_t tiles = 0;
-    for (size_t j = 0; j < n_jobs; j++)
-        tiles += forward_cut(&run, j).n;
-    pool_run(g->pool, tiles * run.rows.n, forward_task, &run);
-}
-
-struct backward_run {
-    struct gemm *g;
-    float *dx;
-    bool add;
-    const struct gemm_backward *jobs;
-    size_t n_jobs, m, k;
-    struct cut rows, columns;
-};
-
-static void backward_task(void *arg, size_t i, size_t thread)
-{
-    const struct backward_run *run = arg;
-    size_t m0 = i % run->rows.n * run->rows.size, k0 = i / run->rows.n * run->columns.size;
-    run->g->ops->backward_tile(&run->g->scratch[thread], run->dx, run->k, m0,
-                               size_min(m0 + run->rows.size, run->m), run->add, run->jobs,
-                               run->n_jobs, k0, size_min(k0 + run->columns.size, run->k));
+        tasks += narrow_tasks(&jobs[j]);
+    if (m)
+        pool_run(g->pool, tasks, few_task, &run);
 }
 
 void gemm_backward(struct gemm *g, float *dx, size_t m, bool add, const struct gemm_backward *jobs,
                    size_t n_jobs)
 {
-    size_t k = jobs[0].w->cols, unit = 32;
-    if (!m)
-        return;
-    for (size_t j = 0; j < n_jobs; j++)
-        if (matrix_block(jobs[j].w) > unit)
-            unit = matrix_block(jobs[j].w);
-    struct backward_run run = {g,
-                               dx,
-                               add,
-                               jobs,
-                               n_jobs,
-                               m,
-                               k,
-                               cut_evenly(m, rows_in_tile(g, k), 1),
-                               cut_evenly(k, g->ops->n_block, unit)};
-    pool_run(g->pool, run.rows.n * run.columns.n, backward_task, &run);
+    if (m)
+        g->ops->backward(g, dx, m, add, jobs, n_jobs);
 }
 
 void gemm_down(struct gemm *g, const struct operand *x, size_t m, const float *a, size_t r,

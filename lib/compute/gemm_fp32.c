@@ -10,6 +10,12 @@ enum {
     FEW = 16,               /* rows of x up to which dot products beat OpenBLAS's packing */
     PANEL_FLOATS = 1 << 19, /* an expanded panel of W should stay in the second-level cache */
     TURNED_ROWS = 16,       /* rows of a transposed W that share its cache lines */
+    ROW_BLOCK = 256,        /* rows of x in a tile */
+    COLUMN_BLOCK = 512,     /* columns of the result in a tile */
+    THIN = 64,              /* a result of no more columns is cut into tiles of fewer rows */
+    THIN_ROWS = 112,
+    NARROW_ROWS = 32, /* no more rows are cut into narrower tiles */
+    NARROW = 64,
 };
 
 /* The pool runs the threads; OpenBLAS must not start its own. */
@@ -94,7 +100,7 @@ static void dot_rows(const float *w, const float *x, size_t m, size_t n, float *
         out[i] = dot1(w, x + i * n, n);
 }
 
-void gemm_forward_few(struct gemm_scratch *s, const struct operand *x, size_t m0, size_t m,
+void gemm_forward_few(struct gemm_scratch *s, const struct operand *x, size_t m,
                       const struct gemm_forward *job, size_t n0, size_t n1)
 {
     const struct matrix *w = job->w;
@@ -102,20 +108,20 @@ void gemm_forward_few(struct gemm_scratch *s, const struct operand *x, size_t m0
     size_t step = w->transposed ? TURNED_ROWS : 1; /* rows of W expanded at a time */
     float *expanded = gemm_scratch(s, w->cols * (step + m)), *rounded = expanded + step * w->cols,
           out[GEMM_FEW];
-    const float *xs = x->bf16 ? rounded : operand_f32(x, m0);
+    const float *xs = x->bf16 ? rounded : operand_f32(x, 0);
     if (x->bf16)
-        bf16_to_floats(operand_bf16(x, m0), rounded, m * w->cols);
+        bf16_to_floats(operand_bf16(x, 0), rounded, m * w->cols);
     for (size_t n = n0; n < n1; n++) {
         size_t at = (n - n0) % step;
         if (!direct && !at)
             matrix_floats(w, n, size_min(step, n1 - n), 0, w->cols, expanded, w->cols);
         dot_rows(direct ? direct + n * w->cols : expanded + at * w->cols, xs, m, w->cols, out);
         for (size_t i = 0; i < m; i++) {
-            float *to = &job->y[(m0 + i) * w->rows + n];
+            float *to = &job->y[i * w->rows + n];
             *to = (job->add ? *to : 0) + (job->bias ? job->bias[n] : 0) + out[i];
         }
     }
-    add_low_rank(job, m0, m, n0, n1);
+    add_low_rank(job, 0, m, n0, n1);
 }
 
 static void forward_tile(struct gemm_scratch *s, const struct operand *x, size_t m0, size_t m1,
@@ -123,10 +129,6 @@ static void forward_tile(struct gemm_scratch *s, const struct operand *x, size_t
 {
     const struct matrix *w = job->w;
     size_t m = m1 - m0, k = w->cols, ldy = w->rows;
-    if (m <= GEMM_FEW) {
-        gemm_forward_few(s, x, m0, m, job, n0, n1);
-        return;
-    }
     const float *direct = matrix_direct(w), *xs = operand_f32(x, m0);
     size_t step = direct ? n1 - n0 : PANEL_FLOATS / k;
     step = step < 32 ? 32 : step;
@@ -179,6 +181,73 @@ static void backward_tile(struct gemm_scratch *s, float *dx, size_t ld, size_t m
     }
 }
 
+struct tiles_run {
+    struct gemm *g;
+    size_t m;
+    struct cut rows, columns;
+    const struct operand *x;
+    const struct gemm_forward *forward;
+    const struct gemm_backward *backward;
+    size_t n_backward, width;
+    float *dx;
+    bool add;
+};
+
+static struct cut cut_rows(size_t m, size_t columns)
+{
+    return cut_evenly(m, columns <= THIN ? THIN_ROWS : ROW_BLOCK, 1);
+}
+
+static void forward_task(void *arg, size_t i, size_t thread)
+{
+    const struct tiles_run *run = arg;
+    size_t m0 = i % run->rows.n * run->rows.size, n0 = i / run->rows.n * run->columns.size;
+    forward_tile(&run->g->scratch[thread], run->x, m0, size_min(m0 + run->rows.size, run->m),
+                 run->forward, n0, size_min(n0 + run->columns.size, run->width));
+}
+
+static void forward(struct gemm *g, const struct operand *x, size_t m,
+                    const struct gemm_forward *job)
+{
+    size_t n = job->w->rows;
+    struct tiles_run run = {.g = g,
+                            .m = m,
+                            .rows = cut_rows(m, n),
+                            .columns = cut_evenly(n, m <= NARROW_ROWS ? NARROW : COLUMN_BLOCK, 32),
+                            .x = x,
+                            .forward = job,
+                            .width = n};
+    pool_run(g->pool, run.rows.n * run.columns.n, forward_task, &run);
+}
+
+static void backward_task(void *arg, size_t i, size_t thread)
+{
+    const struct tiles_run *run = arg;
+    size_t m0 = i % run->rows.n * run->rows.size, k0 = i / run->rows.n * run->columns.size;
+    backward_tile(&run->g->scratch[thread], run->dx, run->width, m0,
+                  size_min(m0 + run->rows.size, run->m), run->add, run->backward, run->n_backward,
+                  k0, size_min(k0 + run->columns.size, run->width));
+}
+
+static void backward(struct gemm *g, float *dx, size_t m, bool add,
+                     const struct gemm_backward *jobs, size_t n_jobs)
+{
+    size_t k = jobs[0].w->cols, unit = 32;
+    for (size_t j = 0; j < n_jobs; j++)
+        if (matrix_block(jobs[j].w) > unit)
+            unit = matrix_block(jobs[j].w);
+    struct tiles_run run = {.g = g,
+                            .m = m,
+                            .rows = cut_rows(m, k),
+                            .columns = cut_evenly(k, COLUMN_BLOCK, unit),
+                            .backward = jobs,
+                            .n_backward = n_jobs,
+                            .width = k,
+                            .dx = dx,
+                            .add = add};
+    pool_run(g->pool, run.rows.n * run.columns.n, backward_task, &run);
+}
+
 static void grad_tile(struct gemm_scratch *s, const struct operand *v, size_t m, const float *thin,
                       size_t r, size_t w0, size_t w1, bool thin_first, float *c)
 {
@@ -192,9 +261,7 @@ static void grad_tile(struct gemm_scratch *s, const struct operand *v, size_t m,
 
 const struct gemm_ops gemm_fp32_ops = {
     .bf16 = false,
-    .m_block = 256,
-    .n_block = 512,
-    .forward_tile = forward_tile,
-    .backward_tile = backward_tile,
+    .forward = forward,
+    .backward = backward,
     .grad_tile = grad_tile,
 };
