@@ -1,7 +1,6 @@
 /* ft-eval: how well a model, with adapters or without, predicts the documents of streams. */
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -9,20 +8,22 @@
 #include "base/program.h"
 #include "base/progress.h"
 #include "formats/archive.h"
-#include "formats/json.h"
+#include "formats/logits.h"
 #include "formats/stream.h"
+#include "model/calibration.h"
 #include "model/evaluate.h"
+#include "model/evaluation_report.h"
 #include "model/tuned.h"
 #include "model/vocabulary.h"
 
 static struct {
-    const char *output;
+    const char *output, *save_logits, *base_logits;
     struct string_list adapters;
-    bool compare, by_source, per_document, per_token;
+    bool compare, kl, calibration, by_source, per_document, per_token;
     struct tuned_request base;
-    size_t window, stride, batch_tokens;
+    size_t window, stride, batch_tokens, bins;
     int like, progress;
-} opt = {.base = {.backend = BACKEND_FP32}, .batch_tokens = 2048};
+} opt = {.base = {.backend = BACKEND_FP32}, .batch_tokens = 2048, .bins = 10};
 
 enum { SIDES = 2 };
 
@@ -39,6 +40,16 @@ static const struct option_spec options[] = {
     {OPT_FLAG, 0, "per-document", &opt.per_document, NULL, "a line of JSON for each document", NULL,
      0, 0},
     {OPT_FLAG, 0, "per-token", &opt.per_token, NULL, "and in it log p of every token", NULL, 0, 0},
+    {OPT_HEADING, 0, "Whole distributions", NULL, NULL, NULL, NULL, 0, 0},
+    {OPT_FLAG, 0, "kl", &opt.kl, NULL, "compare, and how far it is from the model without adapters",
+     NULL, 0, 0},
+    {OPT_STRING, 0, "save-logits", &opt.save_logits, "FILE",
+     "write distributions for --base-logits; vocabulary x 2 bytes a token", NULL, 0, 0},
+    {OPT_STRING, 0, "base-logits", &opt.base_logits, "FILE",
+     "as --kl, from the model that wrote them", NULL, 0, 0},
+    {OPT_FLAG, 0, "calibration", &opt.calibration, NULL,
+     "whether the model is right as often as it is sure", NULL, 0, 0},
+    {OPT_SIZE, 0, "bins", &opt.bins, "N", "of the calibration [10]", NULL, 1, CALIBRATION_MAX_BINS},
     {OPT_HEADING, 0, "Long documents", NULL, NULL, NULL, NULL, 0, 0},
     {OPT_SIZE, 0, "window", &opt.window, "N",
      "cut documents into windows of N tokens, 0: don't [0]", NULL, 0, 1 << 24},
@@ -61,6 +72,8 @@ static const struct program program = {
     .notes = "Examples:\n"
              "  ft-eval -m base held.ft\n"
              "  ft-eval -m base -a adapter --compare held.ft\n"
+             "  ft-eval -m base --save-logits base.logits held.ft\n"
+             "  ft-eval -m small.gguf --base-logits base.logits held.ft\n"
              "  ft-eval -m base --like llama.cpp --window 512 book.ft\n",
     .options = options,
     .n_options = ARRAY_SIZE(options),
@@ -79,24 +92,16 @@ static void show_progress(const struct evaluator *ev)
                       tokens / seconds, exp(evaluator_mean_nll(ev)));
 }
 
-/* What is measured: the model with the adapters and, to compare, without them before. */
+/* What is measured: the model with the adapters and, to compare, another before. */
 struct session {
     struct tuned model;
     struct vocabulary vocabulary;
-    size_t n_sides;
-    struct evaluator *evaluators[SIDES];
+    struct evaluator *evaluator;
+    size_t n_sides; /* of results */
     struct evaluation results[SIDES];
+    struct logits_writer *save;
+    struct logits_reader *other;
 };
-
-static int add_record(struct session *s, const struct stream_record *record, uint64_t index,
-                      struct err *err)
-{
-    for (size_t side = 0; side < s->n_sides; side++)
-        if (evaluator_add(s->evaluators[side], record, index, err))
-            return -1;
-    show_progress(s->evaluators[s->n_sides - 1]);
-    return 0;
-}
 
 /* Scores the documents of one file; *index is the first one's place, and becomes the next file's.
  */
@@ -119,7 +124,8 @@ static int score_file(struct session *s, const char *path, uint64_t *index, stru
         for (size_t i = 0; i < record.n_documents; i++)
             if (*index + record.documents[i].index >= next)
                 next = *index + record.documents[i].index + 1;
-        status = add_record(s, &record, *index, err);
+        status = evaluator_add(s->evaluator, &record, *index, err);
+        show_progress(s->evaluator);
     }
     *index = next;
     stream_record_release(&record);
@@ -147,162 +153,39 @@ static int score(struct session *s, char **files, size_t n, struct err *err)
 {
     const struct evaluator_options how = {.batch_tokens = opt.batch_tokens,
                                           .logprobs = opt.per_token,
+                                          .measure = opt.kl || opt.calibration,
+                                          .save = s->save,
+                                          .other = s->other,
                                           .window = window_of(decoder_config(s->model.decoder))};
     uint64_t index = 0;
     int status = 0;
     if (how.window.stride > how.window.size)
         return err_set(err, "a stride of %zu would skip tokens between windows of %zu",
                        how.window.stride, how.window.size);
-    for (size_t side = 0; side < s->n_sides; side++)
-        s->evaluators[side] =
-            evaluator_new(s->model.decoder, side + 1 < s->n_sides ? NULL : s->model.adapter, &how,
-                          &s->results[side]);
+    const struct lora *loras[] = {NULL, s->model.adapter};
+    bool both = opt.compare || opt.kl;
+    s->evaluator = evaluator_new(s->model.decoder, loras + !both, 1u + both, &how, s->results);
     for (size_t i = 0; i < (n ? n : 1) && !status; i++)
         status = score_file(s, n ? files[i] : NULL, &index, err);
-    for (size_t side = 0; side < s->n_sides && !status; side++) {
-        status = evaluator_finish(s->evaluators[side], err);
+    if (!status)
+        status = evaluator_finish(s->evaluator, err);
+    for (size_t side = 0; side < s->n_sides && !status; side++)
         evaluation_join(&s->results[side]);
-    }
     return status;
 }
 
 /* ---- what it prints ---- */
 
-static void add_field(struct buf *b, const char *name, double value)
-{
-    buf_addf(b, ",\"%s\":", name);
-    json_add_real(b, value);
-}
-
-static void add_text(struct buf *b, const char *s)
-{
-    if (s)
-        json_add_string(b, s, strlen(s));
-    else
-        buf_addstr(b, "null");
-}
-
-/* The fields of a summary, without braces. */
-static void add_summary(struct buf *b, const struct evaluation_summary *s)
-{
-    buf_addstr(b, "\"nll\":");
-    json_add_real(b, s->nll);
-    buf_addf(b, ",\"tokens\":%" PRIu64, s->tokens);
-    add_field(b, "mean_nll", s->mean_nll);
-    add_field(b, "stderr", s->stderr_mean);
-    add_field(b, "ppl", s->ppl);
-    add_field(b, "bits_per_byte", s->bits_per_byte);
-    if (s->text_bytes)
-        buf_addf(b, ",\"text_bytes\":%" PRIu64, s->text_bytes);
-    else
-        buf_addstr(b, ",\"text_bytes\":null");
-    buf_addf(b, ",\"documents\":%zu,\"all_tokens\":%" PRIu64, s->documents, s->seen);
-    if (s->left_out)
-        buf_addf(b, ",\"left_out\":%" PRIu64, s->left_out);
-}
-
-static void add_difference(struct buf *b, const struct evaluation_difference *d)
-{
-    buf_addstr(b, "\"mean_nll\":");
-    json_add_real(b, d->mean_nll);
-    add_field(b, "stderr", d->stderr_mean);
-    add_field(b, "low", d->low);
-    add_field(b, "high", d->high);
-    add_field(b, "ppl_ratio", exp(d->mean_nll));
-}
-
-/* The line of one source, or of all documents with NULL. */
-static void print_source(const struct session *s, const char *source, struct buf *b)
-{
-    struct evaluation views[SIDES];
-    struct evaluation_summary summary;
-    struct evaluation_difference difference;
-    static const char *const names[] = {"base", "tuned"};
-    buf_addch(b, '{');
-    if (opt.by_source) {
-        buf_addstr(b, "\"source\":");
-        add_text(b, source);
-        buf_addch(b, ',');
-    }
-    for (size_t side = 0; side < s->n_sides; side++) {
-        evaluation_of_source(&s->results[side], source, &views[side]);
-        evaluation_summarize(&views[side], &summary);
-        if (opt.compare)
-            buf_addf(b, "%s\"%s\":{", side ? "," : "", names[side]);
-        add_summary(b, &summary);
-        if (opt.compare)
-            buf_addch(b, '}');
-    }
-    if (opt.compare) {
-        evaluation_compare(&views[0], &views[1], &difference);
-        buf_addstr(b, ",\"difference\":{");
-        add_difference(b, &difference);
-        buf_addch(b, '}');
-    }
-    for (size_t side = 0; side < s->n_sides; side++)
-        evaluation_release_view(&views[side]);
-    buf_addf(b, ",\"backend\":\"%s\"}\n", backend_choices[decoder_backend(s->model.decoder)]);
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* A line for each source in order of name; documents without one aren't in any. */
-static void print_sources(const struct session *s, struct buf *b)
-{
-    const struct evaluation *e = &s->results[0];
-    const char **names = xcalloc(e->n + 1, sizeof *names);
-    size_t n = 0;
-    for (size_t i = 0; i < e->n; i++)
-        if (e->documents[i].source)
-            names[n++] = e->documents[i].source;
-    qsort(names, n, sizeof *names, compare_names);
-    for (size_t i = 0; i < n; i++)
-        if (!i || strcmp(names[i], names[i - 1]))
-            print_source(s, names[i], b);
-    free(names);
-}
-
-static void print_logprobs(const float *logprob, size_t n, struct buf *b)
-{
-    buf_addstr(b, ",\"logprobs\":[");
-    for (size_t i = 0; i < n; i++) {
-        if (i)
-            buf_addch(b, ',');
-        json_add_real(b, (double)logprob[i]);
-    }
-    buf_addch(b, ']');
-}
-
-static void print_document(const struct session *s, size_t i, struct buf *b)
-{
-    const struct scored_document *d = &s->results[s->n_sides - 1].documents[i];
-    buf_addstr(b, "{\"id\":");
-    add_text(b, d->id);
-    if (d->source) {
-        buf_addstr(b, ",\"source\":");
-        add_text(b, d->source);
-    }
-    if (d->part)
-        buf_addf(b, ",\"part\":%" PRIu64, d->part);
-    if (opt.compare)
-        add_field(b, "base_nll", s->results[0].documents[i].nll);
-    add_field(b, opt.compare ? "tuned_nll" : "nll", d->nll);
-    buf_addf(b, ",\"tokens\":%zu", d->targets);
-    if (d->logprob) {
-        print_logprobs(d->logprob, d->n_tokens, b);
-    } else {
-        if (!opt.compare)
-            add_field(b, "mean_nll", d->nll / (double)d->targets);
-        buf_addf(b, ",\"all_tokens\":%zu", d->n_tokens);
-    }
-    buf_addstr(b, "}\n");
-}
-
 static int print(const struct session *s, struct err *err)
 {
+    const struct evaluation_report report = {
+        .sides = s->results,
+        .n_sides = s->n_sides,
+        .divergence = opt.kl || opt.base_logits,
+        .bins = opt.calibration ? opt.bins : 0,
+        .by_source = opt.by_source,
+        .backend = backend_choices[decoder_backend(s->model.decoder)],
+    };
     struct output *out;
     struct buf b = BUF_INIT;
     bool documents = opt.per_document || opt.per_token;
@@ -312,11 +195,11 @@ static int print(const struct session *s, struct err *err)
     for (size_t i = 0; i < (documents ? s->results[0].n : 1) && !status; i++) {
         buf_clear(&b);
         if (documents)
-            print_document(s, i, &b);
+            evaluation_report_document(&report, i, &b);
         else if (opt.by_source)
-            print_sources(s, &b);
+            evaluation_report_sources(&report, &b);
         else
-            print_source(s, NULL, &b);
+            evaluation_report_all(&report, &b);
         status = output_write(out, b.p, b.len, err);
     }
     buf_release(&b);
@@ -366,33 +249,78 @@ static int open_model(struct session *s, struct err *err)
                            err);
 }
 
+/* Distributions that another run wrote must be of this vocabulary. */
+static int check_logits(const struct session *s, struct err *err)
+{
+    const struct logits_header *h = logits_reader_header(s->other);
+    struct stream_header stream = {.vocab_size = (uint32_t)s->vocabulary.size};
+    if (h->vocab != s->vocabulary.size)
+        return err_set(err, "%s: is of a vocabulary of %zu, the model has %zu", opt.base_logits,
+                       h->vocab, s->vocabulary.size);
+    memcpy(stream.tokenizer, h->tokenizer, sizeof h->tokenizer);
+    return vocabulary_check(&s->vocabulary, &stream, err) ? err_prefix(err, "%s", opt.base_logits)
+                                                          : 0;
+}
+
+static int open_logits(struct session *s, struct err *err)
+{
+    struct logits_header h = {.vocab = s->vocabulary.size};
+    memcpy(h.tokenizer, s->vocabulary.tokenizer, sizeof h.tokenizer);
+    if (opt.save_logits && logits_writer_open(&s->save, opt.save_logits, &h, err))
+        return -1;
+    if (!opt.base_logits)
+        return 0;
+    return logits_reader_open(&s->other, opt.base_logits, err) || check_logits(s, err) ? -1 : 0;
+}
+
 static int evaluate(struct session *s, char **files, size_t n, struct err *err)
 {
-    if (open_model(s, err) || score(s, files, n, err))
+    if (open_model(s, err) || open_logits(s, err) || score(s, files, n, err))
         return -1;
     progress_clear(&progress);
-    return check_result(s, err) || print(s, err) ? -1 : 0;
+    if (check_result(s, err))
+        return -1;
+    if (s->save) {
+        struct logits_writer *save = s->save;
+        s->save = NULL;
+        if (logits_writer_commit(save, err))
+            return -1;
+    }
+    return print(s, err);
 }
 
 static void session_release(struct session *s)
 {
-    for (size_t side = 0; side < s->n_sides; side++) {
-        evaluator_free(s->evaluators[side]);
+    evaluator_free(s->evaluator);
+    for (size_t side = 0; side < s->n_sides; side++)
         evaluation_release(&s->results[side]);
-    }
+    logits_writer_abandon(s->save);
+    logits_reader_close(s->other);
     tuned_close(&s->model);
+}
+
+static bool is_stdout(const char *path)
+{
+    return !path || !strcmp(path, "-");
 }
 
 static void check_options(void)
 {
+    bool whole = opt.kl || opt.save_logits || opt.base_logits || opt.calibration;
     if (!opt.base.model)
         usage_error("which model? (-m MODEL)");
-    if (opt.compare && !opt.adapters.n)
-        usage_error("--compare needs an adapter (-a ADAPTER)");
+    if ((opt.compare || opt.kl) && !opt.adapters.n)
+        usage_error("--%s needs an adapter (-a ADAPTER)", opt.kl ? "kl" : "compare");
+    if (opt.base_logits && (opt.compare || opt.kl))
+        usage_error("--base-logits and --%s are two bases; give one", opt.kl ? "kl" : "compare");
+    if (opt.save_logits && (opt.compare || opt.kl || opt.base_logits))
+        usage_error("--save-logits is of one model: no --compare, --kl or --base-logits with it");
+    if (is_stdout(opt.save_logits) && opt.save_logits && is_stdout(opt.output))
+        usage_error("--save-logits to stdout needs -o FILE for the result");
     if (opt.stride && !opt.window && !opt.like)
         usage_error("--stride is of --window N");
-    if (opt.per_token && (opt.compare || opt.window || opt.like))
-        usage_error("--per-token goes with neither --compare nor windows");
+    if (opt.per_token && (opt.compare || opt.window || opt.like || whole))
+        usage_error("--per-token goes with neither windows nor a comparison nor a calibration");
     if (opt.by_source && (opt.per_token || opt.per_document))
         usage_error("--by-source and --per-%s are two answers; ask for one",
                     opt.per_token ? "token" : "document");
@@ -404,7 +332,7 @@ int main(int argc, char **argv)
     struct session s = {0};
     struct err err;
     check_options();
-    s.n_sides = opt.compare ? SIDES : 1;
+    s.n_sides = opt.compare || opt.kl || opt.base_logits ? SIDES : 1;
     for (size_t side = 0; side < s.n_sides; side++)
         evaluation_init(&s.results[side]);
     progress_init(&progress, (enum progress_when)opt.progress);

@@ -109,6 +109,31 @@ int decoder_logits(struct decoder *d, const struct lora *lora, const struct batc
                    struct err *err);
 
 /*
+ * Whole distributions, by one model or by two at the same places.
+ */
+enum { PREDICT_MAX_SIDES = 2 };
+
+struct prediction {
+    size_t row;   /* in its chunk */
+    size_t token; /* which of the batch is predicted */
+    uint32_t target;
+    float *logits[PREDICT_MAX_SIDES]; /* [vocab] each; may be overwritten */
+};
+
+/* Predictions come in chunks, in the order of the batch. */
+struct prediction_watcher {
+    int (*before)(void *arg, size_t n, struct err *err); /* a chunk of n begins; may be NULL */
+    void (*look)(void *arg, const struct prediction *p, size_t thread); /* from several threads */
+    int (*after)(void *arg, size_t n, struct err *err); /* all n were looked at; may be NULL */
+    void *arg;
+};
+
+/* Shows the watcher the logits at every target. loras [n_sides], n_sides 1 to PREDICT_MAX_SIDES. */
+int decoder_watch(struct decoder *d, const struct lora *const *loras, size_t n_sides,
+                  const struct batch *b, const struct prediction_watcher *watcher, struct err *err);
+size_t decoder_threads(const struct decoder *d);
+
+/*
  * Generation: a cache holds the keys and values of n_slots independent sequences of up to
  * max_tokens each.
  */

@@ -7,170 +7,43 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/watch.h"
 
-void evaluation_init(struct evaluation *e)
-{
-    *e = (struct evaluation){0};
-}
-
-static void document_release(struct scored_document *d)
-{
-    free(d->id);
-    free(d->source);
-    free(d->logprob);
-}
-
-void evaluation_release(struct evaluation *e)
-{
-    for (size_t i = 0; i < e->n; i++)
-        document_release(&e->documents[i]);
-    free(e->documents);
-    evaluation_init(e);
-}
-
-static int compare_places(const void *a, const void *b)
-{
-    const struct scored_document *x = a, *y = b;
-    if (x->index != y->index)
-        return x->index < y->index ? -1 : 1;
-    return x->part < y->part ? -1 : x->part > y->part;
-}
-
-/* Appends a part, whose first token is the last one of d: its log p stands there already. */
-static void append_part(struct scored_document *d, struct scored_document *part)
-{
-    if (d->logprob && part->logprob) {
-        size_t n = d->n_tokens + part->n_tokens - 1;
-        d->logprob = xreallocarray(d->logprob, n, sizeof *d->logprob);
-        memcpy(d->logprob + d->n_tokens, part->logprob + 1,
-               (part->n_tokens - 1) * sizeof *d->logprob);
-    }
-    d->n_tokens += part->n_tokens - 1;
-    d->targets += part->targets;
-    d->left_out += part->left_out;
-    d->nll += part->nll;
-    d->text_bytes += part->text_bytes; /* known for all parts or for none */
-    document_release(part);
-}
-
-void evaluation_join(struct evaluation *e)
-{
-    size_t kept = 0;
-    uint64_t next_part = 0;
-    if (e->n)
-        qsort(e->documents, e->n, sizeof *e->documents, compare_places);
-    for (size_t i = 0; i < e->n; i++) {
-        struct scored_document *d = &e->documents[i];
-        struct scored_document *last = kept ? &e->documents[kept - 1] : NULL;
-        uint64_t part = d->part;
-        if (last && last->index == d->index && part > 0 && part == next_part)
-            append_part(last, d);
-        else
-            e->documents[kept++] = *d;
-        next_part = part + 1;
-    }
-    e->n = kept;
-}
-
-/* Of the ratio sum(nll) / sum(targets); `less`, if not NULL, has the same documents, and its sums
- * are taken off. */
-static double standard_error(const struct evaluation *e, const struct evaluation *less, double mean)
-{
-    double squares = 0, documents = 0, targets = 0;
-    for (size_t i = 0; i < e->n; i++) {
-        const struct scored_document *d = &e->documents[i];
-        double sum = d->nll - (less ? less->documents[i].nll : 0);
-        double residual = sum - mean * (double)d->targets;
-        squares += residual * residual;
-        documents += d->targets > 0;
-        targets += (double)d->targets;
-    }
-    return documents < 2 ? NAN : sqrt(documents / (documents - 1) * squares) / targets;
-}
-
-void evaluation_compare(const struct evaluation *base, const struct evaluation *tuned,
-                        struct evaluation_difference *d)
-{
-    double sum = 0, targets = 0;
-    for (size_t i = 0; i < base->n; i++) {
-        sum += tuned->documents[i].nll - base->documents[i].nll;
-        targets += (double)base->documents[i].targets;
-    }
-    d->mean_nll = targets > 0 ? sum / targets : NAN;
-    d->stderr_mean = standard_error(tuned, base, d->mean_nll);
-    d->low = d->mean_nll - 1.96 * d->stderr_mean;
-    d->high = d->mean_nll + 1.96 * d->stderr_mean;
-}
-
-void evaluation_of_source(const struct evaluation *e, const char *source, struct evaluation *out)
-{
-    evaluation_init(out);
-    for (size_t i = 0; i < e->n; i++) {
-        const char *from = e->documents[i].source;
-        if (source && (!from || strcmp(from, source)))
-            continue;
-        ARRAY_GROW(out->documents, out->n, out->cap);
-        out->documents[out->n++] = e->documents[i];
-    }
-}
-
-void evaluation_release_view(struct evaluation *e)
-{
-    free(e->documents);
-    evaluation_init(e);
-}
-
-void evaluation_summarize(const struct evaluation *e, struct evaluation_summary *s)
-{
-    bool bytes_known = true;
-    *s = (struct evaluation_summary){0};
-    for (size_t i = 0; i < e->n; i++) {
-        const struct scored_document *d = &e->documents[i];
-        s->seen += d->n_tokens;
-        s->left_out += d->left_out;
-        if (!d->targets)
-            continue;
-        s->documents++;
-        s->tokens += d->targets;
-        s->nll += d->nll;
-        s->text_bytes += d->text_bytes;
-        bytes_known = bytes_known && d->text_bytes && !d->left_out;
-    }
-    if (!bytes_known)
-        s->text_bytes = 0;
-    s->mean_nll = s->tokens ? s->nll / (double)s->tokens : NAN;
-    s->ppl = exp(s->mean_nll);
-    s->stderr_mean = standard_error(e, NULL, s->mean_nll);
-    s->bits_per_byte = s->text_bytes ? s->nll / M_LN2 / (double)s->text_bytes : NAN;
-}
+enum { MAX_RESULTS = 2 };
 
 struct evaluator {
     struct decoder *decoder;
-    const struct lora *lora;
+    const struct lora *sides[MAX_RESULTS];
+    size_t n_sides, n_results;
     struct evaluator_options options;
-    struct evaluation *result;
+    struct evaluation *results;
+    struct watch *watch; /* where whole distributions are wanted; else NULL */
 
     /* the batch that is being filled: documents, or windows of documents */
     uint32_t *ids;
     uint8_t *trained;
     size_t n, cap;
-    size_t *lengths, *owners; /* owners: which of result->documents it is of */
+    size_t *lengths, *owners; /* owners: which of the results' documents it is of */
     size_t n_pieces, pieces_cap;
-    double *nll;
+    double *nll;    /* [n_pieces] */
     float *logprob; /* [cap], where asked for */
 
     uint64_t tokens, targets;
     double sum;
 };
 
-struct evaluator *evaluator_new(struct decoder *d, const struct lora *lora,
-                                const struct evaluator_options *options, struct evaluation *result)
+struct evaluator *evaluator_new(struct decoder *d, const struct lora *const *sides, size_t n_sides,
+                                const struct evaluator_options *options, struct evaluation *results)
 {
     struct evaluator *ev = xcalloc(1, sizeof *ev);
     ev->decoder = d;
-    ev->lora = lora;
+    memcpy(ev->sides, sides, n_sides * sizeof *sides);
+    ev->n_sides = n_sides;
+    ev->n_results = n_sides + (options->other != NULL);
     ev->options = *options;
-    ev->result = result;
+    ev->results = results;
+    if (options->measure || options->save || options->other)
+        ev->watch = watch_new(d, ev->sides, n_sides, options->save, options->other);
     return ev;
 }
 
@@ -178,6 +51,7 @@ void evaluator_free(struct evaluator *ev)
 {
     if (!ev)
         return;
+    watch_free(ev->watch);
     free(ev->ids);
     free(ev->trained);
     free(ev->lengths);
@@ -197,23 +71,7 @@ double evaluator_mean_nll(const struct evaluator *ev)
     return ev->targets ? ev->sum / (double)ev->targets : NAN;
 }
 
-static void keep_scores(struct evaluator *ev)
-{
-    size_t at = 0;
-    for (size_t i = 0; i < ev->n_pieces; at += ev->lengths[i++]) {
-        struct scored_document *d = &ev->result->documents[ev->owners[i]];
-        d->nll += ev->nll[i];
-        if (ev->options.logprobs) {
-            d->logprob = xreallocarray(NULL, d->n_tokens, sizeof *d->logprob);
-            memcpy(d->logprob, ev->logprob + at, d->n_tokens * sizeof *d->logprob);
-        }
-        ev->tokens += ev->lengths[i];
-        for (size_t t = 0; t < ev->lengths[i]; t++)
-            ev->targets += ev->trained[at + t];
-        ev->sum += ev->nll[i];
-    }
-    ev->n = ev->n_pieces = 0;
-}
+/* ---- scoring ---- */
 
 static const char *document_name(const struct scored_document *d, char out[64])
 {
@@ -225,28 +83,85 @@ static const char *document_name(const struct scored_document *d, char out[64])
 }
 
 /* A loss that is no number is told with its document: the mean would hide where it came from. */
-static int check_scores(const struct evaluator *ev, struct err *err)
+static int add_nll(struct evaluator *ev, size_t side, size_t piece, double nll, struct err *err)
 {
+    struct scored_document *d = &ev->results[side].documents[ev->owners[piece]];
     char name[64];
-    for (size_t i = 0; i < ev->n_pieces; i++)
-        if (!isfinite(ev->nll[i]))
-            return err_set(err, "%s: the loss is not a finite number",
-                           document_name(&ev->result->documents[ev->owners[i]], name));
+    if (!isfinite(nll))
+        return err_set(err, "%s: the loss is not a finite number", document_name(d, name));
+    d->nll += nll;
+    if (side + 1 == ev->n_results)
+        ev->sum += nll;
+    return 0;
+}
+
+static int score_side(struct evaluator *ev, size_t side, const struct batch *batch, struct err *err)
+{
+    float *logprob = ev->options.logprobs ? ev->logprob : NULL;
+    if (decoder_score(ev->decoder, ev->sides[side], batch, ev->nll, logprob, err))
+        return -1;
+    for (size_t i = 0, at = 0; i < ev->n_pieces; at += ev->lengths[i++]) {
+        struct scored_document *d = &ev->results[side].documents[ev->owners[i]];
+        if (add_nll(ev, side, i, ev->nll[i], err))
+            return -1;
+        if (!logprob)
+            continue;
+        d->logprob = xreallocarray(NULL, d->n_tokens, sizeof *d->logprob);
+        memcpy(d->logprob, logprob + at, d->n_tokens * sizeof *d->logprob);
+    }
+    return 0;
+}
+
+/* Appends what was measured of a piece's targets, and their losses. */
+static int keep_measured(struct evaluator *ev, size_t side, size_t piece,
+                         const struct measured_token *from, size_t n, struct err *err)
+{
+    struct scored_document *d = &ev->results[side].documents[ev->owners[piece]];
+    double nll = 0;
+    d->measured = xreallocarray(d->measured, d->n_measured + n, sizeof *d->measured);
+    memcpy(d->measured + d->n_measured, from, n * sizeof *from);
+    d->n_measured += n;
+    for (size_t i = 0; i < n; i++)
+        nll -= (double)from[i].logprob;
+    return add_nll(ev, side, piece, nll, err);
+}
+
+static int score_watched(struct evaluator *ev, const struct batch *batch, struct err *err)
+{
+    if (watch_run(ev->watch, batch, err))
+        return -1;
+    for (size_t side = 0; side < ev->n_results; side++) {
+        const struct measured_token *from = watch_measured(ev->watch, side);
+        for (size_t i = 0, at = 0; i < ev->n_pieces; at += ev->lengths[i++]) {
+            size_t n = 0;
+            for (size_t t = 0; t < ev->lengths[i]; t++)
+                n += ev->trained[at + t];
+            if (n && keep_measured(ev, side, i, from, n, err))
+                return -1;
+            from += n;
+        }
+    }
     return 0;
 }
 
 static int score_batch(struct evaluator *ev, struct err *err)
 {
+    struct batch batch = {ev->ids, ev->trained, ev->n, ev->lengths, ev->n_pieces, NULL};
+    int status = 0;
     if (!ev->n_pieces)
         return 0;
-    struct batch batch = {ev->ids, ev->trained, ev->n, ev->lengths, ev->n_pieces, NULL};
-    float *logprob = ev->options.logprobs ? ev->logprob : NULL;
-    if (decoder_score(ev->decoder, ev->lora, &batch, ev->nll, logprob, err) ||
-        check_scores(ev, err))
-        return -1;
-    keep_scores(ev);
-    return 0;
+    if (ev->watch)
+        status = score_watched(ev, &batch, err);
+    for (size_t side = 0; side < ev->n_sides && !ev->watch && !status; side++)
+        status = score_side(ev, side, &batch, err);
+    ev->tokens += ev->n;
+    for (size_t t = 0; t < ev->n; t++)
+        ev->targets += ev->trained[t];
+    ev->n = ev->n_pieces = 0;
+    return status;
 }
+
+/* ---- batches ---- */
 
 static int check_ids(const struct evaluator *ev, const uint32_t *ids, size_t n, struct err *err)
 {
@@ -278,21 +193,26 @@ static void reserve(struct evaluator *ev, size_t n)
     }
 }
 
+static struct scored_document *last_document(const struct evaluator *ev, size_t side)
+{
+    return &ev->results[side].documents[ev->results[side].n - 1];
+}
+
 /* Tokens [0, n) of the last of the documents, of which those from `counted` on are targets. */
 static int add_piece(struct evaluator *ev, const uint32_t *ids, const uint8_t *trained, size_t n,
                      size_t counted, struct err *err)
 {
-    struct scored_document *d = &ev->result->documents[ev->result->n - 1];
     if (ev->n && ev->n + n > ev->options.batch_tokens && score_batch(ev, err))
         return -1;
     reserve(ev, n);
     for (size_t i = 0; i < n; i++) {
         ev->ids[ev->n + i] = ids[i];
         ev->trained[ev->n + i] = i > 0 && i >= counted && trained[i];
-        d->targets += ev->trained[ev->n + i];
+        for (size_t side = 0; side < ev->n_results; side++)
+            last_document(ev, side)->targets += ev->trained[ev->n + i];
     }
     ev->n += n;
-    ev->owners[ev->n_pieces] = ev->result->n - 1;
+    ev->owners[ev->n_pieces] = ev->results[0].n - 1;
     ev->lengths[ev->n_pieces++] = n;
     return 0;
 }
@@ -301,7 +221,6 @@ static int add_windows(struct evaluator *ev, const uint32_t *ids, const uint8_t 
                        struct err *err)
 {
     const struct window *w = &ev->options.window;
-    struct scored_document *d = &ev->result->documents[ev->result->n - 1];
     for (size_t from = 0, seen = 0; seen < n; from += w->stride) {
         size_t end = size_min(from + w->size, n), counted = size_max(seen - from, w->skip);
         if (w->whole && end - from < w->size)
@@ -312,9 +231,11 @@ static int add_windows(struct evaluator *ev, const uint32_t *ids, const uint8_t 
             ev->ids[ev->n - (end - from)] = ids[0];
         seen = end;
     }
+    size_t wanted = 0;
     for (size_t i = 1; i < n; i++)
-        d->left_out += trained[i] != 0;
-    d->left_out -= d->targets;
+        wanted += trained[i] != 0;
+    for (size_t side = 0; side < ev->n_results; side++)
+        last_document(ev, side)->left_out = wanted - last_document(ev, side)->targets;
     return 0;
 }
 
@@ -340,7 +261,8 @@ int evaluator_add(struct evaluator *ev, const struct stream_record *r, uint64_t 
         const struct stream_document *d = &r->documents[i];
         if (check_ids(ev, r->ids + at, d->n_tokens, err))
             return err_prefix(err, "document %" PRIu64, d->index);
-        append(ev->result, d, index_base);
+        for (size_t side = 0; side < ev->n_results; side++)
+            append(&ev->results[side], d, index_base);
         if (ev->options.window.size
                 ? add_windows(ev, r->ids + at, r->trained + at, d->n_tokens, err)
                 : add_piece(ev, r->ids + at, r->trained + at, d->n_tokens, 0, err))
@@ -352,5 +274,7 @@ int evaluator_add(struct evaluator *ev, const struct stream_record *r, uint64_t 
 
 int evaluator_finish(struct evaluator *ev, struct err *err)
 {
-    return score_batch(ev, err);
+    if (score_batch(ev, err))
+        return -1;
+    return ev->options.other ? logits_read_end(ev->options.other, err) : 0;
 }

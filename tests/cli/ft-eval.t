@@ -150,6 +150,68 @@ my @documents = @{$documents{llama}};
     is((lines("-m $model --per-document one.ft"))[0]{source} // '', 'book', 'the source');
 }
 
+# Whole distributions: against the base, against what another run saved, and how sure the model is.
+{
+    my $adapter = "$model/lora/initial";
+    my $compared = evaluate("-m $model -a $adapter --compare sources.ft");
+    my $kl = evaluate("-m $model -a $adapter --kl --calibration sources.ft");
+    near($kl->{$_}{nll}, $compared->{$_}{nll}, 1e-6, "--kl: nll, $_") for qw(base tuned);
+    ok($kl->{divergence}{mean_kl} > 0.1 && $kl->{divergence}{max} >= $kl->{divergence}{q99} && $kl->{divergence}{q99} >= $kl->{divergence}{median},
+        'a divergence', encode_json($kl->{divergence}));
+    my $none = evaluate("-m $model -a $adapter:0 --kl sources.ft")->{divergence};
+    is("$none->{mean_kl} $none->{max} $none->{same_top} $none->{rms_delta_p}", '0 0 1 0', 'none from itself');
+    my @lines = lines("-m $model -a $adapter --kl --per-document sources.ft");
+    my ($sum, $n) = (0, 0);
+    $sum += $_->{mean_kl} * $_->{tokens}, $n += $_->{tokens} for @lines;
+    near($sum / $n, $kl->{divergence}{mean_kl}, 1e-6, 'documents add up to the mean');
+    my ($book) = lines("-m $model -a $adapter --kl --by-source sources.ft");
+    near($book->{divergence}{mean_kl}, ($lines[0]{mean_kl} * $lines[0]{tokens} + $lines[2]{mean_kl} * $lines[2]{tokens})
+            / ($lines[0]{tokens} + $lines[2]{tokens}), 1e-6, 'a source has that of its documents');
+    is(scalar run("ft-eval -m $model -a $adapter --kl --threads 1 sources.ft"), scalar run("ft-eval -m $model -a $adapter --kl --threads 3 sources.ft"),
+        'the same bytes with one thread and three');
+
+    my @bins = @{$kl->{tuned}{bins}};
+    my ($tokens, $ece) = (0, 0);
+    for (grep { $_->{tokens} } @bins) {
+        $tokens += $_->{tokens};
+        $ece += $_->{tokens} * abs($_->{accuracy} - $_->{confidence});
+    }
+    is("$tokens " . @bins, "$kl->{tuned}{tokens} 10", 'every target is in one of ten bins');
+    near($kl->{tuned}{ece}, $ece / $tokens, 1e-6, 'the expected calibration error');
+    is(scalar @{evaluate("-m $model --calibration --bins 3 sources.ft")->{bins}}, 3, 'so many bins');
+
+    my $plain = run("ft-eval -m $model sources.ft");
+    is(scalar run("ft-eval -m $model --save-logits saved sources.ft"), $plain, 'saving changes nothing else');
+    my $saved = evaluate("-m $model -a $adapter --base-logits saved sources.ft");
+    near($saved->{$_}{nll}, $compared->{$_}{nll}, 1e-6, "--base-logits: nll, $_") for qw(base tuned);
+    near($saved->{divergence}{$_}, $kl->{divergence}{$_}, 1e-4, "--base-logits: $_") for qw(mean_kl stderr median q99 max same_top rms_delta_p);
+    is(scalar run("ft-eval -m $model -a $adapter --base-logits saved --batch-tokens 1 sources.ft | wc -l"), "1\n", 'another batch');
+    my $piped = run("ft-eval -m $model --save-logits - -o out.json sources.ft | gzip | ft-eval -m $model -a $adapter --base-logits - sources.ft");
+    near(decode_json($piped)->{divergence}{mean_kl}, $saved->{divergence}{mean_kl}, 1e-9, 'through a pipe');
+    run("ft-eval -m $model --save-logits long.saved --window 16 --stride 8 sources.ft");
+    my $windows = evaluate("-m $model --base-logits long.saved --window 16 --stride 8 sources.ft");
+    ok($windows->{divergence}{max} < 1e-5 && $windows->{divergence}{same_top} == 1, 'windows', encode_json($windows->{divergence}));
+
+    my $wants = "ft-eval -m $model --base-logits saved";
+    refuses('distributions of other documents', 'saved: was made from', "$wants one.ft");
+    refuses('or of other windows', 'saved: was made from other documents or windows', "$wants --window 16 sources.ft");
+    spew_json('first.jsonl', {%{$documents[0]}, source => 'book'});
+    run("ft-pack -m $model --length 64 -o first.ft first.jsonl; ft-eval -m $model --save-logits first.saved first.ft; ft-eval -m $model --save-logits twice.saved first.ft first.ft");
+    refuses('or of fewer', 'first.saved: was made from other documents', "ft-eval -m $model --base-logits first.saved first.ft first.ft");
+    refuses('or of more', 'twice.saved: was made from more documents', "ft-eval -m $model --base-logits twice.saved first.ft");
+    refuses('no distributions', 'holds no distributions', "ft-eval -m $model --base-logits sources.ft sources.ft");
+    refuses('of another vocabulary', 'saved: is of a vocabulary of 288, the model has', "ft-eval -m $models/llama_sharded --base-logits saved sources.ft")
+        if -d "$models/llama_sharded";
+    refuses_cut('cut off at 50 places', 'saved', 'saved: is cut off', "$wants sources.ft");
+    refuses('a full disk', 'No space left', "ft-eval -m $model --save-logits /dev/full sources.ft") if -e '/dev/full';
+    run("ft-eval -m $model --save-logits half.saved empty.ft");
+    ok(!-e 'half.saved', 'no file of a run that failed');
+    for my $wrong ('--kl', '--save-logits x --base-logits saved', "-a $adapter --kl --base-logits saved", '--save-logits -', '--calibration --per-token', '--bins 0') {
+        my (undef, $status) = run("ft-eval -m $model $wrong sources.ft");
+        is($status, 2, "$wrong is wrong usage");
+    }
+}
+
 # How the stream comes changes nothing.
 {
     my $want = run("ft-eval -m $model --per-token llama.ft");
