@@ -1,5 +1,5 @@
-#!/bin/bash
-# Published chat templates beside transformers; TEMPLATES=FOLDER[:FOLDER...] adds more of them.
-. "$SRCDIR/tests/interop/environment"
-"$python" -c 'import transformers, jinja2' 2>/dev/null || { echo "1..0 # SKIP VENV=FOLDER with transformers"; exit 0; }
+#!/bin/sh
+# Published chat templates beside transformers: VENV=FOLDER has it; TEMPLATES=FOLDER[:FOLDER...] adds more of them.
+python=${VENV:+$VENV/bin/python}
+[ -n "$python" ] && "$python" -c 'import transformers, jinja2' 2>/dev/null || { echo "1..0 # SKIP VENV=FOLDER with transformers"; exit 0; }
 exec "$python" "$SRCDIR/tests/interop/chat_templates.py" "$SRCDIR/tests/data/template/templates"
