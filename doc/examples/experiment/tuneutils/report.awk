@@ -4,7 +4,7 @@
 BEGIN {
     FS = "\t"
     best = ENVIRON["BEST"]
-    metric = ENVIRON["METRIC"]
+    metric = ENVIRON["METRIC_NAME"]
     read_table("table.tsv")
     head()
     summary()

@@ -1,4 +1,4 @@
-# usage: awk -v metric=NAME -f table-text.awk table.tsv
+# usage: METRIC_NAME=NAME awk -f table-text.awk table.tsv
 #
 # The table for eyes: what all runs lack is left out.
 
@@ -9,7 +9,7 @@ NR == 1 {
         at[$i] = i
     n = split("run documents steps tokens loss ppl kept acc seconds tok_per_s memory", wanted, " ")
     title["ppl"] = "perplexity"
-    title["kept"] = metric
+    title["kept"] = ENVIRON["METRIC_NAME"]
     title["seconds"] = "time"
     title["tok_per_s"] = "tokens/s"
     title["acc"] = "accuracy"

@@ -23,7 +23,7 @@ TUNEUTILS := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 # What goes in.
 MODEL ?= base.gguf
 DOCUMENTS ?= documents.jsonl
-# Documents that nothing is learnt from: a number, a share as 10%, or a file of their own.
+# Documents that nothing is learnt from: a number, a share as 10%, or a file NAME.jsonl of their own.
 HELD ?= 10%
 # How many of these to complete, 0 for none; and multiple-choice questions for ft-score.
 PROMPTS ?= 50
@@ -52,6 +52,9 @@ METRIC ?=
 METRIC_NAME ?= kept
 TITLE ?= $(notdir $(CURDIR))
 SAMPLES ?= 5
+# Of each program; by default the processors divided by make's -j.
+THREADS ?=
+export METRIC_NAME TITLE THREADS
 
 # The runs: their names, and of each data, rank, rate, seed and variant.
 RUNS :=
@@ -63,6 +66,12 @@ flags.$1 = $$(TRAIN_FLAGS) --rank $3 --lr $4 --seed $5 $$(TRAIN_FLAGS.$6)
 endef
 $(foreach d,$(DATA),$(foreach r,$(RANKS),$(foreach l,$(RATES),$(foreach s,$(SEEDS),$(foreach v,$(or $(VARIANTS),-),\
 	$(eval $(call tuneutils_run,$d-r$r-lr$l-s$s$(addprefix -,$(filter-out -,$v)),$d,$r,$l,$s,$(filter-out -,$v))))))))
+
+# The folder of the examples, beside this one or of the programs in PATH; the demo's has a small model to try with.
+tuneutils_bin := $(filter %/bin,$(subst :, ,$(PATH)))
+EXAMPLES := $(patsubst %/house-style,%,$(abspath $(firstword $(wildcard $(TUNEUTILS)/../../house-style $(TUNEUTILS)/../doc/tuneutils/examples/house-style \
+	$(tuneutils_bin:%/bin=%/share/doc/tuneutils/examples/house-style) \
+	$(patsubst %/build/bin,%/doc/examples/house-style,$(filter %/build/bin,$(tuneutils_bin)))))))
 
 tuneutils_programs := ft-dump ft-eval ft-gen ft-lint ft-merge ft-pack ft-plan ft-score ft-tok ft-train
 export TUNEUTILS_PROGRAMS := $(shell for p in $(tuneutils_programs); do $$p --version 2>/dev/null | head -n 1; done | tr '\n' ';')
@@ -80,6 +89,8 @@ adapters = $(RUNS:%=runs/%/adapter)
 .SECONDARY:
 .PRECIOUS: $(adapters)
 all: report table
+smollm2.gguf:
+	$(EXAMPLES)/house-style/fetch-model $@
 
 data/% before/% runs/%: private SHELL = $(TUNEUTILS)/stage
 data/% before/% runs/%: private .SHELLFLAGS = $@ $(also.$@:%=+%) $(filter-out tuneutils-force,$^) -c
@@ -90,7 +101,7 @@ data/clean.jsonl: $(DOCUMENTS) tuneutils-force
 	@ft-lint --fix --json $(LINT_FLAGS) -o $@ $(DOCUMENTS) >data/clean.json
 data/shuffled.jsonl: data/clean.jsonl $(TUNEUTILS)/take tuneutils-force
 	@$$tuneutils/take shuffled 1 data/clean.jsonl >$@
-ifneq ($(wildcard $(HELD)),)
+ifneq ($(filter %.jsonl,$(HELD)),)
 data/held.jsonl: $(HELD) tuneutils-force
 	@ft-lint --fix $(LINT_FLAGS) -o $@ $(HELD) >data/held.txt
 data/all.jsonl: data/shuffled.jsonl data/held.jsonl tuneutils-force
@@ -113,7 +124,7 @@ $(tuneutils_files:%=data/%.jsonl): data/%.jsonl: %.jsonl data/held.jsonl tuneuti
 	@ft-lint --fix $(LINT_FLAGS) --against data/held.jsonl -o $@ $*.jsonl >data/$*.txt
 
 data/%.lint.json: data/%.jsonl tuneutils-force
-	@ft-lint --json $(LINT_FLAGS) -o $@ data/$*.jsonl || [ -s $@ ]
+	@ft-lint --fix --json $(LINT_FLAGS) -o /dev/null data/$*.jsonl >$@
 data/%.ft: data/%.jsonl $(MODEL) tuneutils-force
 	@ft-tok -m $(MODEL) $(TOK_FLAGS) data/$*.jsonl | ft-pack $(PACK_FLAGS) -o $@
 data/%.stats: data/%.ft tuneutils-force
@@ -155,17 +166,17 @@ table.tsv: $(results) $(adapters) $(DATA:%=data/%.jsonl) $(if $(PLAN_FLAGS),$(RU
 	@LC_ALL=C awk -f $(TUNEUTILS)/json.awk -f $(TUNEUTILS)/table.awk $(foreach r,$(RUNS),'$r $(config.$r)') >$@.tmp
 	@mv $@.tmp $@
 table.txt: table.tsv
-	@LC_ALL=C awk -v metric='$(METRIC_NAME)' -f $(TUNEUTILS)/table-text.awk table.tsv >$@.tmp
+	@LC_ALL=C awk -f $(TUNEUTILS)/table-text.awk table.tsv >$@.tmp
 	@mv $@.tmp $@
 table: table.txt
 	@cat table.txt
 
 figures: table.tsv
-	@$(TUNEUTILS)/figures table.tsv figures '$(METRIC_NAME)'
+	@$(TUNEUTILS)/figures table.tsv figures
 report: report.html
 	@echo "$(CURDIR)/report.html"
 report.html: table.txt figures $(about)
-	@TUNEUTILS=$(TUNEUTILS) $(TUNEUTILS)/report '$(TITLE)' '$(METRIC_NAME)' $(SAMPLES) '$(MODEL)' '$(DOCUMENTS)' $(DATA) >$@.tmp
+	@$(TUNEUTILS)/report $(SAMPLES) '$(MODEL)' '$(DOCUMENTS)' $(DATA) >$@.tmp
 	@mv $@.tmp $@
 results: $(results)
 
