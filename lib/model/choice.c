@@ -25,6 +25,7 @@ struct chooser {
     size_t *lengths;
     double *nll;
     size_t n_documents, documents_cap;
+    size_t own;              /* tokens of documents that the one before doesn't begin with */
     size_t question, choice; /* the batch's first */
 };
 
@@ -90,19 +91,20 @@ static int score_batch(struct chooser *c, struct err *err)
                           .lengths = c->lengths,
                           .n_documents = c->n_documents};
     const size_t question = c->question, choice = c->choice;
+    uint64_t rows;
     for (size_t side = 0; side < o->n_sides && c->n; side++) {
         c->question = question;
         c->choice = choice;
-        if (decoder_score(o->decoder, o->sides[side], &batch, c->nll, NULL, err))
+        if (decoder_score_shared(o->decoder, o->sides[side], &batch, c->nll, &rows, err))
             return -1;
         for (size_t i = 0; i < c->n_documents; i++) {
             if (!isfinite(c->nll[i]))
                 return err_set(err, "the loss is not a finite number");
             next_choice(c)->loglikelihood[side] = -c->nll[i];
         }
-        c->result->tokens += c->n;
+        c->result->tokens += rows;
     }
-    c->n = c->n_documents = 0;
+    c->n = c->n_documents = c->own = 0;
     return 0;
 }
 
@@ -126,6 +128,22 @@ static void reserve(struct chooser *c, size_t n)
     }
 }
 
+/* How many tokens the batch's last document begins with that whole[from..] behind `first` (-1:
+ * none) begins with, too. */
+static size_t shared_tokens(const struct chooser *c, int64_t first, size_t from)
+{
+    if (!c->n_documents)
+        return 0;
+    size_t length = c->lengths[c->n_documents - 1], shift = first >= 0, n = 0;
+    const uint32_t *last = c->ids + c->n - length;
+    if (shift && last[n] != (uint32_t)first)
+        return 0;
+    for (n = shift; n + 1 < length && from + n - shift < c->whole.n; n++)
+        if (last[n] != c->whole.ids[from + n - shift])
+            break;
+    return n;
+}
+
 /* Adds c->whole as a document. What doesn't fit into the model is left out at the beginning. */
 static int add_document(struct chooser *c, size_t n_context, struct choice *choice, struct err *err)
 {
@@ -144,13 +162,18 @@ static int add_document(struct chooser *c, size_t n_context, struct choice *choi
         n = c->whole.n - from;
         c->result->truncated++;
     }
-    if (c->n && c->n + n > c->options.batch_tokens && score_batch(c, err))
-        return -1;
+    size_t own = n - shared_tokens(c, first, from);
+    if (c->n && c->own + own > c->options.batch_tokens) {
+        if (score_batch(c, err))
+            return -1;
+        own = n;
+    }
     reserve(c, n);
     if (first >= 0)
         put_token(c, (uint32_t)first, false);
     for (size_t i = from; i < c->whole.n; i++)
         put_token(c, c->whole.ids[i], i >= n_context);
+    c->own += own;
     c->lengths[c->n_documents++] = n;
     return 0;
 }

@@ -104,6 +104,11 @@ int decoder_accumulate(struct decoder *d, struct lora *lora, const struct batch 
 struct batch decoder_next_part(const struct decoder *d, const struct batch *b, size_t first,
                                size_t start, size_t group, size_t *last);
 
+/* The same for documents of which many begin as the one before does: what two share goes through
+ * the layers once. trained isn't NULL; *rows: how many tokens did go through them. */
+int decoder_score_shared(struct decoder *d, const struct lora *lora, const struct batch *b,
+                         double *nll, uint64_t *rows, struct err *err);
+
 /* logits [n, vocab] of every position: for tests on small models. */
 int decoder_logits(struct decoder *d, const struct lora *lora, const struct batch *b, float *logits,
                    struct err *err);

@@ -165,7 +165,7 @@ static struct turned turned_queries(struct pass *p)
     return (struct turned){&p->d->ws.q, &p->d->ws.k};
 }
 
-static int attend_documents(struct pass *p)
+int attend_documents(struct pass *p)
 {
     struct activations *a = pass_activations(p);
     const struct batch *b = p->batch;
@@ -173,6 +173,16 @@ static int attend_documents(struct pass *p)
     struct turned t = turned_queries(p);
     return attention_forward(p->d->attention, t.q, t.k, &a->v, b->lengths, b->n_documents,
                              pass_layer(p)->window, &a->out, a->lse, p->err);
+}
+
+const struct operand *attention_queries(const struct pass *p)
+{
+    return p->d->config.qk_norm ? &p->d->ws.q : &pass_activations(p)->q;
+}
+
+const struct operand *attention_keys(const struct pass *p)
+{
+    return p->d->config.qk_norm ? &p->d->ws.k : &pass_activations(p)->k;
 }
 
 int attention_half(struct pass *p, struct half_output out)

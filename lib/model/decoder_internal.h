@@ -274,6 +274,11 @@ void half_unnorm(struct pass *p, enum half half);
 /* One row of what the projections gave, as q [Q], k, v [K]; then norms and rotation, in place. */
 void attention_gather(const struct pass *p, size_t row, float *q, float *k, float *v);
 void attention_turn(const struct pass *p, size_t row, float *q, float *k);
+/* Each document of the batch to itself, from ws.wide to the layer's out; and what was attended with,
+ * after norms and rotation, values beside them in the layer's v. */
+int attend_documents(struct pass *p);
+const struct operand *attention_queries(const struct pass *p);
+const struct operand *attention_keys(const struct pass *p);
 
 /* float32 rows [T, n] as something to multiply with: in place, or rounded into ws.grad[k]. */
 struct operand pass_operand(struct pass *p, float *rows, size_t n, size_t k);
