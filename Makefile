@@ -40,9 +40,15 @@ PACKAGES = libarchive $(MSGPACK) openblas jansson libxxhash libpcre2-8 libutf8pr
 PACKAGE_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
 PACKAGE_LIBS := $(shell $(PKG_CONFIG) $(if $(STATIC),--static) --libs $(PACKAGES) 2>/dev/null)
 
+comma := ,
+
+# For several processes in ft-train, which alone is linked with it. MPI= leaves it out.
+MPI := $(if $(STATIC),,$(firstword $(shell for p in ompi-c mpi-c ompi mpi mpich; do $(PKG_CONFIG) --exists $$p 2>/dev/null && echo $$p; done)))
+MPI_CFLAGS := $(if $(MPI),-DHAVE_MPI $(shell $(PKG_CONFIG) --cflags $(MPI)))
+MPI_LIBS := $(if $(MPI),-Wl$(comma)--push-state$(comma)--as-needed $(shell $(PKG_CONFIG) --libs $(MPI)) -Wl$(comma)--pop-state)
+
 # Hardening costs too little to be measured; HARDENING= leaves it out. Fortified calls need
 # optimisation and hide from sanitizers; whoever builds packages brings flags of their own.
-comma := ,
 HARDENING := $(shell for flag in -fstack-protector-strong -fstack-clash-protection -fcf-protection \
 	-mbranch-protection=standard; do echo 'int x;' | \
 	$(CC) -Werror $$flag -x c -S -o /dev/null - 2>/dev/null && echo $$flag; done)
@@ -51,10 +57,10 @@ harden_cppflags = $(if $(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS))$(find
 	$(if $(filter -O1 -O2 -O3 -Os,$(CFLAGS)),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3))
 harden_ldflags = -Wl$(comma)-z$(comma)relro$(comma)-z$(comma)now $(if $(is_static),,-pie)
 
-ALL_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/lib $(PACKAGE_CFLAGS) $(if $(HARDENING),$(harden_cppflags)) $(CPPFLAGS)
+ALL_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/lib $(PACKAGE_CFLAGS) $(MPI_CFLAGS) $(if $(HARDENING),$(harden_cppflags)) $(CPPFLAGS)
 ALL_CFLAGS = -std=c11 -pthread -ffp-contract=off $(if $(HARDENING),-fPIE) $(HARDENING) $(WARNINGS) $(CFLAGS)
 ALL_LDFLAGS = $(if $(HARDENING),$(harden_ldflags)) $(if $(STATIC),-static-pie) $(LDFLAGS)
-ALL_LIBS = $(PACKAGE_LIBS) $(LIBS) -lm
+ALL_LIBS = $(PACKAGE_LIBS) $(MPI_LIBS) $(LIBS) -lm
 
 ifeq ($(PACKAGE_LIBS),)
 ifneq ($(filter-out clean distclean dist uninstall,$(or $(MAKECMDGOALS),all)),)

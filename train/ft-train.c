@@ -15,8 +15,13 @@
 
 #define TUNE train_args.request.options
 
+static bool no_mpi;
+static struct ranks *ranks; /* NULL: this process alone */
+
 static const struct option_spec options[] = {
     {OPT_TABLE, 0, NULL, (void *)(uintptr_t)&train_args_table, NULL, NULL, NULL, 0, 0},
+    {OPT_FLAG, 0, "no-mpi", &no_mpi, NULL, "train alone, although mpirun or srun started several",
+     NULL, 0, 0},
 };
 
 static const struct program program = {
@@ -74,7 +79,7 @@ static void on_signal(int sig)
 
 static void catch_signals(void)
 {
-    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1}; /* mpirun passes on the last */
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
         struct sigaction *was = &otherwise[signals[i]], now = {.sa_handler = on_signal};
         if (sigaction(signals[i], NULL, was) || was->sa_handler == SIG_IGN)
@@ -85,7 +90,20 @@ static void catch_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* ---- what it says ---- */
+/* ---- what it says: the first of several processes ---- */
+
+/* What all know, the first one says. */
+static _Noreturn void fail(const struct err *err)
+{
+    const bool all_know = ranks_have_failed(ranks);
+    if (!ranks_me(ranks))
+        warn("%s", err->msg);
+    else if (!all_know)
+        warn("rank %zu: %s", ranks_me(ranks), err->msg);
+    if (all_know)
+        ranks_close(ranks);
+    exit(1);
+}
 
 static void show(void *arg, const struct trainer_report *r)
 {
@@ -132,6 +150,8 @@ static void say_beginning(const struct train_session *s)
          " steps of %zu %s; %zu parameters in %zu matrices; %s",
          rows->rows, unit, rows->tokens, rows->targets, p->steps, o->batch, unit, l->n_params,
          l->n_pairs + l->n_weights, backend_choices[o->backend]);
+    if (ranks_count(ranks) > 1)
+        warn("%zu processes share the passes of each step", ranks_count(ranks));
     if (loss == LOSS_KTO)
         warn("%" PRIu64 " of the completions are desirable, with a weight of %g; %" PRIu64
              " are not, with %g",
@@ -174,29 +194,36 @@ static int train(void)
     struct progress progress;
     struct err err;
     enum trainer_end end;
+    const bool talks = ranks_me(ranks) == 0;
     if (train_session_open(&s, &train_args.request, &err))
-        die("%s", err.msg);
-    say_beginning(s);
+        fail(&err);
+    if (talks)
+        say_beginning(s);
     catch_signals();
     progress_init(&progress, (enum progress_when)train_args.progress);
-    const struct trainer_watch watch = {show, &progress, &caught};
+    const struct trainer_watch watch = {talks ? show : NULL, &progress, &caught};
     const struct train_progress before = *train_session_progress(s);
     const double began = clock_seconds();
     int status = train_session_run(s, &watch, &end, &err);
     progress_clear(&progress);
-    if (!status)
+    if (!status && talks)
         say_end(s, end, before.step, before.tokens, clock_seconds() - began);
     if (status || train_session_close(s, &err))
-        die("%s", err.msg);
-    return end == TRAINER_INTERRUPTED ? 128 + caught : 0;
+        fail(&err);
+    ranks_close(ranks);
+    return end == TRAINER_INTERRUPTED ? 128 + (caught ? caught : SIGTERM) : 0;
 }
 
 int main(int argc, char **argv)
 {
+    struct err err;
     TUNE = train_options_unset;
     int first = program_start(&program, argc, argv);
     train_args.request.rows = (const char *const *)(argv + first);
     train_args.request.n_rows = (size_t)(argc - first);
     check_options();
+    if (!no_mpi && ranks_open(&ranks, &err))
+        die("%s", err.msg);
+    train_args.request.ranks = ranks;
     return train();
 }

@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "base/ranks.h"
 
 enum { TREE_SUM_FAN = 4 };
 
@@ -27,11 +28,16 @@ size_t tree_sum_bytes(size_t n, size_t count);
 /* Allocates and touches them, so that their memory shows. */
 int tree_sum_reserve(struct tree_sum *t, size_t count, struct err *err);
 
-/* Forgets what was added; leaves first .. end-1 of `count` are to come. */
-void tree_sum_begin(struct tree_sum *t, size_t first, size_t end, size_t count);
+/* Forgets what was added; of `count` leaves those from `first` on are to come. */
+void tree_sum_begin(struct tree_sum *t, size_t first, size_t count);
 /* The next leaf, x [n]. */
 int tree_sum_add(struct tree_sum *t, const float *x, struct err *err);
-/* The total, after all leaves: out [n]. */
-int tree_sum_total(struct tree_sum *t, float *out, struct err *err);
+/*
+ * The total, after these leaves: out [n], the same for all ranks. Rank k has had the leaves
+ * split[k] .. split[k + 1] - 1; alone, all of them. A rank sends about its share of the vectors
+ * that it holds, and as much of the total.
+ */
+int tree_sum_total(struct tree_sum *t, struct ranks *ranks, const size_t *split, float *out,
+                   struct err *err);
 
 #endif

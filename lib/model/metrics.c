@@ -157,6 +157,11 @@ int metrics_add_step(struct metrics *m, const struct metrics_step *s, struct err
     }
     add_real(&line, "tok_per_s", round(s->tok_per_s * 10) / 10);
     add_whole(&line, "rss", s->rss);
+    if (s->ranks > 1) {
+        add_whole(&line, "ranks", s->ranks);
+        add_real(&line, "idle_s", round(s->idle * 1e6) / 1e6);
+        add_real(&line, "exchange_s", round(s->exchange * 1e6) / 1e6);
+    }
     return write_line(m, &line, err);
 }
 

@@ -2,7 +2,8 @@
  * metrics: the log of a training run, ft-metrics(5): JSON Lines with fixed keys.
  *
  * A line is written whole, at once, as soon as it is known, so that a log can be followed while it
- * grows. tok_per_s and rss are the only values that differ between two runs of the same thing.
+ * grows. tok_per_s and what follows it are the only values that differ between two runs of the same
+ * thing.
  */
 #ifndef MODEL_METRICS_H
 #define MODEL_METRICS_H
@@ -28,6 +29,8 @@ struct metrics_step {
     uint64_t tokens, trained; /* since the first step */
     double tok_per_s;         /* this step's */
     size_t rss;
+    size_t ranks; /* more than 1: also the seconds that this one waited for others, and exchanged */
+    double idle, exchange;
     const struct preference_sums *rewards; /* NULL: the loss has none */
     const char *left_out;                  /* why there is no update; NULL: there is one */
 };

@@ -12,6 +12,7 @@ struct preference {
     float *reference;  /* [n_rows * group] of the documents, */
     float *mismatched; /* [n_rows] of the mismatched ones; NULL: none are needed */
     struct preference_sums sums;
+    struct ranks *ranks; /* that share the scoring */
 
     /* the batch in work, from some document on */
     const struct row_batch *batch;
@@ -61,6 +62,11 @@ void preference_free(struct preference *p)
         return;
     free(p->scores);
     free(p);
+}
+
+void preference_share(struct preference *p, struct ranks *ranks)
+{
+    p->ranks = ranks;
 }
 
 /* ---- terms ---- */
@@ -213,32 +219,61 @@ static int fill(struct preference *p, struct row_batch *b, bool mismatched, stru
     return 0;
 }
 
-static int score_batch(struct preference *p, struct decoder *d, const struct lora *lora,
-                       const struct row_batch *b, const struct row_range *range, score_fn *fn,
-                       void *arg, struct err *err)
+static int score_batch(struct decoder *d, const struct lora *lora, const struct row_batch *b,
+                       double *logp, struct err *err)
 {
     const struct batch view = {.ids = b->ids,
                                .trained = b->trained,
                                .n = b->n,
                                .lengths = b->lengths,
                                .n_documents = b->n_documents};
-    double *logp = xcalloc(b->n_documents, sizeof *logp);
-    int status = decoder_score(d, lora, &view, logp, NULL, err);
-    for (size_t i = 0; i < b->n_documents && !status; i++) {
+    if (decoder_score(d, lora, &view, logp, NULL, err))
+        return -1;
+    for (size_t i = 0; i < b->n_documents; i++) {
         logp[i] = -logp[i];
         if (!isfinite(logp[i]))
-            status = err_set(err, "document \"%s\": its log-likelihood is not a finite number",
-                             row_batch_name(b, i));
+            return err_set(err, "document \"%s\": its log-likelihood is not a finite number",
+                           row_batch_name(b, i));
     }
-    if (!status)
-        fn(p, b, logp, range, arg);
-    free(logp);
+    return 0;
+}
+
+/* What scores. */
+struct scorer {
+    struct decoder *d;
+    const struct lora *lora;
+    const struct preference_watch *watch; /* may be NULL */
+};
+
+/* logp of the documents of a range, zero before; ranks take turns at the batches. */
+static int score_range(struct preference *p, const struct scorer *how,
+                       const struct row_range *range, bool mismatched, double *logp,
+                       struct err *err)
+{
+    const size_t ranks = ranks_count(p->ranks), me = ranks_me(p->ranks);
+    struct row_range left = *range;
+    struct row_batch b;
+    int status = 0;
+    row_batch_init(&b);
+    for (size_t turn = 0; left.first < left.end && !status; turn = (turn + 1) % ranks) {
+        const double part =
+            (double)(left.first - range->first) / (double)(range->end - range->first);
+        if (how->watch && how->watch->stop(how->watch->arg, part)) {
+            status = 1;
+            break;
+        }
+        if (fill(p, &b, mismatched, &left, err) ||
+            (turn == me && score_batch(how->d, how->lora, &b, logp, err)))
+            status = -1;
+        logp += b.n_documents;
+    }
+    row_batch_release(&b);
     return status;
 }
 
-static int score(struct preference *p, struct decoder *d, const struct lora *lora,
-                 const struct row_range *range, bool mismatched,
-                 const struct preference_watch *watch, score_fn *fn, void *arg, struct err *err)
+/* Hands the batches of a range to fn, in their order. */
+static int for_batches(struct preference *p, const struct row_range *range, bool mismatched,
+                       const double *logp, score_fn *fn, void *arg, struct err *err)
 {
     struct row_range left = *range;
     struct row_batch b;
@@ -246,17 +281,26 @@ static int score(struct preference *p, struct decoder *d, const struct lora *lor
     row_batch_init(&b);
     while (left.first < left.end && !status) {
         const struct row_range these = left;
-        if (watch && watch->stop(watch->arg, (double)(left.first - range->first) /
-                                                 (double)(range->end - range->first))) {
-            status = 1;
-            break;
-        }
-        status =
-            fill(p, &b, mismatched, &left, err) || score_batch(p, d, lora, &b, &these, fn, arg, err)
-                ? -1
-                : 0;
+        status = fill(p, &b, mismatched, &left, err);
+        if (!status)
+            fn(p, &b, logp, &these, arg);
+        logp += b.n_documents;
     }
     row_batch_release(&b);
+    return status;
+}
+
+static int score(struct preference *p, const struct scorer *how, const struct row_range *range,
+                 bool mismatched, score_fn *fn, void *arg, struct err *err)
+{
+    const size_t n = (range->end - range->first) * (mismatched ? 1 : p->group);
+    double *logp = xcalloc(n, sizeof *logp);
+    int status = ranks_agree(p->ranks, score_range(p, how, range, mismatched, logp, err), err);
+    if (!status) {
+        ranks_merge(p->ranks, logp, n * sizeof *logp);
+        status = for_batches(p, range, mismatched, logp, fn, arg, err);
+    }
+    free(logp);
     return status;
 }
 
@@ -290,11 +334,12 @@ int preference_compute_references(struct preference *p, struct decoder *d, const
                                   const struct preference_watch *watch, struct err *err)
 {
     const struct row_range all = {NULL, 0, p->n_rows};
+    const struct scorer how = {d, lora, watch};
     if (!p->reference)
         return 0;
-    int status = score(p, d, lora, &all, false, watch, keep_reference, p->reference, err);
+    int status = score(p, &how, &all, false, keep_reference, p->reference, err);
     if (!status && p->mismatched)
-        status = score(p, d, lora, &all, true, watch, keep_reference, p->mismatched, err);
+        status = score(p, &how, &all, true, keep_reference, p->mismatched, err);
     return status < 0 ? err_prefix(err, "the reference") : status;
 }
 
@@ -312,10 +357,11 @@ int preference_find_kl(struct preference *p, struct decoder *d, const struct lor
                        const struct row_range *range, const struct preference_watch *watch,
                        struct err *err)
 {
+    const struct scorer how = {d, lora, watch};
     double sum = 0;
     if (!has_kl(p))
         return 0;
-    int status = score(p, d, lora, range, true, watch, add_gain, &sum, err);
+    int status = score(p, &how, range, true, add_gain, &sum, err);
     p->sums.kl = fmax(0, sum / (double)(range->end - range->first));
     return status < 0 ? err_prefix(err, "a completion after another's prompt") : status;
 }
@@ -335,8 +381,9 @@ int preference_judge(struct preference *p, struct decoder *d, const struct lora 
                      const struct preference_watch *watch, struct err *err)
 {
     const struct row_range all = {NULL, 0, p->n_rows};
+    const struct scorer how = {d, lora, watch};
     double loss = 0;
     preference_clear(p);
     int status = preference_find_kl(p, d, lora, &all, watch, err);
-    return status ? status : score(p, d, lora, &all, false, watch, judge_batch, &loss, err);
+    return status ? status : score(p, &how, &all, false, judge_batch, &loss, err);
 }

@@ -10,6 +10,7 @@
 #ifndef MODEL_PREFERENCE_H
 #define MODEL_PREFERENCE_H
 
+#include "base/ranks.h"
 #include "model/decoder.h"
 #include "model/loss.h"
 #include "model/rows.h"
@@ -42,6 +43,9 @@ struct preference_sums {
 int preference_new(struct preference **p, const struct loss *loss, const struct rows *rows,
                    struct err *err);
 void preference_free(struct preference *p); /* NULL is allowed */
+/* From now on these ranks share what scores rows: computing references, finding KL, judging, which
+ * all must do together. NULL, as at first: this process does all. */
+void preference_share(struct preference *p, struct ranks *ranks);
 
 /*
  * The reference's log-likelihoods: of every document and, for KTO, of every mismatched one, in the
@@ -50,7 +54,8 @@ void preference_free(struct preference *p); /* NULL is allowed */
  */
 size_t preference_references(const struct preference *p);
 void preference_set_references(struct preference *p, float *values);
-/* Computes them; lora NULL: the base is the reference. 1 when stopped before the end. */
+/* Computes them, by all ranks together; lora NULL: the base is the reference. 1 when stopped before
+ * the end. */
 int preference_compute_references(struct preference *p, struct decoder *d, const struct lora *lora,
                                   const struct preference_watch *watch, struct err *err);
 

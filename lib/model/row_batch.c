@@ -47,6 +47,13 @@ static void reserve(struct row_batch *b, size_t tokens, size_t documents)
     }
 }
 
+int rows_read_at(const struct rows *r, uint64_t offset, void *p, size_t len, struct err *err)
+{
+    return fd_read_at(r->fd, offset, p, len)
+               ? err_errno(err, "reading the rows back from the temporary file")
+               : 0;
+}
+
 /* A preference's weight is not its tokens'. */
 static void add_document(struct row_batch *b, uint32_t length, bool preference)
 {
@@ -76,8 +83,7 @@ int row_batch_add(struct row_batch *b, const struct rows *r, size_t row, struct 
     uint64_t offset = at->offset;
     int status = 0;
     for (size_t i = 0; i < ARRAY_SIZE(parts) && !status; offset += parts[i++].bytes)
-        if (fd_read_at(r->fd, offset, parts[i].p, parts[i].bytes))
-            status = err_errno(err, "reading the rows back from the temporary file");
+        status = rows_read_at(r, offset, parts[i].p, parts[i].bytes, err);
     if (!status) {
         for (size_t i = 0; i < at->documents; i++)
             add_document(b, lengths[i], r->kind != STREAM_SHARD);

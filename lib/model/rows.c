@@ -53,7 +53,7 @@ static int open_nameless(struct err *err)
     return fd;
 }
 
-static int flush(struct rows *r, struct err *err)
+int rows_flush(struct rows *r, struct err *err)
 {
     if (r->fd < 0 && (r->fd = open_nameless(err)) < 0)
         return -1;
@@ -181,7 +181,7 @@ static int add_record(struct rows *r, const struct stream_record *record, struct
         if (g.row.tokens > t->longest)
             t->longest = g.row.tokens;
         if (r->pending.len >= FLUSH_AT)
-            status = flush(r, err);
+            status = rows_flush(r, err);
     }
     gathered_release(&g);
     return status;
@@ -268,7 +268,7 @@ int rows_read(struct rows *r, const char *path, const struct vocabulary *v, stru
         err_prefix(err, "%s", path && strcmp(path, "-") != 0 ? path : "stdin");
     stream_record_release(&record);
     stream_reader_close(in);
-    return got < 0 || flush(r, err) ? -1 : 0;
+    return got < 0 || rows_flush(r, err) ? -1 : 0;
 }
 
 const struct rows_totals *rows_totals(const struct rows *r)
@@ -298,7 +298,10 @@ double rows_weight(const struct rows *r, size_t row)
 
 void rows_hash(const struct rows *r, char hex[HASH_HEX])
 {
-    hash_hex(r->hash, hex);
+    if (r->shared_hash[0])
+        memcpy(hex, r->shared_hash, HASH_HEX);
+    else
+        hash_hex(r->hash, hex);
 }
 
 const char *const *rows_provenance(const struct rows *r, size_t *n)

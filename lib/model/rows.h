@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/hash.h"
+#include "base/ranks.h"
 #include "formats/stream.h"
 #include "model/decoder.h"
 #include "model/vocabulary.h"
@@ -45,6 +46,9 @@ enum stream_kind rows_kind(const struct rows *r);
 /* Reads a whole stream (NULL or "-": stdin) behind what is there, checking every id against the
  * vocabulary. Fails too if the temporary file can't be written. Errors name the file. */
 int rows_read(struct rows *r, const char *path, const struct vocabulary *v, struct err *err);
+
+/* Gives what rank 0 has read to the other ranks, which have read nothing. All must call it. */
+int rows_share(struct rows *r, struct ranks *ranks, struct err *err);
 
 const struct rows_totals *rows_totals(const struct rows *r);
 size_t rows_tokens(const struct rows *r, size_t row);

@@ -28,8 +28,13 @@ struct rows {
     struct hash *hash;
     char **provenance;
     size_t n_provenance, provenance_cap;
-    char tokenizer[HASH_HEX]; /* of the streams so far; "" unknown */
-    uint64_t last_header;     /* hash of the provenance lines last looked at */
+    char tokenizer[HASH_HEX];   /* of the streams so far; "" unknown */
+    uint64_t last_header;       /* hash of the provenance lines last looked at */
+    char shared_hash[HASH_HEX]; /* of rows that came from another rank; else "" */
 };
+
+/* Writes what is pending behind what the temporary file has. */
+int rows_flush(struct rows *r, struct err *err);
+int rows_read_at(const struct rows *r, uint64_t offset, void *p, size_t len, struct err *err);
 
 #endif

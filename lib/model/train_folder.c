@@ -49,6 +49,14 @@ static int remove_leftovers(const char *path, struct err *err)
     return status;
 }
 
+void train_folder_name(struct train_folder *f, const char *path)
+{
+    *f = (struct train_folder){.path = xstrdup(path),
+                               .state = join(path, "train_state.safetensors"),
+                               .run = join(path, "train_run.json"),
+                               .fd = -1};
+}
+
 int train_folder_open(struct train_folder *f, const char *path, bool create, struct err *err)
 {
     *f = (struct train_folder){.fd = -1};
@@ -73,9 +81,9 @@ int train_folder_open(struct train_folder *f, const char *path, bool create, str
         train_folder_close(f);
         return -1;
     }
-    f->path = xstrdup(path);
-    f->state = join(path, "train_state.safetensors");
-    f->run = join(path, "train_run.json");
+    const int fd = f->fd;
+    train_folder_name(f, path);
+    f->fd = fd;
     return 0;
 }
 

@@ -25,6 +25,8 @@ struct train_folder {
 /* Opens the folder, made if `create`, and locks it: another run in it is an error.
  * What a killed run left under temporary names is removed. */
 int train_folder_open(struct train_folder *f, const char *path, bool create, struct err *err);
+/* Names the files of one that another process has opened, to read them. */
+void train_folder_name(struct train_folder *f, const char *path);
 void train_folder_close(struct train_folder *f);
 bool train_folder_has_state(const struct train_folder *f);
 

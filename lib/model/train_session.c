@@ -57,17 +57,34 @@ static int check_unfinished(struct train_session *s, struct err *err)
                    s->folder.path, p.step, p.steps, s->folder.path);
 }
 
-/* A new folder is made only when the inputs are good. */
-static int open_folder(struct train_session *s, struct err *err)
+/* Whether this process reads the rows and writes. */
+static bool is_first(const struct train_session *s)
+{
+    return ranks_me(s->request->ranks) == 0;
+}
+
+/* The first rank locks the folder, for all. */
+static int find_folder(struct train_session *s, struct err *err)
 {
     struct stat st;
     const char *path = s->request->folder;
-    if (s->request->plan || (!s->request->resume && stat(path, &st)))
+    if (!s->request->resume && stat(path, &st))
         return 0;
     if (train_folder_open(&s->folder, path, false, err))
         return -1;
+    return s->request->resume ? 0 : check_unfinished(s, err);
+}
+
+/* A new folder is made only when the inputs are good. */
+static int open_folder(struct train_session *s, struct err *err)
+{
+    const char *path = s->request->folder;
+    if (s->request->plan || (is_first(s) && find_folder(s, err)))
+        return s->request->plan ? 0 : -1;
     if (!s->request->resume)
-        return check_unfinished(s, err);
+        return 0;
+    if (!is_first(s))
+        train_folder_name(&s->folder, path);
     if (!train_folder_has_state(&s->folder))
         return err_set(err, "%s: no training run to resume (there is no train_state.safetensors)",
                        path);
@@ -113,16 +130,34 @@ static int settle_options(struct train_session *s, struct err *err)
 
 /* ---- inputs ---- */
 
+static size_t threads_of(const struct train_session *s)
+{
+    return s->run.threads ? s->run.threads : ranks_threads(s->request->ranks);
+}
+
+/* What `auto` becomes is measured by the first rank. */
+static int open_decoder(struct train_session *s, struct err *err)
+{
+    struct ranks *ranks = s->request->ranks;
+    struct decoder_options how = {.backend = (enum backend)s->options.backend,
+                                  .base_type = (enum base_type)s->options.base_type,
+                                  .threads = threads_of(s),
+                                  .pass_tokens = s->options.micro_batch};
+    int status = is_first(s) ? decoder_open(&s->decoder, s->checkpoint, &how, err) : 0;
+    if (s->decoder)
+        how.backend = decoder_backend(s->decoder);
+    ranks_broadcast(ranks, &how.backend, sizeof how.backend);
+    if (!is_first(s))
+        status = decoder_open(&s->decoder, s->checkpoint, &how, err);
+    return ranks_agree(ranks, status, err);
+}
+
 static int open_model(struct train_session *s, struct err *err)
 {
-    const struct decoder_options how = {.backend = (enum backend)s->options.backend,
-                                        .base_type = (enum base_type)s->options.base_type,
-                                        .threads = s->run.threads,
-                                        .pass_tokens = s->options.micro_batch};
     /* As it was given, for messages and for the base's name in the adapter. */
     const char *path = s->request->model ? s->request->model : s->run.model;
-    if (checkpoint_open(&s->checkpoint, path, err) ||
-        decoder_open(&s->decoder, s->checkpoint, &how, err))
+    int status = checkpoint_open(&s->checkpoint, path, err);
+    if (ranks_agree(s->request->ranks, status, err) || open_decoder(s, err))
         return -1;
     checkpoint_hash(s->checkpoint, NULL, s->hashes.base);
     s->options.backend = (int)decoder_backend(s->decoder);
@@ -139,7 +174,7 @@ static struct rows *new_rows(const struct train_session *s)
     return r;
 }
 
-static int read_rows(struct train_session *s, struct err *err)
+static int read_files(struct train_session *s, struct err *err)
 {
     const struct train_request *q = s->request;
     const size_t n = s->run.n_rows;
@@ -151,19 +186,26 @@ static int read_rows(struct train_session *s, struct err *err)
                        q->resume ? " as when the run began" : "");
     if (is_stdin && s->run.held && !strcmp(s->run.held, "-"))
         return err_set(err, "stdin: can't be both the rows to train on and those held out");
-    s->rows = new_rows(s);
     for (size_t i = 0; i < n; i++)
         if (rows_read(s->rows, q->n_rows ? q->rows[i] : s->run.rows[i], &s->vocabulary, err))
             return -1;
     if (!n && rows_read(s->rows, NULL, &s->vocabulary, err))
         return -1;
-    rows_hash(s->rows, s->hashes.rows);
-    if (!s->run.held)
-        return 0;
-    s->held = new_rows(s);
-    if (rows_read(s->held, q->held ? q->held : s->run.held, &s->vocabulary, err))
+    return s->held ? rows_read(s->held, q->held ? q->held : s->run.held, &s->vocabulary, err) : 0;
+}
+
+static int read_rows(struct train_session *s, struct err *err)
+{
+    struct ranks *ranks = s->request->ranks;
+    s->rows = new_rows(s);
+    s->held = s->run.held ? new_rows(s) : NULL;
+    int status = is_first(s) ? read_files(s, err) : 0;
+    if (ranks_agree(ranks, status, err) || rows_share(s->rows, ranks, err) ||
+        (s->held && rows_share(s->held, ranks, err)))
         return -1;
-    rows_hash(s->held, s->hashes.held);
+    rows_hash(s->rows, s->hashes.rows);
+    if (s->held)
+        rows_hash(s->held, s->hashes.held);
     return 0;
 }
 
@@ -174,9 +216,13 @@ static int open_preferences(struct train_session *s, struct err *err)
         return 0;
     if (preference_new(&s->preference, &loss, s->rows, err))
         return -1;
-    return s->held && preference_new(&s->held_preference, &loss, s->held, err)
-               ? err_prefix(err, "held out")
-               : 0;
+    preference_share(s->preference, s->request->ranks);
+    if (!s->held)
+        return 0;
+    if (preference_new(&s->held_preference, &loss, s->held, err))
+        return err_prefix(err, "held out");
+    preference_share(s->held_preference, s->request->ranks);
+    return 0;
 }
 
 /* ---- the adapter ---- */
@@ -206,7 +252,7 @@ static int new_adapter(struct train_session *s, struct err *err)
         return err_set(err, "--init %s goes without --dropout", lora_init_choices[init]);
     if (!s->adapter_config || adapter_new(&s->lora, s->adapter_config, config, part, err))
         return -1;
-    if (part ? lora_init_part(s->lora, s->decoder, init, o->seed, s->run.threads, err)
+    if (part ? lora_init_part(s->lora, s->decoder, init, o->seed, threads_of(s), err)
              : lora_init(s->lora, init, o->seed, err))
         return -1;
     if (part)
@@ -296,7 +342,7 @@ static int resumed_adapter(struct train_session *s, struct err *err)
 
 static int open_adapter(struct train_session *s, struct err *err)
 {
-    if (s->options.full && !s->request->plan &&
+    if (s->options.full && !s->request->plan && is_first(s) &&
         full_check_folder(s->request->folder, s->checkpoint, err))
         return -1;
     return s->request->resume    ? resumed_adapter(s, err)
@@ -320,7 +366,8 @@ static size_t passes_of_step(const struct train_session *s, size_t pass)
     return (size_t)ceil(rows * (double)t->tokens / (double)t->rows / (double)pass);
 }
 
-/* An estimate. What is longer than the pass goes alone. */
+/* An estimate, which knows no ranks: the pass that it decides changes results. What is longer than
+ * the pass goes alone. */
 static size_t memory_for(const struct train_session *s, size_t pass)
 {
     const size_t program = 16 << 20;
@@ -381,6 +428,7 @@ static int open_trainer(struct train_session *s, struct err *err)
 {
     const struct train_request *q = s->request;
     const struct trainer_setup setup = {
+        .ranks = q->ranks,
         .decoder = s->decoder,
         .base = s->checkpoint,
         .lora = s->lora,
@@ -406,7 +454,7 @@ static int open_trainer(struct train_session *s, struct err *err)
 static int begin(struct train_session *s, struct err *err)
 {
     const struct train_progress *p = trainer_progress(s->trainer);
-    if (s->request->plan)
+    if (s->request->plan || !is_first(s))
         return 0;
     if (!s->folder.path && train_folder_open(&s->folder, s->request->folder, true, err))
         return -1;
@@ -417,6 +465,38 @@ static int begin(struct train_session *s, struct err *err)
                : metrics_open(&s->metrics, s->run.log, err);
 }
 
+/* That all ranks are about to do the same, with the same. */
+static int compare_ranks(struct train_session *s, struct err *err)
+{
+    struct ranks *ranks = s->request->ranks;
+    const struct {
+        const char *what, *text;
+    } all[] = {{"the model", s->hashes.base},
+               {"the adapter to begin with", s->hashes.initial},
+               {"the state to go on from", s->state.hash},
+               {"the run", s->provenance}};
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+        if (ranks_same(ranks, all[i].what, all[i].text, strlen(all[i].text), err))
+            return -1;
+    return 0;
+}
+
+/* First values may be computed, which another processor does otherwise in the last digit. */
+static void share_adapter(struct train_session *s)
+{
+    struct lora *l = s->lora;
+    ranks_broadcast(s->request->ranks, l->params, l->n_params * sizeof *l->params);
+    lora_changed(l);
+}
+
+static int open_training(struct train_session *s, struct err *err)
+{
+    if (open_preferences(s, err) || open_adapter(s, err) || settle_memory(s, err))
+        return -1;
+    write_provenance(s);
+    return 0;
+}
+
 int train_session_open(struct train_session **out, const struct train_request *request,
                        struct err *err)
 {
@@ -424,11 +504,15 @@ int train_session_open(struct train_session **out, const struct train_request *r
     *out = NULL;
     s->request = request;
     s->folder.fd = s->metrics.fd = -1;
-    if (open_folder(s, err) || settle_options(s, err) || open_model(s, err) || read_rows(s, err) ||
-        open_preferences(s, err) || open_adapter(s, err) || settle_memory(s, err))
+    struct ranks *ranks = request->ranks;
+    int status = open_folder(s, err) || settle_options(s, err) ? -1 : 0;
+    if (ranks_agree(ranks, status, err) || ranks_agree(ranks, open_model(s, err), err) ||
+        read_rows(s, err))
         goto fail;
-    write_provenance(s);
-    if (open_trainer(s, err) || begin(s, err))
+    if (ranks_agree(ranks, open_training(s, err), err) || compare_ranks(s, err))
+        goto fail;
+    share_adapter(s);
+    if (ranks_agree(ranks, open_trainer(s, err), err) || ranks_agree(ranks, begin(s, err), err))
         goto fail;
     train_state_drop_arrays(&s->state);
     *out = s;

@@ -1,7 +1,8 @@
 /*
  * train_session: a training run from what a user asks for: everything opened, checked, and closed.
  *
- * Nothing is written before all inputs have been read and found good.
+ * Nothing is written before all inputs have been read and found good. Of several ranks the first
+ * reads the rows, for all, and writes; each opens the model for itself.
  */
 #ifndef MODEL_TRAIN_SESSION_H
 #define MODEL_TRAIN_SESSION_H
@@ -11,15 +12,17 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/ranks.h"
 #include "model/rows.h"
 #include "model/train_options.h"
 #include "model/trainer.h"
 
 /* NULL and 0 are what wasn't given; a resumed run remembers it. */
 struct train_request {
-    bool resume;  /* go on in `folder` */
-    bool restart; /* begin anew, although the folder holds an unfinished run */
-    bool plan;    /* open and check all, but write nothing: there is no folder */
+    struct ranks *ranks; /* that train together, by the same request; NULL: this process alone */
+    bool resume;         /* go on in `folder` */
+    bool restart;        /* begin anew, although the folder holds an unfinished run */
+    bool plan;           /* open and check all, but write nothing: there is no folder */
     const char *folder, *model, *initial, *held, *log;
     const char *const *rows; /* none: standard input, or as remembered */
     size_t n_rows;

@@ -292,6 +292,7 @@ static int load(struct train_state *s, const struct safetensors *file, struct er
     buf_release(&description);
     if (strcmp(hex, hash) != 0)
         return err_set(err, "damaged: its checksum doesn't fit");
+    memcpy(s->hash, hex, sizeof s->hash);
     return 0;
 }
 

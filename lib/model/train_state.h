@@ -64,6 +64,7 @@ struct train_state {
     size_t n_reference;
     const json_t *adapter_config; /* adapter_config.json; a view of json */
     json_t *json;
+    char hash[HASH_HEX]; /* of all that the file says */
 };
 
 /* Reads and checks a saved state for a model. Errors name the file. */

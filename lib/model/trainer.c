@@ -95,7 +95,7 @@ int trainer_new(struct trainer **out, const struct trainer_setup *setup, struct 
     t->order_epoch = UINT64_MAX;
     t->loss = NAN;
     row_batch_init(&t->batch);
-    t->passes = trainer_passes_new(setup->lora->n_params);
+    t->passes = trainer_passes_new(setup->lora->n_params, ranks_count(setup->ranks));
     const struct optimizer_settings optimizer = {
         .kind = o->optimizer < 0 ? OPTIMIZER_ADAMW : (enum optimizer_kind)o->optimizer,
         .beta1 = o->beta1,
@@ -123,7 +123,6 @@ void trainer_free(struct trainer *t)
     free(t->best);
     free(t->order);
     free(t->reference);
-    free(t->nll);
     free(t);
 }
 
@@ -190,7 +189,7 @@ int trainer_restore(struct trainer *t, const struct train_state *s, struct err *
     memcpy(t->optimizer.adamw.m, s->m, bytes);
     if (s->v)
         memcpy(t->optimizer.adamw.v, s->v, bytes);
-    if (s->best) {
+    if (s->best && trainer_writes(t)) {
         t->best = xmalloc(bytes);
         memcpy(t->best, s->best, bytes);
     }
@@ -205,6 +204,11 @@ int trainer_restore(struct trainer *t, const struct train_state *s, struct err *
 }
 
 /* ---- saving ---- */
+
+bool trainer_writes(const struct trainer *t)
+{
+    return ranks_me(t->setup.ranks) == 0;
+}
 
 static bool keeps_best(const struct trainer *t)
 {
@@ -236,22 +240,30 @@ static int save_result(const struct trainer *t, const struct lora *l, struct err
 }
 
 /* The adapter of a folder is the best one so far where there is a choice. */
-static int save_adapter(struct trainer *t, struct err *err)
+static int write_adapter(struct trainer *t, struct err *err)
 {
     const struct lora *l = t->setup.lora;
-    if (!t->adapter_dirty)
-        return 0;
     if (!t->adapter_begun && drop_result(t, err))
         return -1;
     t->adapter_begun = true;
     struct lora shown = lora_view(l, keeps_best(t) && t->best ? t->best : l->params);
     int status = save_result(t, &shown, err);
     lora_view_release(&shown);
-    t->adapter_dirty = status != 0;
     return status;
 }
 
-static int save_state(struct trainer *t, struct err *err)
+static int save_adapter(struct trainer *t, struct err *err)
+{
+    if (!t->adapter_dirty)
+        return 0;
+    int status = trainer_writes(t) ? write_adapter(t, err) : 0;
+    if (ranks_agree(t->setup.ranks, status, err))
+        return -1;
+    t->adapter_dirty = false;
+    return 0;
+}
+
+static int write_state(const struct trainer *t, struct err *err)
 {
     const struct train_arrays arrays = {.lora = t->setup.lora,
                                         .m = t->optimizer.adamw.m,
@@ -261,11 +273,24 @@ static int save_state(struct trainer *t, struct err *err)
                                         .n_reference = t->n_reference,
                                         .adapter_config = t->setup.adapter_config,
                                         .model = decoder_config(t->setup.decoder)};
+    return metrics_sync(t->setup.metrics, err) ||
+                   train_state_save(t->setup.folder->state, t->setup.options, &t->progress,
+                                    &t->setup.hashes, &arrays, err)
+               ? -1
+               : 0;
+}
+
+/* Before the state is kept, all ranks must be in it. */
+static int save_state(struct trainer *t, struct err *err)
+{
+    const struct lora *l = t->setup.lora;
     if (!t->dirty)
         return 0;
-    if (metrics_sync(t->setup.metrics, err) ||
-        train_state_save(t->setup.folder->state, t->setup.options, &t->progress, &t->setup.hashes,
-                         &arrays, err))
+    if (ranks_same(t->setup.ranks, "what was learnt", l->params, l->n_params * sizeof *l->params,
+                   err))
+        return -1;
+    int status = trainer_writes(t) ? write_state(t, err) : 0;
+    if (ranks_agree(t->setup.ranks, status, err))
         return -1;
     t->saved_step = t->progress.step;
     t->dirty = false;
@@ -297,9 +322,11 @@ static void keep_best(struct trainer *t, double loss)
         p->since_best++;
         return;
     }
-    if (!t->best)
-        t->best = xmalloc(bytes);
-    memcpy(t->best, t->setup.lora->params, bytes);
+    if (trainer_writes(t)) {
+        if (!t->best)
+            t->best = xmalloc(bytes);
+        memcpy(t->best, t->setup.lora->params, bytes);
+    }
     p->best_step = p->step;
     p->best_loss = loss;
     p->since_best = 0;
@@ -314,7 +341,9 @@ static int evaluate(struct trainer *t, struct err *err)
     if (status)
         return status;
     const struct preference *held = t->setup.held_preference;
-    if (metrics_add_eval(t->setup.metrics, p->step, loss, held ? preference_sums(held) : NULL, err))
+    status =
+        metrics_add_eval(t->setup.metrics, p->step, loss, held ? preference_sums(held) : NULL, err);
+    if (ranks_agree(t->setup.ranks, status, err))
         return log_failed(t);
     keep_best(t, loss);
     t->dirty = t->adapter_dirty = true;
@@ -362,10 +391,13 @@ static int log_step(struct trainer *t, double norm, double lr, const struct trai
                                    .trained = p->trained + s->targets,
                                    .tok_per_s = (double)s->tokens / (now - t->mark),
                                    .rss = mem_rss(),
+                                   .ranks = ranks_count(t->setup.ranks),
+                                   .idle = s->idle,
+                                   .exchange = s->exchange,
                                    .rewards = preference ? preference_sums(preference) : NULL,
                                    .left_out = left_out};
     t->mark = now;
-    return metrics_add_step(t->setup.metrics, &m, err);
+    return ranks_agree(t->setup.ranks, metrics_add_step(t->setup.metrics, &m, err), err);
 }
 
 struct update_run {
@@ -406,7 +438,7 @@ static int step(struct trainer *t, struct err *err)
     struct err why;
     const int left_out = trainer_judge(t, first, end, sums.loss * mean, norm, &why);
     if (left_out < 0)
-        return err_set(err, "%s", why.msg);
+        return ranks_agree(t->setup.ranks, err_set(err, "%s", why.msg), err);
     const double lr = schedule_lr(&t->schedule, p->step);
     t->loss = sums.loss * mean;
     if (log_step(t, norm, lr, &sums, left_out ? why.msg : NULL, err))

@@ -6,7 +6,8 @@
  * loss is a mean over targets (or preferences), whatever rows and passes they came in. What a step
  * computes is a function of the options, the rows and the number of the step; nothing else is
  * carried over but the adapter, AdamW's moments, what a reference said before the first step, and
- * which loss is usual. A run that was stopped and resumed is therefore the same to the byte.
+ * which loss is usual. A run that was stopped and resumed is therefore the same to the byte, and so
+ * is one of any number of ranks: they share the passes and add up in the same order.
  */
 #ifndef MODEL_TRAINER_H
 #define MODEL_TRAINER_H
@@ -17,6 +18,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/ranks.h"
 #include "model/decoder.h"
 #include "model/lora.h"
 #include "model/metrics.h"
@@ -26,8 +28,10 @@
 #include "model/train_options.h"
 #include "model/train_state.h"
 
-/* All of it must outlive the trainer. */
+/* All of it must outlive the trainer. With several ranks all have the same but for folder and
+ * metrics, which only rank 0 uses. */
 struct trainer_setup {
+    struct ranks *ranks; /* that share each step's passes; NULL: this process does all */
     struct decoder *decoder;
     const struct checkpoint *base; /* what the decoder was opened from */
     struct lora *lora;             /* with gradients */

@@ -23,8 +23,6 @@ struct trainer {
     float *reference; /* [n_reference]: log-likelihoods of preferences, then of held-out ones */
     size_t n_reference;
     bool has_reference; /* it is computed */
-    double *nll;        /* of the documents of an evaluated batch */
-    size_t nll_cap;
     double loss;
     struct err blamed;    /* what a pass without a finite loss met, in a step to be left out */
     const char *left_out; /* for the report after a step without an update */
@@ -42,11 +40,15 @@ struct trainer {
 struct trainer_sums {
     double loss, weight; /* of the rows, as rows_weight says */
     uint64_t tokens, targets;
+    double idle, exchange; /* seconds: until other ranks were ready, then to add up gradients */
 };
 
 /* The passes of a step: trainer_passes.c. */
-struct trainer_passes *trainer_passes_new(size_t n_params);
+struct trainer_passes *trainer_passes_new(size_t n_params, size_t ranks);
 void trainer_passes_free(struct trainer_passes *s); /* NULL is allowed */
+
+/* Whether this process writes the run's files: all ranks compute them. */
+bool trainer_writes(const struct trainer *t);
 
 bool trainer_stopped(const struct trainer *t);
 void trainer_report(const struct trainer *t, uint64_t extra_tokens, double part, bool evaluating);
@@ -73,9 +75,8 @@ int trainer_find_references(struct trainer *t, struct err *err);
 
 /* One step of the optimiser with the gradients times scale. */
 void trainer_update(struct trainer *t, double scale, double lr);
-/* Adds the weighted -log p of rows from *row on, as many as go to the decoder at once. */
-int trainer_score_rows(struct trainer *t, const struct rows *rows, size_t *row, double *sum,
-                       struct err *err);
+/* Scores as many of the held-out rows as go to the decoder at once. */
+int trainer_score_some(struct trainer *t, uint64_t *tokens, struct err *err);
 
 /* Looks for the document (or preference) of these rows with the highest loss, and names it in err.
  * The step's gradients are lost. */

@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/progress.h"
 #include "model/trainer_internal.h"
 
 /* Documents of a few rows that go through the model together. */
@@ -16,8 +17,10 @@ struct pass_place {
     size_t row, row_end;                 /* order[row .. row_end) make a batch */
     size_t document, n_documents, token; /* of that batch; the first token's place */
     size_t tokens;
+    double work; /* in units of a token in the layers */
 };
 
+/* Zero until it is computed, by the rank that has the pass. */
 struct pass_result {
     double loss;
     struct preference_sums sums;
@@ -27,12 +30,14 @@ struct trainer_passes {
     struct pass_place *places;
     struct pass_result *results;
     size_t n, cap;
+    size_t *split; /* [ranks + 1]: rank k has the passes split[k] .. split[k + 1] - 1 */
     struct tree_sum *gradient;
 };
 
-struct trainer_passes *trainer_passes_new(size_t n_params)
+struct trainer_passes *trainer_passes_new(size_t n_params, size_t ranks)
 {
     struct trainer_passes *s = xcalloc(1, sizeof *s);
+    s->split = xcalloc(ranks + 1, sizeof *s->split);
     s->gradient = tree_sum_new(n_params);
     return s;
 }
@@ -44,6 +49,7 @@ void trainer_passes_free(struct trainer_passes *s)
     tree_sum_free(s->gradient);
     free(s->places);
     free(s->results);
+    free(s->split);
     free(s);
 }
 
@@ -59,10 +65,21 @@ static struct pass_place *add_place(struct trainer_passes *s)
     return &s->places[s->n++];
 }
 
+/* Attention's work grows with the square of a document's length; the rest of a layer takes about 12
+ * products of hidden numbers a token and hidden number. */
+static double work_of(const struct batch *b, size_t hidden)
+{
+    double work = 0;
+    for (size_t i = 0; i < b->n_documents; i++)
+        work += (double)b->lengths[i] * (1 + (double)b->lengths[i] / (12 * (double)hidden));
+    return work;
+}
+
 /* Puts rows order[row .. ] into the batch, and its passes behind those that are known. */
 static int cut_batch(struct trainer *t, size_t row, size_t *row_end, size_t end, struct err *err)
 {
     const size_t group = stream_kind_group(rows_kind(t->setup.rows));
+    const size_t hidden = decoder_config(t->setup.decoder)->hidden;
     *row_end = row;
     if (trainer_next_rows(t, t->setup.rows, t->order, row_end, end, err))
         return -1;
@@ -74,10 +91,27 @@ static int cut_batch(struct trainer *t, size_t row, size_t *row_end, size_t end,
                                                     .document = first,
                                                     .n_documents = part.n_documents,
                                                     .token = at,
-                                                    .tokens = part.n};
+                                                    .tokens = part.n,
+                                                    .work = work_of(&part, hidden)};
         at += part.n;
     }
     return 0;
+}
+
+/* A rank has the passes whose middle lies in its share of the work. */
+static void split_passes(struct trainer_passes *s, size_t ranks)
+{
+    double all = 0, before = 0;
+    size_t k = 0;
+    for (size_t i = 0; i < s->n; i++)
+        all += s->places[i].work;
+    for (size_t i = 0; i < s->n; before += s->places[i++].work) {
+        const double middle = before + s->places[i].work / 2;
+        while (k + 1 < ranks && middle >= all * (double)(k + 1) / (double)ranks)
+            s->split[++k] = i;
+    }
+    while (k < ranks)
+        s->split[++k] = s->n;
 }
 
 static int find_passes(struct trainer *t, size_t first, size_t end, struct err *err)
@@ -86,6 +120,7 @@ static int find_passes(struct trainer *t, size_t first, size_t end, struct err *
     for (size_t row = first, next; row < end; row = next)
         if (cut_batch(t, row, &next, end, err))
             return -1;
+    split_passes(t->passes, ranks_count(t->setup.ranks));
     return 0;
 }
 
@@ -223,12 +258,17 @@ static int find_kl(struct trainer *t, size_t first, size_t end, struct err *err)
                               err);
 }
 
+/* Whether gradients must be added up at all. */
+static bool has_sum(const struct trainer *t)
+{
+    return t->passes->n > 1 || ranks_count(t->setup.ranks) > 1;
+}
+
 /* Pass i; *loaded: the rows, from order[*loaded] on, that the batch has. */
 static int run_pass(struct trainer *t, size_t i, size_t *loaded, struct err *err)
 {
     const struct pass_place *p = &t->passes->places[i];
     struct pass_result *result = &t->passes->results[i];
-    *result = (struct pass_result){0};
     if (*loaded != p->row) {
         size_t row = *loaded = p->row;
         if (trainer_next_rows(t, t->setup.rows, t->order, &row, p->row_end, err))
@@ -237,33 +277,57 @@ static int run_pass(struct trainer *t, size_t i, size_t *loaded, struct err *err
     if (learn_documents(t, p->row, p->document, p->n_documents, p->token, &result->loss, err)) {
         if (!blame_batch(t, p->row, err) || !trainer_leaves_out(t))
             return -1;
-        t->blamed = *err;
+        if (!*t->blamed.msg)
+            t->blamed = *err;
         result->loss = NAN;
     }
     if (t->setup.preference)
         result->sums = preference_take_sums(t->setup.preference);
-    return t->passes->n == 1 ? 0 : tree_sum_add(t->passes->gradient, t->setup.lora->grads, err);
+    return has_sum(t) ? tree_sum_add(t->passes->gradient, t->setup.lora->grads, err) : 0;
 }
 
-static int run_passes(struct trainer *t, const struct trainer_sums *s, struct err *err)
+/* Those of this rank. */
+static int run_passes(struct trainer *t, struct err *err)
 {
-    struct trainer_passes *passes = t->passes;
-    uint64_t done = 0;
-    tree_sum_begin(passes->gradient, 0, passes->n, passes->n);
-    for (size_t i = 0, loaded = SIZE_MAX; i < passes->n; i++) {
-        trainer_report(t, done, (double)done / (double)s->tokens, false);
+    struct trainer_passes *s = t->passes;
+    const size_t first = s->split[ranks_me(t->setup.ranks)];
+    const size_t end = s->split[ranks_me(t->setup.ranks) + 1];
+    uint64_t tokens = 0, done = 0;
+    for (size_t i = first; i < end; i++)
+        tokens += s->places[i].tokens;
+    tree_sum_begin(s->gradient, first, s->n);
+    memset(s->results, 0, s->n * sizeof *s->results);
+    for (size_t i = first, loaded = SIZE_MAX; i < end; i++) {
+        trainer_report(t, done * ranks_count(t->setup.ranks), (double)done / (double)tokens, false);
         if (trainer_stopped(t))
             return 1;
         if (run_pass(t, i, &loaded, err))
             return -1;
-        done += passes->places[i].tokens;
+        done += s->places[i].tokens;
     }
     return 0;
+}
+
+/* What the first pass without a loss met, told by the rank that had it. */
+static void share_blame(struct trainer *t)
+{
+    const struct trainer_passes *s = t->passes;
+    const size_t *mine = s->split + ranks_me(t->setup.ranks);
+    size_t lost = 0;
+    while (lost < s->n && !isnan(s->results[lost].loss))
+        lost++;
+    if (lost == s->n)
+        return;
+    if (lost < mine[0] || lost >= mine[1])
+        t->blamed = (struct err){""};
+    ranks_merge(t->setup.ranks, &t->blamed, sizeof t->blamed);
 }
 
 /* In the order of the passes. */
 static void add_results(struct trainer *t, struct trainer_sums *s)
 {
+    ranks_merge(t->setup.ranks, t->passes->results, t->passes->n * sizeof *t->passes->results);
+    share_blame(t);
     for (size_t i = 0; i < t->passes->n; i++) {
         s->loss += t->passes->results[i].loss;
         if (t->setup.preference)
@@ -274,15 +338,23 @@ static void add_results(struct trainer *t, struct trainer_sums *s)
 int trainer_accumulate(struct trainer *t, size_t first, size_t end, struct trainer_sums *s,
                        struct err *err)
 {
-    struct trainer_passes *passes = t->passes;
     count_rows(t, first, end, s);
-    int status = find_passes(t, first, end, err);
+    int status = ranks_agree(t->setup.ranks, find_passes(t, first, end, err), err);
     if (!status && t->setup.preference)
         status = find_kl(t, first, end, err);
-    if (!status)
-        status = run_passes(t, s, err);
+    if (!status) {
+        status = run_passes(t, err);
+        s->idle = clock_seconds();
+        status = ranks_agree(t->setup.ranks, status, err);
+    }
     if (status)
         return status;
+    const double met = clock_seconds();
     add_results(t, s);
-    return passes->n == 1 ? 0 : tree_sum_total(passes->gradient, t->setup.lora->grads, err);
+    if (has_sum(t))
+        status = tree_sum_total(t->passes->gradient, t->setup.ranks, t->passes->split,
+                                t->setup.lora->grads, err);
+    s->idle = met - s->idle;
+    s->exchange = clock_seconds() - met;
+    return status;
 }

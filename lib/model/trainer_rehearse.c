@@ -93,14 +93,13 @@ static void measure_update(struct trainer *t, struct trainer_rehearsal *r)
 
 static int measure_scoring(struct trainer *t, struct trainer_rehearsal *r, struct err *err)
 {
-    double nll = 0;
-    size_t row = 0;
+    uint64_t tokens;
     if (!t->setup.held || t->setup.held_preference)
         return 0;
     const double began = clock_seconds();
-    if (trainer_score_rows(t, t->setup.held, &row, &nll, err))
+    if (trainer_score_some(t, &tokens, err))
         return -1;
-    r->score_seconds = (clock_seconds() - began) / (double)t->batch.n;
+    r->score_seconds = (clock_seconds() - began) / (double)tokens;
     return 0;
 }
 

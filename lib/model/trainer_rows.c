@@ -76,51 +76,72 @@ int trainer_find_references(struct trainer *t, struct err *err)
 
 /* ---- held-out rows ---- */
 
-static int score_batch(struct trainer *t, double *sum, struct err *err)
+/* nll: of each document of the batch, times its weight. */
+static int score_batch(struct trainer *t, double *nll, struct err *err)
 {
     const struct batch b = row_batch_view(&t->batch);
-    if (b.n_documents > t->nll_cap) {
-        t->nll_cap = b.n_documents;
-        t->nll = xreallocarray(t->nll, t->nll_cap, sizeof *t->nll);
-    }
-    if (decoder_score(t->setup.decoder, t->setup.lora, &b, t->nll, NULL, err))
+    if (decoder_score(t->setup.decoder, t->setup.lora, &b, nll, NULL, err))
         return -1;
     for (size_t i = 0; i < b.n_documents; i++) {
-        if (!isfinite(t->nll[i]))
+        if (!isfinite(nll[i]))
             return err_set(err, "held-out document \"%s\": the loss is not a finite number",
                            row_batch_name(&t->batch, i));
-        *sum += t->batch.weights[i] * t->nll[i];
+        nll[i] *= t->batch.weights[i];
     }
     return 0;
 }
 
-int trainer_score_rows(struct trainer *t, const struct rows *rows, size_t *row, double *sum,
-                       struct err *err)
+/* Ranks take turns at the batches. */
+static int score_held(struct trainer *t, double *nll, struct err *err)
 {
-    if (trainer_next_rows(t, rows, NULL, row, rows_totals(rows)->rows, err))
-        return -1;
-    return score_batch(t, sum, err);
+    const uint64_t rows = rows_totals(t->setup.held)->rows;
+    const size_t ranks = ranks_count(t->setup.ranks), me = ranks_me(t->setup.ranks);
+    size_t row = 0;
+    for (size_t turn = 0; row < rows; turn = (turn + 1) % ranks) {
+        trainer_report(t, 0, (double)row / (double)rows, true);
+        if (trainer_stopped(t))
+            return 1;
+        if (trainer_next_rows(t, t->setup.held, NULL, &row, rows, err) ||
+            (turn == me && score_batch(t, nll, err)))
+            return -1;
+        nll += t->batch.n_documents;
+    }
+    return 0;
+}
+
+static int held_documents_loss(struct trainer *t, double *loss, struct err *err)
+{
+    const struct rows_totals *totals = rows_totals(t->setup.held);
+    double *nll = xcalloc(totals->documents, sizeof *nll), sum = 0;
+    int status = ranks_agree(t->setup.ranks, score_held(t, nll, err), err);
+    if (!status)
+        ranks_merge(t->setup.ranks, nll, totals->documents * sizeof *nll);
+    for (size_t i = 0; i < totals->documents && !status; i++)
+        sum += nll[i];
+    free(nll);
+    *loss = sum / totals->weight;
+    return status;
 }
 
 int trainer_held_loss(struct trainer *t, double *loss, struct err *err)
 {
-    const struct rows *held = t->setup.held;
-    const struct rows_totals *totals = rows_totals(held);
-    double sum = 0;
-    if (t->setup.held_preference) {
-        const struct preference_watch watch = {judging, t};
-        int status = preference_judge(t->setup.held_preference, t->setup.decoder, t->setup.lora,
-                                      &watch, err);
-        *loss = preference_sums(t->setup.held_preference)->loss / totals->weight;
-        return status;
-    }
-    for (size_t row = 0; row < totals->rows;) {
-        trainer_report(t, 0, (double)row / (double)totals->rows, true);
-        if (trainer_stopped(t))
-            return 1;
-        if (trainer_score_rows(t, held, &row, &sum, err))
-            return -1;
-    }
-    *loss = sum / totals->weight;
-    return 0;
+    struct preference *held = t->setup.held_preference;
+    if (!held)
+        return held_documents_loss(t, loss, err);
+    const struct preference_watch watch = {judging, t};
+    int status = preference_judge(held, t->setup.decoder, t->setup.lora, &watch, err);
+    *loss = preference_sums(held)->loss / rows_totals(t->setup.held)->weight;
+    return status;
+}
+
+int trainer_score_some(struct trainer *t, uint64_t *tokens, struct err *err)
+{
+    size_t row = 0;
+    if (trainer_next_rows(t, t->setup.held, NULL, &row, rows_totals(t->setup.held)->rows, err))
+        return -1;
+    double *nll = xcalloc(t->batch.n_documents, sizeof *nll);
+    int status = score_batch(t, nll, err);
+    *tokens = t->batch.n;
+    free(nll);
+    return status;
 }

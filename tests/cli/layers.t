@@ -80,7 +80,7 @@ sub includes_of {
         [qr/^pcre2/, qr{^lib/text/}, 'PCRE2'],
         [qr/^utf8proc/, qr{^lib/(formats|text)/}, 'utf8proc'],
         [qr/^libxml/, qr{^lib/text/}, 'libxml2'],
-        [qr/^mpi/, qr{^lib/compute/\w+\.c$}, 'MPI'],
+        [qr/^mpi/, qr{^lib/base/ranks_mpi\.c$}, 'MPI'],
         [qr/^getopt/, qr{^lib/base/program\.c$}, 'getopt'],
     );
     for my $rule (@homes) {
