@@ -132,7 +132,7 @@ function plans(    i, line, file, time, memory, energy, price, t) {
     for (i = 1; i <= rows; i++) {
         split("", JSON)
         file = "runs/" name[i] "/plan.json"
-        if ((getline line <file) > 0)
+        if (measured("plan.json") && (getline line <file) > 0)
             json_read(line)
         close(file)
         time[i] = seconds(JSON["seconds"])
@@ -172,7 +172,7 @@ function stamp(target,    file, line, made, first) {
     print "<details><summary>" html(target) " <span class=\"soft\">" html(first[1]) "</span></summary><pre>" html(made) "</pre></details>"
 }
 
-function provenance(    set) {
+function provenance(    set, n, file, i) {
     print "<h2>What made it</h2>\n<p>Each file of the best run, with the hash of what is in it; behind each, the command, the versions of the programs and the " \
         "hashes of what went in. <code>make verify</code> makes all again and compares.</p>"
     set = T[best, "data"]
@@ -184,12 +184,13 @@ function provenance(    set) {
     if (set != "all")
         stamp("data/" set ".jsonl")
     stamp("data/" set ".ft")
-    stamp("before/eval.json")
-    stamp("before/gen.jsonl")
+    n = split("eval.json gen.jsonl metric.json score.json", file, " ")
+    for (i = 1; i <= n; i++)
+        if (measured(file[i]))
+            stamp("before/" file[i])
     stamp("runs/" best "/adapter")
-    stamp("runs/" best "/eval.json")
-    stamp("runs/" best "/gen.jsonl")
-    stamp("runs/" best "/metric.json")
-    stamp("runs/" best "/score.json")
+    for (i = 1; i <= n; i++)
+        if (measured(file[i]))
+            stamp("runs/" best "/" file[i])
     stamp("runs/" best "/merged.gguf")
 }

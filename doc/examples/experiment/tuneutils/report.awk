@@ -27,6 +27,10 @@ function html(text) {
     return text
 }
 
+function measured(file) {
+    return index(" " ENVIRON["TUNEUTILS_MEASURED"] " ", " " file " ")
+}
+
 # At most so many bytes, cut between characters.
 function shortened(text, most) {
     if (length(text) <= most)
@@ -189,7 +193,7 @@ function figures(    n, file, i) {
 # What ft-gen wrote about the first prompts, before and after.
 function samples(    n, line, more, before, after, reference, finish, prompt, files) {
     files = "before/gen.jsonl"
-    if ((getline line <files) <= 0)
+    if (!measured("gen.jsonl") || (getline line <files) <= 0)
         return
     print "<h2>Samples</h2>\n<p class=\"soft\">The first held-out documents, before and after " html(best) ".</p>"
     do {

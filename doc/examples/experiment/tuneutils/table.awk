@@ -1,7 +1,7 @@
 # usage: awk -f json.awk -f table.awk 'RUN DATA RANK RATE SEED VARIANT'... >table.tsv
 #
 # A line for the model before and one for each run of the experiment in the current folder, under a line of titles,
-# columns divided by tabs. What isn't known is empty.
+# columns divided by tabs. What isn't known is empty; TUNEUTILS_MEASURED in the environment says which files count.
 
 BEGIN {
     OFS = "\t"
@@ -33,7 +33,7 @@ function row(name, folder,    i, line) {
             value["seconds"] = part[2] / 1000
         }
     }
-    if (read_object(folder "/plan.json")) {
+    if (measured("plan.json") && read_object(folder "/plan.json")) {
         value["planned_seconds"] = JSON["seconds"]
         value["planned_memory"] = JSON["memory"]
     }
@@ -42,14 +42,18 @@ function row(name, folder,    i, line) {
         value["bits_per_byte"] = JSON["bits_per_byte"]
         value["stderr"] = JSON["stderr"]
     }
-    if (read_object(folder "/metric.json")) {
+    if (measured("metric.json") && read_object(folder "/metric.json")) {
         value["kept"] = JSON["kept"]
         value["texts"] = JSON["texts"]
     }
-    if (read_object(folder "/score.json"))
+    if (measured("score.json") && read_object(folder "/score.json"))
         value["acc"] = JSON["acc"]
     for (i = 1; i <= n; i++)
         printf "%s%s", value[column[i]], i < n ? OFS : "\n"
+}
+
+function measured(file) {
+    return index(" " ENVIRON["TUNEUTILS_MEASURED"] " ", " " file " ")
 }
 
 # The first line of a file, an object, into JSON; 0 if there is no such file.

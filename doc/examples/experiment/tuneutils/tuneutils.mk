@@ -84,6 +84,8 @@ results = $(addprefix before/,$(measured)) $(foreach r,$(RUNS),$(addprefix runs/
 about = $(foreach d,$(DATA),data/$d.lint.json data/$d.stats) data/held.lint.json data/held.stats \
 	$(if $(PLAN_FLAGS),$(foreach r,$(RUNS),runs/$r/plan.json))
 adapters = $(RUNS:%=runs/%/adapter)
+# What was measured once, and isn't now, isn't shown.
+export TUNEUTILS_MEASURED = $(measured) $(if $(PLAN_FLAGS),plan.json)
 
 .PHONY: all table report figures results best explain verify clean tuneutils-force
 .SECONDARY:
