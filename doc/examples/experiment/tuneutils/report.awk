@@ -62,7 +62,7 @@ function seconds(s) {
     s += 0
     if (s < 60)
         return sprintf(s < 10 ? "%.1f s" : "%.0f s", s)
-    return s < 3600 ? sprintf("%d min %02d s", s / 60, s % 60) : sprintf("%d h %02d min", s / 3600, s % 3600 / 60)
+    return s < 3600 ? sprintf("%d:%02d min", s / 60, s % 60) : sprintf("%d:%02d h", s / 3600, s % 3600 / 60)
 }
 
 function bytes(b) {
