@@ -8,6 +8,7 @@
 #   make demo             fine-tune a real model; MODEL=FILE-OR-FOLDER, DOCUMENTS=FILE take others
 #   make bench interop    speed beside other tools, results against them; VENV=FOLDER has them
 #   make install install-strip uninstall dist distcheck clean     DESTDIR and prefix as usual
+#   make deb              a Debian package
 #
 # Works from another folder too: make -f ../tuneutils/Makefile. Everything made lies under $B.
 # STATIC=1 links everything in. For another machine: CC=aarch64-linux-gnu-gcc
@@ -31,7 +32,7 @@ PKG_CONFIG = pkg-config
 B = build
 
 CC = cc
-CFLAGS = -O2 -g
+CFLAGS ?= -O2 -g
 WARNINGS = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wwrite-strings -Wvla
 # msgpack-c calls itself msgpack before version 6 (Debian 12).
@@ -128,7 +129,7 @@ $B/completions/fish/%.fish: $B/bin/%
 -include $(LIB_OBJECTS:.o=.d) $(PROGRAM_SOURCES:$(srcdir)/%.c=$B/%.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
 
 .PHONY: all unit-tests fuzzers check check-long sanitize fuzz demo bench interop \
-	install install-strip uninstall dist distcheck clean distclean
+	install install-strip uninstall dist distcheck deb clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -249,6 +250,22 @@ distcheck: dist
 	$(MAKE) -C $B/distcheck/build -f ../$(NAME)/Makefile B=build dist
 	cmp $(TARBALL) $B/distcheck/build/build/$(NAME).tar.gz
 	@echo "$(TARBALL) is fit to hand out"
+
+# A Debian package, out of the tarball and doc/package/debian. Its tests are make check's; they run
+# with DEB_BUILD_OPTIONS= too. The version stands in program.h, the date is the tarball's.
+DEBFULLNAME ?= tuneutils developers
+DEBEMAIL ?= tuneutils@example.org
+deb: dist
+	rm -rf $B/deb
+	mkdir -p $B/deb
+	tar -xzf $(TARBALL) -C $B/deb
+	set -e; cd $B/deb/$(NAME); cp -R doc/package/debian debian; \
+		sed -i 's/@MAINTAINER@/$(DEBFULLNAME) <$(DEBEMAIL)>/' debian/control; \
+		printf '%s\n' 'tuneutils ($(VERSION)-1) unstable; urgency=medium' '' '  * Version $(VERSION).' '' \
+			" -- $(DEBFULLNAME) <$(DEBEMAIL)>  $$(LC_ALL=C date -u -R -r Makefile)" >debian/changelog; \
+		DEB_BUILD_OPTIONS="$${DEB_BUILD_OPTIONS-nocheck} parallel=$(or $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS))),1)" \
+			MAKEFLAGS= MAKEOVERRIDES= dpkg-buildpackage -b -us -uc
+	cp $B/deb/tuneutils_*.deb $B
 
 clean distclean:
 	rm -rf $B

@@ -117,8 +117,9 @@ void form_scratch_release(struct form_scratch *s)
 static void put_part(struct form_scratch *s, utf8proc_int32_t c, uint32_t origin)
 {
     ARRAY_GROW(s->parts, s->n_parts, s->cap);
-    s->parts[s->n_parts++] = (struct part){
+    s->parts[s->n_parts] = (struct part){
         (uint32_t)c, origin, utf8proc_get_property(c)->combining_class, (uint32_t)s->n_parts};
+    s->n_parts++;
 }
 
 static void decompose_part(struct form_scratch *s, enum normal_form form, const struct text *in,
