@@ -22,6 +22,7 @@ void corpus_release(struct corpus *c)
     free(c->documents);
     free(c->ids);
     free(c->trained);
+    free(c->weights);
     buf_release(&c->strings);
     hash_free(c->hash);
 }
@@ -103,10 +104,36 @@ static void hash_document(struct corpus *c, const struct corpus_document *d, con
         uint8_t trained = trained_at(c, t);
         hash_add(c->hash, &trained, 1);
     }
+    if (d->weights)
+        hash_add(c->hash, &c->weights[d->weights - 1], d->n * sizeof *c->weights);
     for (int i = 0; i < 2; i++) {
         const char *s = corpus_string(c, i ? d->source : d->id);
         hash_add(c->hash, s ? s : "", s ? strlen(s) + 1 : 1);
     }
+}
+
+/* The weights of trained tokens: 1 for the others. What corpus_document.weights is then. */
+static size_t put_weights(struct corpus *c, const double *weights, const struct corpus_document *d)
+{
+    bool needed = false;
+    for (size_t i = 0; weights && i < d->n; i++)
+        needed |= trained_at(c, d->at + i) && weights[i] != 1;
+    if (!needed)
+        return 0;
+    size_t at = c->n_weights;
+    if (c->n_weights + d->n > c->weights_cap) {
+        c->weights_cap = c->n_weights + d->n + c->weights_cap / 2;
+        c->weights = xreallocarray(c->weights, c->weights_cap, sizeof *c->weights);
+    }
+    for (size_t i = 0; i < d->n; i++)
+        c->weights[c->n_weights++] = trained_at(c, d->at + i) ? weights[i] : 1;
+    return at + 1;
+}
+
+double *corpus_weights(const struct corpus *c, size_t i)
+{
+    size_t at = c->documents[i].weights;
+    return at ? &c->weights[at - 1] : NULL;
 }
 
 int corpus_add(struct corpus *c, const uint32_t *ids, const uint8_t *trained, size_t n,
@@ -140,6 +167,7 @@ int corpus_add(struct corpus *c, const uint32_t *ids, const uint8_t *trained, si
         put_token(c, ids[i], learn);
         d.n_trained += learn;
     }
+    d.weights = put_weights(c, document->weights, &d);
     hash_document(c, &d, ids);
     ARRAY_GROW(c->documents, c->n_documents, c->documents_cap);
     c->documents[c->n_documents++] = d;

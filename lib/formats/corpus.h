@@ -25,6 +25,7 @@ struct corpus_document {
     uint64_t hash;       /* of its ids alone */
     uint64_t text_bytes; /* as in stream_document */
     double weight;
+    size_t weights;    /* where those of its tokens begin, plus 1; 0: all are 1 */
     bool label;        /* as in stream_document */
     size_t id, source; /* offsets in strings; 0: none */
 };
@@ -39,6 +40,8 @@ struct corpus {
     void *ids;        /* [n] u16 or u32 */
     uint8_t *trained; /* [n] bits */
     size_t n, ids_cap, trained_cap;
+    double *weights; /* [n_weights] of the tokens of documents that have any but 1 */
+    size_t n_weights, weights_cap;
     struct buf strings;
     uint64_t empty;    /* documents of no tokens, which are not in the list */
     struct hash *hash; /* of all that was added */
@@ -53,9 +56,9 @@ void corpus_expect(struct corpus *c, const struct stream_header *h);
 
 /*
  * Adds every document of an input: streams that aren't packed, or JSON Lines {"ids", "trained",
- * "id", "source", "weight", "bytes"}, told apart by the first byte. A line with "label" is of
- * STREAM_LABEL, one of {"chosen":{"ids", "trained", "bytes"}, "rejected":{...}} a preference. JSON
- * Lines need corpus_expect before. Takes over `in`. Provenance of the streams is collected in
+ * "weights", "id", "source", "weight", "bytes"}, told apart by the first byte. A line with "label"
+ * is of STREAM_LABEL, one of {"chosen":{"ids", "trained", "bytes"}, "rejected":{...}} a preference.
+ * JSON Lines need corpus_expect before. Takes over `in`. Provenance of the streams is collected in
  * header, each line once.
  */
 int corpus_read(struct corpus *c, struct input *in, struct err *err);
@@ -68,6 +71,8 @@ int corpus_add(struct corpus *c, const uint32_t *ids, const uint8_t *trained, si
  */
 void corpus_tokens(const struct corpus *c, size_t i, size_t start, size_t n, uint32_t *ids,
                    uint8_t *trained);
+/* What the loss of each of document i's tokens is multiplied by besides its weight; NULL: all 1. */
+double *corpus_weights(const struct corpus *c, size_t i);
 size_t corpus_count_trained(const struct corpus *c, size_t i, size_t start, size_t n);
 /* Whether two documents, or the two preferences that begin there, are the same but for their names
  * and weights. */

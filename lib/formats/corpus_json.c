@@ -12,10 +12,11 @@
 struct json_document {
     uint32_t *ids;
     uint8_t *trained;
+    double *weights;
     size_t cap;
     bool has_trained;
     struct buf id, source;
-    struct stream_document document; /* its strings are id and source */
+    struct stream_document document; /* what it points at is of the above */
 };
 
 static int get_ids(const struct corpus *c, const json_t *ids, struct json_document *d,
@@ -27,6 +28,7 @@ static int get_ids(const struct corpus *c, const json_t *ids, struct json_docume
     if (n > d->cap) {
         d->ids = xreallocarray(d->ids, n, sizeof *d->ids);
         d->trained = xreallocarray(d->trained, n, sizeof *d->trained);
+        d->weights = xreallocarray(d->weights, n, sizeof *d->weights);
         d->cap = n;
     }
     for (size_t i = 0; i < n; i++) {
@@ -95,6 +97,23 @@ static int get_weight(const json_t *object, struct stream_document *d, struct er
     return 0;
 }
 
+static int get_weights(const json_t *weights, size_t n, struct json_document *d, struct err *err)
+{
+    d->document.weights = NULL;
+    if (!weights || json_is_null(weights))
+        return 0;
+    if (!json_is_array(weights) || json_array_size(weights) != n)
+        return err_set(err, "\"weights\" is no array as long as \"ids\"");
+    for (size_t i = 0; i < n; i++) {
+        const json_t *w = json_array_get(weights, i);
+        d->weights[i] = json_number_value(w);
+        if (!json_is_number(w) || !isfinite(d->weights[i]) || d->weights[i] < 0)
+            return err_set(err, "weights[%zu] is no number of 0 or more", i);
+    }
+    d->document.weights = d->weights;
+    return 0;
+}
+
 static int get_bytes(const json_t *object, struct stream_document *d, struct err *err)
 {
     const json_t *bytes = json_object_get(object, "bytes");
@@ -117,6 +136,7 @@ static int get_tokens(const struct corpus *c, const json_t *object, struct json_
     d->document.text_bytes = 0;
     return get_ids(c, ids, d, err) ||
                    get_trained(json_object_get(object, "trained"), json_array_size(ids), d, err) ||
+                   get_weights(json_object_get(object, "weights"), json_array_size(ids), d, err) ||
                    get_bytes(object, &d->document, err)
                ? -1
                : 0;
@@ -129,6 +149,8 @@ static int add_completion(struct corpus *c, const json_t *object, struct json_do
     size_t n = json_array_size(json_object_get(object, "ids"));
     if (get_tokens(c, object, d, err))
         return -1;
+    if (d->document.weights)
+        return err_set(err, "\"weights\" of tokens; a completion is compared as a whole");
     if (!d->has_trained)
         return err_set(err, "no \"trained\", which says where the completion begins");
     if (n < 2 || stream_prompt_tokens(d->trained + 1, n - 1) == n - 1)
@@ -205,6 +227,7 @@ int corpus_read_json(struct corpus *c, struct input *in, struct err *err)
     }
     free(d.ids);
     free(d.trained);
+    free(d.weights);
     buf_release(&d.id);
     buf_release(&d.source);
     buf_release(&line);

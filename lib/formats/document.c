@@ -36,7 +36,9 @@ void document_clear(struct document *d)
         if (d->answers[i])
             document_clear(d->answers[i]);
     free(d->trained);
+    free(d->weights);
     d->trained = NULL;
+    d->weights = NULL;
     buf_clear(&d->text);
     buf_clear(&d->completion);
     buf_clear(&d->question);
@@ -49,6 +51,7 @@ void document_release(struct document *d)
     buf_release(&d->completion);
     buf_release(&d->question);
     free(d->train);
+    free(d->message_weights);
     free(d->ids);
     for (size_t i = 0; i < ARRAY_SIZE(d->answers); i++)
         if (d->answers[i]) {
@@ -59,6 +62,25 @@ void document_release(struct document *d)
 }
 
 /* ---- ids ---- */
+
+/* Of each token besides the document's own. */
+static int read_weights(struct document *d, struct err *err)
+{
+    const json_t *weights = document_get(d, "weights");
+    if (!weights)
+        return 0;
+    if (!json_is_array(weights) || json_array_size(weights) != d->n_ids)
+        return err_set(err, "weights must be an array as long as ids");
+    d->weights = xcalloc(d->n_ids + 1, sizeof *d->weights);
+    for (size_t i = 0; i < d->n_ids; i++) {
+        const json_t *w = json_array_get(weights, i);
+        d->weights[i] = json_is_number(w) ? json_number_value(w) : -1;
+        if (!(d->weights[i] >= 0 && isfinite(d->weights[i])))
+            return err_set(err, "weights[%zu] is %s, expected a number that is not negative", i,
+                           json_is_number(w) ? "negative" : json_kind(w));
+    }
+    return 0;
+}
 
 static int read_ids(struct document *d, struct err *err)
 {
@@ -87,7 +109,7 @@ static int read_ids(struct document *d, struct err *err)
         d->trained[i] = json_is_true(t) || (number && json_integer_value(t));
     }
     d->n_ids = n;
-    return 0;
+    return read_weights(d, err);
 }
 
 /* ---- the object ---- */

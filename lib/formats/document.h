@@ -44,8 +44,9 @@ struct document {
     struct buf question;
     bool is_alpaca;
 
-    json_t *messages;   /* MESSAGES: array of {role, content, ...} */
-    signed char *train; /* [messages]: TRAIN_DEFAULT, or what the message's "train" says */
+    json_t *messages;        /* MESSAGES: array of {role, content, ...} */
+    signed char *train;      /* [messages]: TRAIN_DEFAULT, or what the message's "train" says */
+    double *message_weights; /* [messages]: 1 unless given */
     size_t train_cap;
     const char *unusual_role; /* of `object`: the first role that isn't one of the usual; or NULL */
     size_t n_prompt;   /* the first so many messages are the prompt; 0 if they came as one list */
@@ -59,6 +60,7 @@ struct document {
 
     uint32_t *ids;    /* IDS */
     uint8_t *trained; /* [n_ids]; NULL: not given */
+    double *weights;  /* [n_ids]; NULL: not given */
     size_t n_ids, ids_cap;
 
     json_t *object; /* what it was read from */

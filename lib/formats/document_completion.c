@@ -120,9 +120,11 @@ void document_make_chat(struct document *d)
     d->messages = messages;
     if (d->train_cap < 2) {
         d->train = xrealloc(d->train, 2);
+        d->message_weights = xreallocarray(d->message_weights, 2, sizeof *d->message_weights);
         d->train_cap = 2;
     }
     d->train[0] = d->train[1] = TRAIN_DEFAULT;
+    d->message_weights[0] = d->message_weights[1] = 1;
     d->n_prompt = 1;
     d->shape = DOCUMENT_MESSAGES;
 }

@@ -1,5 +1,6 @@
 #include "formats/document_messages.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -157,22 +158,33 @@ static void take_call(json_t *message, const json_t *content)
     }
 }
 
-/* "train": true or false; or OpenAI's "weight": 0 or 1. */
-static int read_train(const json_t *message, struct place at, signed char *train, struct err *err)
+/* What a message says of being learnt. */
+struct learning {
+    signed char train;
+    double weight;
+};
+
+/* "train": true or false; and "weight", which OpenAI has as 0 or 1, of which 0 is not to train. */
+static int read_train(const json_t *message, struct place at, struct learning *learning,
+                      struct err *err)
 {
     const json_t *v = json_object_get(message, "train"), *w = json_object_get(message, "weight");
-    *train = TRAIN_DEFAULT;
+    *learning = (struct learning){TRAIN_DEFAULT, 1};
     if (v && !json_is_null(v)) {
         if (!json_is_boolean(v))
             return err_set(err, "%s[%zu].train is %s, expected true or false", at.key, at.i,
                            json_kind(v));
-        *train = json_is_true(v) ? TRAIN_YES : TRAIN_NO;
-    } else if (w && !json_is_null(w)) {
+        learning->train = json_is_true(v) ? TRAIN_YES : TRAIN_NO;
+    }
+    if (w && !json_is_null(w)) {
         double x = json_is_number(w) ? json_number_value(w) : -1;
-        if (x != 0 && x != 1)
-            return err_set(err, "%s[%zu].weight must be 0 or 1; a document's own weight may be any",
-                           at.key, at.i);
-        *train = x == 0 ? TRAIN_NO : TRAIN_DEFAULT;
+        if (!(x >= 0 && isfinite(x)))
+            return err_set(err, "%s[%zu].weight is %s, expected a number that is not negative",
+                           at.key, at.i, json_is_number(w) ? "negative" : json_kind(w));
+        if (x == 0)
+            learning->train = TRAIN_NO;
+        else
+            learning->weight = x;
     }
     return 0;
 }
@@ -216,7 +228,7 @@ static json_t *read_content(const json_t *in, struct place at, struct err *err)
 
 /* The message in the usual form: role and content first, then what else it has. */
 static json_t *read_message(struct document *d, const json_t *in, struct place at,
-                            signed char *train, struct err *err)
+                            struct learning *learning, struct err *err)
 {
     static const char *const taken[] = {"role", "from", "content", "value", "train", "weight"};
     const char *key;
@@ -227,7 +239,7 @@ static json_t *read_message(struct document *d, const json_t *in, struct place a
     }
     const char *role = read_role(d, in, at, err);
     json_t *content = role ? read_content(in, at, err) : NULL;
-    if (!content || check_calls(in, role, at, err) || read_train(in, at, train, err)) {
+    if (!content || check_calls(in, role, at, err) || read_train(in, at, learning, err)) {
         json_decref(content);
         return NULL;
     }
@@ -355,12 +367,17 @@ int messages_read(struct document *d, const char *key, const json_t *list, struc
     if (before + n > d->train_cap) {
         d->train_cap = before + n;
         d->train = xrealloc(d->train, d->train_cap);
+        d->message_weights =
+            xreallocarray(d->message_weights, d->train_cap, sizeof *d->message_weights);
     }
     for (size_t i = 0; i < n; i++) {
         struct place at = {key, i};
-        json_t *m = read_message(d, json_array_get(list, i), at, &d->train[before + i], err);
+        struct learning learning;
+        json_t *m = read_message(d, json_array_get(list, i), at, &learning, err);
         if (!m)
             return -1;
+        d->train[before + i] = learning.train;
+        d->message_weights[before + i] = learning.weight;
         json_array_append_new(d->messages, m);
         if (check_answer(d->messages, before + i, at, err))
             return -1;

@@ -19,9 +19,9 @@ enum column_type {
 
 static enum column_type type_of(const char *field)
 {
-    static const char *const values[] = {"messages",  "conversations",        "tools",
-                                         "documents", "chat_template_kwargs", "ids",
-                                         "trained"};
+    static const char *const values[] = {
+        "messages", "conversations", "tools",  "documents", "chat_template_kwargs",
+        "ids",      "trained",       "weights"};
     if (!strcmp(field, "weight"))
         return COLUMN_REAL;
     if (!strcmp(field, "label"))

@@ -245,3 +245,17 @@ void json_add_pretty(struct buf *b, const json_t *value)
 {
     add_value(b, value, true, 0);
 }
+
+void json_add_reals(struct buf *b, const double *v, size_t n)
+{
+    buf_addch(b, '[');
+    for (size_t i = 0; i < n; i++) {
+        if (i)
+            buf_addch(b, ',');
+        if (v[i] >= 0 && v[i] < 1e15 && v[i] == (double)(uint64_t)v[i])
+            buf_addu(b, (uint64_t)v[i]);
+        else
+            json_add_real(b, v[i]);
+    }
+    buf_addch(b, ']');
+}

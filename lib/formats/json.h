@@ -32,5 +32,6 @@ void json_add_pretty(struct buf *b, const json_t *value);
 void json_add_string(struct buf *b, const char *p, size_t len);
 /* A real in the fewest digits that read back the same; "null" for one that is not finite. */
 void json_add_real(struct buf *b, double v);
+void json_add_reals(struct buf *b, const double *v, size_t n); /* an array, 1.0 as 1 */
 
 #endif

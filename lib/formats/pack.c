@@ -365,6 +365,9 @@ static void add_to_row(struct stream_record *row, const struct corpus *c,
     d.source = (char *)(uintptr_t)source;
     d.weight = from->weight;
     d.label = from->label;
+    d.weights = corpus_weights(c, p->document);
+    if (d.weights)
+        d.weights += p->start;
     d.part = p->part;
     d.index = p->document / group;
     corpus_tokens(c, p->document, p->start, p->n, ids, trained);

@@ -54,6 +54,8 @@ struct stream_document {
     char *id;            /* NULL: none */
     char *source;        /* NULL: none */
     double weight;       /* what its loss is multiplied by; 1 unless given */
+    double *weights;     /* [n_tokens]: what the loss of each of its tokens is multiplied by besides;
+                            NULL: all 1. That of an untrained token says nothing and is 1 */
     bool label;          /* STREAM_LABEL: the completion is as it should be */
     uint64_t part;       /* which part of an over-long document that was split, from 0; a later part
                             begins with the last token of the one before it, as context */
@@ -89,7 +91,7 @@ void stream_record_clear(struct stream_record *r);
 /* Zeros, but weight 1. */
 void stream_document_init(struct stream_document *d);
 /* Appends a document of n > 0 tokens; trained may be NULL for all but the first token, and
- * trained[0] counts as 0. id and source are copied; document->n_tokens is not looked at. */
+ * trained[0] counts as 0. id, source and weights are copied; document->n_tokens is not looked at. */
 void stream_record_add(struct stream_record *r, const uint32_t *ids, const uint8_t *trained,
                        size_t n, const struct stream_document *document);
 

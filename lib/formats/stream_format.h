@@ -28,6 +28,7 @@ enum stream_column {
     COLUMN_PART,
     COLUMN_BYTES,
     COLUMN_WEIGHT,
+    COLUMN_WEIGHTS,
     COLUMN_LABEL,
     COLUMN_ID,
     COLUMN_SOURCE,
@@ -42,6 +43,11 @@ struct stream_segment {
 };
 
 int stream_header_check(const struct stream_header *h, struct err *err);
+
+/* Where the run of equal weights that begins at `at` ends. */
+size_t stream_weights_run(const struct stream_document *d, size_t at);
+/* Makes the weights of what isn't trained 1, and drops them where all are. */
+void stream_weights_reduce(struct stream_document *d, const uint8_t *trained);
 
 /*
  * The bytes that the msgpack object at p[len] takes, exactly if that is at most len, else a lower

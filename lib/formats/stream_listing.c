@@ -68,6 +68,10 @@ static void add_tokens(struct buf *out, const struct stream_record *r,
         buf_addch(out, r->trained[t] ? '1' : '0');
     }
     buf_addch(out, ']');
+    if (d->weights) {
+        buf_addstr(out, ",\"weights\":");
+        json_add_reals(out, d->weights, d->n_tokens);
+    }
     if (text) {
         buf_addstr(out, ",\"text\":");
         json_add_string(out, text->p, text->len);

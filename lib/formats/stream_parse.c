@@ -275,22 +275,56 @@ static int parse_tokens(const struct typed *ids, const struct typed *runs,
     return 0;
 }
 
-static int parse_cell(const msgpack_object *o, enum stream_column c, struct stream_document *d,
-                      struct err *err)
+static bool get_weight(const msgpack_object *o, double *out)
 {
+    bool real = o->type == MSGPACK_OBJECT_FLOAT32 || o->type == MSGPACK_OBJECT_FLOAT64;
+    bool whole = o->type == MSGPACK_OBJECT_POSITIVE_INTEGER;
+    if (real || whole)
+        *out = real ? o->via.f64 : (double)o->via.u64;
+    return real || whole;
+}
+
+/* The lengths come before, and are at most what the record has tokens. */
+static int parse_weights(const msgpack_object *o, struct stream_document *d, size_t most,
+                         struct err *err)
+{
+    if (o->type == MSGPACK_OBJECT_NIL)
+        return 0;
+    if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size % 2 || d->n_tokens > most)
+        return err_set(err, "no array of lengths and weights in turn");
+    d->weights = xreallocarray(NULL, d->n_tokens + 1, sizeof *d->weights);
+    size_t at = 0;
+    for (uint32_t i = 0; i < o->via.array.size; i += 2) {
+        const msgpack_object *run = &o->via.array.ptr[i];
+        double weight;
+        if (run->type != MSGPACK_OBJECT_POSITIVE_INTEGER || !run->via.u64 ||
+            run->via.u64 > d->n_tokens - at || !get_weight(run + 1, &weight))
+            return err_set(err, "run %" PRIu32 " is no length and weight of the %zu tokens left",
+                           i / 2, d->n_tokens - at);
+        for (uint64_t k = 0; k < run->via.u64; k++)
+            d->weights[at++] = weight;
+    }
+    if (at != d->n_tokens)
+        return err_set(err, "covers %zu of %zu tokens", at, d->n_tokens);
+    return 0;
+}
+
+static int parse_cell(const msgpack_object *o, enum stream_column c, struct stream_document *d,
+                      size_t most, struct err *err)
+{
+    if (c == COLUMN_WEIGHTS)
+        return parse_weights(o, d, most, err);
     if (c == COLUMN_ID || c == COLUMN_SOURCE)
         return copy_string(o, true, c == COLUMN_ID ? &d->id : &d->source, err);
-    if (c == COLUMN_WEIGHT &&
-        (o->type == MSGPACK_OBJECT_FLOAT32 || o->type == MSGPACK_OBJECT_FLOAT64)) {
-        d->weight = o->via.f64;
+    if (c == COLUMN_WEIGHT && get_weight(o, &d->weight))
         return 0;
-    }
     if (c == COLUMN_LABEL && o->type == MSGPACK_OBJECT_BOOLEAN) {
         d->label = o->via.boolean;
         return 0;
     }
     /* 2^48 bytes or documents are no one's; sums and segments' bases stay far from overflow. */
-    if (c == COLUMN_LABEL || o->type != MSGPACK_OBJECT_POSITIVE_INTEGER || o->via.u64 >> 48)
+    if (c == COLUMN_WEIGHT || c == COLUMN_LABEL || o->type != MSGPACK_OBJECT_POSITIVE_INTEGER ||
+        o->via.u64 >> 48)
         return err_set(err, "no number of the right kind");
     uint64_t v = o->via.u64;
     switch (c) {
@@ -303,11 +337,8 @@ static int parse_cell(const msgpack_object *o, enum stream_column c, struct stre
     case COLUMN_PART:
         d->part = v;
         break;
-    case COLUMN_BYTES:
-        d->text_bytes = v;
-        break;
     default:
-        d->weight = (double)v;
+        d->text_bytes = v;
     }
     return 0;
 }
@@ -320,7 +351,7 @@ static int parse_column(const struct field *f, enum stream_column c, struct stre
     if (f->value->type != MSGPACK_OBJECT_ARRAY || f->value->via.array.size != out->n_documents)
         return err_set(err, "\"%s\" is no array of %zu values", f->name, out->n_documents);
     for (size_t i = 0; i < out->n_documents; i++)
-        if (parse_cell(&f->value->via.array.ptr[i], c, &out->documents[i], err))
+        if (parse_cell(&f->value->via.array.ptr[i], c, &out->documents[i], out->n, err))
             return err_prefix(err, "\"%s\"[%zu]", f->name, i);
     return 0;
 }
@@ -342,6 +373,10 @@ static int parse_documents(const struct field columns[N_COLUMNS], struct stream_
     for (enum stream_column c = 0; c < N_COLUMNS; c++)
         if (parse_column(&columns[c], c, out, err))
             return -1;
+    for (size_t i = 0, at = 0; i < n && out->documents[i].n_tokens <= out->n - at; i++) {
+        stream_weights_reduce(&out->documents[i], out->trained + at);
+        at += out->documents[i].n_tokens;
+    }
     return 0;
 }
 

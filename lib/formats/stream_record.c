@@ -9,8 +9,8 @@
 #include "base/mem.h"
 
 const char *const stream_kind_names[] = {"tokens", "shard", "preference", "label", NULL};
-const char *const stream_column_names[N_COLUMNS] = {"lengths", "index", "part", "bytes",
-                                                    "weight",  "label", "id",   "source"};
+const char *const stream_column_names[N_COLUMNS] = {"lengths", "index", "part", "bytes", "weight",
+                                                    "weights", "label", "id",   "source"};
 
 size_t stream_kind_group(enum stream_kind kind)
 {
@@ -58,6 +58,7 @@ void stream_record_init(struct stream_record *r)
 void stream_record_clear(struct stream_record *r)
 {
     for (size_t i = 0; i < r->n_documents; i++) {
+        free(r->documents[i].weights);
         free(r->documents[i].id);
         free(r->documents[i].source);
     }
@@ -85,6 +86,27 @@ static void reserve_tokens(struct stream_record *r, size_t extra)
     r->cap = cap;
 }
 
+size_t stream_weights_run(const struct stream_document *d, size_t at)
+{
+    size_t end = at + 1;
+    while (end < d->n_tokens && d->weights[end] == d->weights[at])
+        end++;
+    return end;
+}
+
+void stream_weights_reduce(struct stream_document *d, const uint8_t *trained)
+{
+    bool needed = false;
+    for (size_t i = 0; d->weights && i < d->n_tokens; i++) {
+        d->weights[i] = i && trained[i] ? d->weights[i] : 1;
+        needed |= d->weights[i] != 1;
+    }
+    if (!needed) {
+        free(d->weights);
+        d->weights = NULL;
+    }
+}
+
 void stream_record_add(struct stream_record *r, const uint32_t *ids, const uint8_t *trained,
                        size_t n, const struct stream_document *document)
 {
@@ -104,6 +126,11 @@ void stream_record_add(struct stream_record *r, const uint32_t *ids, const uint8
     d->n_tokens = n;
     d->id = document->id ? xstrdup(document->id) : NULL;
     d->source = document->source ? xstrdup(document->source) : NULL;
+    if (document->weights) {
+        d->weights = xreallocarray(NULL, n + 1, sizeof *d->weights);
+        memcpy(d->weights, document->weights, n * sizeof *d->weights);
+        stream_weights_reduce(d, r->trained + r->n - n);
+    }
 }
 
 size_t stream_prompt_tokens(const uint8_t *trained, size_t n)
@@ -117,8 +144,25 @@ static bool has_completions(const struct stream_header *h)
     return h->kind == STREAM_PREFERENCE || h->kind == STREAM_LABEL;
 }
 
+static int check_weights(const struct stream_document *d, const struct stream_header *h,
+                         size_t *runs, struct err *err)
+{
+    if (!isfinite(d->weight) || d->weight < 0)
+        return err_set(err, "weight is %g", d->weight);
+    if (d->weights && has_completions(h))
+        return err_set(err, "its tokens have weights, but it is compared as a whole");
+    for (size_t at = 0; d->weights && at < d->n_tokens; at = stream_weights_run(d, at)) {
+        if (!isfinite(d->weights[at]) || d->weights[at] < 0)
+            return err_set(err, "weight of token %zu is %g", at, d->weights[at]);
+        if (++*runs > STREAM_MAX_DOCUMENTS)
+            return err_set(err, "the weights of tokens change more than %d times in a record",
+                           STREAM_MAX_DOCUMENTS);
+    }
+    return 0;
+}
+
 static int check_document(const struct stream_document *d, size_t at, const struct stream_record *r,
-                          const struct stream_header *h, struct err *err)
+                          const struct stream_header *h, size_t *runs, struct err *err)
 {
     if (!d->n_tokens || d->n_tokens > r->n - at)
         return err_set(err, "%zu tokens, %zu are left in the record", d->n_tokens, r->n - at);
@@ -128,8 +172,8 @@ static int check_document(const struct stream_document *d, size_t at, const stru
         return err_set(err, "none of its tokens is trained, so it has no completion");
     if (has_completions(h) && h->length && d->n_tokens > h->length)
         return err_set(err, "%zu tokens, the header says at most %" PRIu32, d->n_tokens, h->length);
-    if (!isfinite(d->weight) || d->weight < 0)
-        return err_set(err, "weight is %g", d->weight);
+    if (check_weights(d, h, runs, err))
+        return -1;
     if ((d->id && strlen(d->id) > STREAM_MAX_STRING) ||
         (d->source && strlen(d->source) > STREAM_MAX_STRING))
         return err_set(err, "id or source is over %d bytes long", STREAM_MAX_STRING);
@@ -172,9 +216,9 @@ int stream_record_check(const struct stream_record *r, const struct stream_heade
 {
     if (check_sizes(r, h, err))
         return -1;
-    size_t at = 0;
+    size_t at = 0, runs = 0;
     for (size_t i = 0; i < r->n_documents; i++) {
-        if (check_document(&r->documents[i], at, r, h, err))
+        if (check_document(&r->documents[i], at, r, h, &runs, err))
             return err_prefix(err, "document %zu", i);
         at += r->documents[i].n_tokens;
     }

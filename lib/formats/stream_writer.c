@@ -157,13 +157,32 @@ static bool column_needed(const struct stream_header *h, const struct stream_rec
         return h->kind == STREAM_LABEL;
     for (size_t i = 0; i < r->n_documents; i++) {
         const struct stream_document *d = &r->documents[i];
-        if (c == COLUMN_WEIGHT   ? d->weight != 1
-            : c == COLUMN_ID     ? d->id != NULL
-            : c == COLUMN_SOURCE ? d->source != NULL
-                                 : document_number(d, c) != 0)
+        if (c == COLUMN_WEIGHT    ? d->weight != 1
+            : c == COLUMN_WEIGHTS ? d->weights != NULL
+            : c == COLUMN_ID      ? d->id != NULL
+            : c == COLUMN_SOURCE  ? d->source != NULL
+                                  : document_number(d, c) != 0)
             return true;
     }
     return false;
+}
+
+/* Lengths of runs of tokens, and behind each the weight of its tokens. */
+static void pack_weights(msgpack_packer *pack, const struct stream_document *d)
+{
+    size_t runs = 0;
+    if (!d->weights) {
+        msgpack_pack_nil(pack);
+        return;
+    }
+    for (size_t at = 0; at < d->n_tokens; at = stream_weights_run(d, at))
+        runs++;
+    msgpack_pack_array(pack, 2 * runs);
+    for (size_t at = 0, end; at < d->n_tokens; at = end) {
+        end = stream_weights_run(d, at);
+        msgpack_pack_uint64(pack, end - at);
+        msgpack_pack_double(pack, d->weights[at]);
+    }
 }
 
 static void pack_column(msgpack_packer *pack, const struct stream_record *r, enum stream_column c)
@@ -174,6 +193,8 @@ static void pack_column(msgpack_packer *pack, const struct stream_record *r, enu
         const struct stream_document *d = &r->documents[i];
         if (c == COLUMN_WEIGHT)
             msgpack_pack_double(pack, d->weight);
+        else if (c == COLUMN_WEIGHTS)
+            pack_weights(pack, d);
         else if (c == COLUMN_LABEL && d->label)
             msgpack_pack_true(pack);
         else if (c == COLUMN_LABEL)

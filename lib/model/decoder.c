@@ -275,7 +275,8 @@ static void collect_scores(const struct pass *p, size_t n, double *nll, float *l
             if (logprob)
                 logprob[token] = ws->logprobs[k];
             if (!b->trained || b->trained[token])
-                nll[i] -= (double)ws->logprobs[k];
+                nll[i] -= b->weights ? (double)ws->weights[k] * (double)ws->logprobs[k]
+                                     : (double)ws->logprobs[k];
         }
     }
 }

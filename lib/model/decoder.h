@@ -49,7 +49,7 @@ void decoder_base_values(struct decoder *d, enum slot slot, size_t layer, float 
 int decoder_init_magnitudes(struct decoder *d, struct lora *l, struct err *err);
 
 /* Packed documents. ids [n] < vocab; trained [n] (NULL: all); lengths [n_documents] add up to n;
- * weights [n], of each token as a target (NULL: all 1), count in decoder_accumulate alone. */
+ * weights [n], of each token as a target (NULL: all 1), multiply its -log p. */
 struct batch {
     const uint32_t *ids;
     const uint8_t *trained;
@@ -64,7 +64,7 @@ size_t batch_targets(const struct batch *b);
 
 /*
  * Negative log-likelihoods, natural logarithm, without gradients. nll [n_documents]: each
- * document's sum over its targets. logprob [n] or NULL: log p of every token given those before it,
+ * document's sum over its targets, weighted. logprob [n] or NULL: log p of every token given those before it,
  * trained or not; NaN at the first of a document (with logprob NULL only targets cost an output
  * row).
  */

@@ -17,6 +17,7 @@ void row_batch_release(struct row_batch *b)
     free(b->ids);
     free(b->trained);
     free(b->token_weights);
+    free(b->own_weights);
     free(b->lengths);
     free(b->weights);
     free(b->labels);
@@ -38,6 +39,7 @@ static void reserve(struct row_batch *b, size_t tokens, size_t documents)
         b->ids = xreallocarray(b->ids, b->cap, sizeof *b->ids);
         b->trained = xreallocarray(b->trained, b->cap, sizeof *b->trained);
         b->token_weights = xreallocarray(b->token_weights, b->cap, sizeof *b->token_weights);
+        b->own_weights = xreallocarray(b->own_weights, b->cap, sizeof *b->own_weights);
     }
     if (b->n_documents + documents > b->documents_cap) {
         b->documents_cap = b->n_documents + documents;
@@ -54,14 +56,14 @@ int rows_read_at(const struct rows *r, uint64_t offset, void *p, size_t len, str
                : 0;
 }
 
-/* A preference's weight is not its tokens'. */
-static void add_document(struct row_batch *b, uint32_t length, bool preference)
+/* A preference's weight is not its tokens'. own [length]: the tokens' own weights, NULL: all 1. */
+static void add_document(struct row_batch *b, uint32_t length, const double *own, bool preference)
 {
     const double weight = preference ? 1 : b->weights[b->n_documents];
-    b->weighted = b->weighted || weight != 1;
+    b->weighted = b->weighted || weight != 1 || own;
     b->lengths[b->n_documents++] = length;
     for (uint32_t t = 0; t < length; t++)
-        b->token_weights[b->n++] = (float)weight;
+        b->token_weights[b->n++] = (float)(own ? weight * own[t] : weight);
 }
 
 int row_batch_add(struct row_batch *b, const struct rows *r, size_t row, struct err *err)
@@ -70,12 +72,14 @@ int row_batch_add(struct row_batch *b, const struct rows *r, size_t row, struct 
     size_t lengths_bytes = at->documents * sizeof(uint32_t);
     uint32_t *lengths = xmalloc(lengths_bytes);
     reserve(b, at->tokens, at->documents);
+    const double *own = at->has_token_weights ? b->own_weights : NULL;
     buf_reserve(&b->names, at->name_bytes);
     const struct {
         void *p;
         size_t bytes;
     } parts[] = {{b->ids + b->n, at->tokens * sizeof *b->ids},
                  {b->trained + b->n, at->tokens},
+                 {b->own_weights, own ? at->tokens * sizeof *own : 0},
                  {lengths, lengths_bytes},
                  {b->weights + b->n_documents, at->documents * sizeof *b->weights},
                  {b->labels + b->n_documents, at->documents},
@@ -85,8 +89,10 @@ int row_batch_add(struct row_batch *b, const struct rows *r, size_t row, struct 
     for (size_t i = 0; i < ARRAY_SIZE(parts) && !status; offset += parts[i++].bytes)
         status = rows_read_at(r, offset, parts[i].p, parts[i].bytes, err);
     if (!status) {
-        for (size_t i = 0; i < at->documents; i++)
-            add_document(b, lengths[i], r->kind != STREAM_SHARD);
+        for (size_t i = 0; i < at->documents; i++) {
+            add_document(b, lengths[i], own, r->kind != STREAM_SHARD);
+            own = own ? own + lengths[i] : NULL;
+        }
         b->names.len += at->name_bytes;
     }
     b->names.p[b->names.len] = 0;

@@ -64,17 +64,25 @@ int rows_flush(struct rows *r, struct err *err)
     return 0;
 }
 
-static size_t count_targets(const uint8_t *trained, size_t n)
+/* Targets of a document, and the sum of their own weights. */
+struct targets {
+    size_t n;
+    double weight;
+};
+
+static struct targets count_targets(const struct stream_document *d, const uint8_t *trained)
 {
-    size_t targets = 0;
-    for (size_t i = 1; i < n; i++)
-        targets += trained[i];
+    struct targets targets = {0, 0};
+    for (size_t i = 1; i < d->n_tokens; i++) {
+        targets.n += trained[i];
+        targets.weight += d->weights && trained[i] ? d->weights[i] : trained[i];
+    }
     return targets;
 }
 
 /* The parts of a row while its documents are gathered. */
 struct gathered {
-    struct buf ids, trained, lengths, weights, labels, names;
+    struct buf ids, trained, token_weights, lengths, weights, labels, names;
     struct row row;
     bool weighted;
 };
@@ -86,8 +94,16 @@ static double document_weight(const struct rows *r, const struct stream_record *
     return record->documents[r->kind == STREAM_SHARD ? document : 0].weight;
 }
 
+/* The weights of a document's tokens, in a row where any has one. */
+static void gather_weights(struct gathered *g, const struct stream_document *d)
+{
+    const double one = 1;
+    for (size_t t = 0; g->row.has_token_weights && t < d->n_tokens; t++)
+        buf_add(&g->token_weights, d->weights ? &d->weights[t] : &one, sizeof one);
+}
+
 static void gather(const struct rows *r, struct gathered *g, const struct stream_record *record,
-                   size_t at, size_t document, size_t targets)
+                   size_t at, size_t document, const struct targets *targets)
 {
     const struct stream_document *d = &record->documents[document];
     const uint32_t length = (uint32_t)d->n_tokens;
@@ -95,6 +111,7 @@ static void gather(const struct rows *r, struct gathered *g, const struct stream
     const double weight = document_weight(r, record, document);
     buf_add(&g->ids, record->ids + at, length * sizeof *record->ids);
     buf_add(&g->trained, record->trained + at, length);
+    gather_weights(g, d);
     buf_add(&g->lengths, &length, sizeof length);
     buf_add(&g->weights, &weight, sizeof weight);
     buf_add(&g->labels, &label, sizeof label);
@@ -104,14 +121,14 @@ static void gather(const struct rows *r, struct gathered *g, const struct stream
         buf_addf(&g->names, "document %zu of row %" PRIu64, document + 1, r->totals.rows + 1);
     buf_add(&g->names, "", 1);
     g->row.tokens += length;
-    g->row.targets += (uint32_t)targets;
-    g->row.weight = r->kind == STREAM_SHARD ? g->row.weight + weight * (double)targets : weight;
+    g->row.targets += (uint32_t)targets->n;
+    g->row.weight = r->kind == STREAM_SHARD ? g->row.weight + weight * targets->weight : weight;
     g->weighted = g->weighted || weight != 1;
     g->row.documents++;
 }
 
 /* Hashes the counts too, so that no two sets of rows look alike; weights and labels where they say
- * something. */
+ * something. The weights of tokens are where any but 1 is among them. */
 static void append(struct rows *r, struct gathered *g)
 {
     g->row.offset = r->written + r->pending.len;
@@ -120,12 +137,10 @@ static void append(struct rows *r, struct gathered *g)
     const struct {
         const struct buf *bytes;
         bool hashed;
-    } parts[] = {{&g->ids, true},
-                 {&g->trained, true},
-                 {&g->lengths, true},
-                 {&g->weights, g->weighted},
-                 {&g->labels, r->kind == STREAM_LABEL},
-                 {&g->names, true}};
+    } parts[] = {
+        {&g->ids, true},     {&g->trained, true},        {&g->token_weights, true},
+        {&g->lengths, true}, {&g->weights, g->weighted}, {&g->labels, r->kind == STREAM_LABEL},
+        {&g->names, true}};
     hash_add(r->hash, counts, sizeof counts);
     for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
         if (parts[i].hashed)
@@ -140,6 +155,7 @@ static void gathered_release(struct gathered *g)
 {
     buf_release(&g->ids);
     buf_release(&g->trained);
+    buf_release(&g->token_weights);
     buf_release(&g->lengths);
     buf_release(&g->weights);
     buf_release(&g->labels);
@@ -151,22 +167,25 @@ static int add_record(struct rows *r, const struct stream_record *record, struct
     enum { FLUSH_AT = 1 << 20 };
     struct gathered g = {.ids = BUF_INIT,
                          .trained = BUF_INIT,
+                         .token_weights = BUF_INIT,
                          .lengths = BUF_INIT,
                          .weights = BUF_INIT,
                          .labels = BUF_INIT,
                          .names = BUF_INIT};
     struct rows_totals *t = &r->totals;
     int status = 0;
+    for (size_t i = 0; i < record->n_documents; i++)
+        g.row.has_token_weights |= record->documents[i].weights != NULL;
     if (record->n > UINT32_MAX / 2)
         return err_set(err, "a row of %zu tokens", record->n);
     for (size_t i = 0, at = 0; i < record->n_documents; at += record->documents[i++].n_tokens) {
         const struct stream_document *d = &record->documents[i];
-        size_t targets = count_targets(record->trained + at, d->n_tokens);
-        if (!targets || !(document_weight(r, record, i) > 0)) {
+        const struct targets targets = count_targets(d, record->trained + at);
+        if (!targets.n || !(document_weight(r, record, i) * targets.weight > 0)) {
             t->untrained++;
             continue;
         }
-        gather(r, &g, record, at, i, targets);
+        gather(r, &g, record, at, i, &targets);
         t->documents++;
         t->desirable += d->label;
         if (d->n_tokens > t->longest_document)

@@ -79,7 +79,8 @@ enum { ROW_BATCH_TOKENS = 2048 };
 struct row_batch {
     uint32_t *ids;
     uint8_t *trained;
-    float *token_weights; /* [n]: each token has its document's */
+    float *token_weights; /* [n]: each token has its document's, times its own */
+    double *own_weights;  /* [cap]: those of the tokens of one row */
     size_t n, cap;
     size_t *lengths;
     double *weights; /* of the documents */

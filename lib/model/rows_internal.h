@@ -7,14 +7,15 @@
 #include "model/rows.h"
 
 /*
- * A row in the temporary file: ids (u32 each), trained (a byte each), lengths of the documents (u32
- * each), their weights (double) and labels (a byte each), their names (NUL-terminated), all in the
- * machine's own order.
+ * A row in the temporary file: ids (u32 each), trained (a byte each), weights of the tokens where
+ * any has one (double each), lengths of the documents (u32 each), their weights (double) and labels
+ * (a byte each), their names (NUL-terminated), all in the machine's own order.
  */
 struct row {
     uint64_t offset;
     uint32_t tokens, targets, documents, name_bytes;
-    double weight; /* as rows_weight says */
+    double weight;          /* as rows_weight says */
+    bool has_token_weights; /* besides its documents' weights */
 };
 
 struct rows {

@@ -76,7 +76,7 @@ int trainer_find_references(struct trainer *t, struct err *err)
 
 /* ---- held-out rows ---- */
 
-/* nll: of each document of the batch, times its weight. */
+/* nll: of each document of the batch, with the weights of its targets. */
 static int score_batch(struct trainer *t, double *nll, struct err *err)
 {
     const struct batch b = row_batch_view(&t->batch);
@@ -86,7 +86,6 @@ static int score_batch(struct trainer *t, double *nll, struct err *err)
         if (!isfinite(nll[i]))
             return err_set(err, "held-out document \"%s\": the loss is not a finite number",
                            row_batch_name(&t->batch, i));
-        nll[i] *= t->batch.weights[i];
     }
     return 0;
 }

@@ -115,6 +115,7 @@ void chat_result_release(struct chat_result *r)
 {
     token_list_release(&r->tokens);
     free(r->trained);
+    free(r->weights);
     buf_release(&r->text);
     free(r->spans);
     template_rendering_release(&r->rendering);
@@ -129,7 +130,7 @@ static void clear(const struct chat *c, struct chat_result *r)
         r->scratch = tokenizer_scratch_new(c->tokenizer);
     r->tokens.n = r->n_trained = r->n_spans = r->n_plain = 0;
     r->text_bytes = r->lost_calls = 0;
-    r->rendered = false;
+    r->rendered = r->weighted = false;
     buf_clear(&r->text);
 }
 
@@ -140,7 +141,10 @@ static void reserve_trained(struct chat_result *r)
     if (r->tokens.n > r->trained_cap) {
         r->trained_cap = r->tokens.n + r->tokens.n / 2;
         r->trained = xreallocarray(r->trained, r->trained_cap, 1);
+        r->weights = xreallocarray(r->weights, r->trained_cap, sizeof *r->weights);
     }
+    for (size_t i = 0; i < r->tokens.n; i++)
+        r->weights[i] = 1;
     if (r->tokens.n)
         memset(r->trained, 0, r->tokens.n);
 }
@@ -176,16 +180,18 @@ static void mark(const struct chat *c, struct chat_result *r)
         if (start < r->spans[s].start && !reaches_into(r, i, &r->spans[s]))
             continue;
         r->trained[i] = 1;
+        r->weights[i] = r->spans[s].weight;
+        r->weighted |= r->weights[i] != 1;
         r->n_trained++;
         if (!tokenizer_is_special(c->tokenizer, r->tokens.ids[i]))
             r->text_bytes += token_end(r, i) - start;
     }
 }
 
-void chat_span_add(struct chat_result *r, size_t start, size_t end, bool reach_back)
+void chat_span_add(struct chat_result *r, size_t start, size_t end, bool reach_back, double weight)
 {
     ARRAY_GROW(r->spans, r->n_spans, r->spans_cap);
-    r->spans[r->n_spans++] = (struct chat_span){start, end, reach_back};
+    r->spans[r->n_spans++] = (struct chat_span){start, end, reach_back, weight};
 }
 
 /* ---- rendered documents ---- */
@@ -251,7 +257,7 @@ static int encode_messages(const struct chat *c, const struct document *d, struc
     if (encode_rendered(c, d, false, out, err))
         return -1;
     if (c->options.train_on == CHAT_TRAIN_ALL)
-        chat_span_add(out, 0, SIZE_MAX, false);
+        chat_span_add(out, 0, SIZE_MAX, false, 1);
     else
         turn_spans(c, d, out);
     mark(c, out);
@@ -321,7 +327,7 @@ static int encode_text(const struct chat *c, const struct document *d, struct ch
     if (on == CHAT_TRAIN_ALL ? encode_as_is(c, out, err) : encode_plain(c, true, out, err))
         return -1;
     if (on == CHAT_TRAIN_AUTO || on == CHAT_TRAIN_ALL)
-        chat_span_add(out, 0, SIZE_MAX, false);
+        chat_span_add(out, 0, SIZE_MAX, false, 1);
     mark(c, out);
     return 0;
 }
@@ -335,7 +341,7 @@ static int encode_completion(const struct chat *c, const struct document *d,
         return -1;
     /* "Say " and "Hello" may be the tokens "Say" and " Hello": better learnt with the space than
      * not. */
-    chat_span_add(out, c->options.train_on == CHAT_TRAIN_ALL ? 0 : d->text.len, SIZE_MAX, true);
+    chat_span_add(out, c->options.train_on == CHAT_TRAIN_ALL ? 0 : d->text.len, SIZE_MAX, true, 1);
     mark(c, out);
     return 0;
 }
@@ -354,6 +360,9 @@ static int encode_ids(const struct chat *c, const struct document *d, struct cha
     for (size_t i = 1; i < d->n_ids; i++) {
         out->trained[i] = !d->trained || d->trained[i];
         out->n_trained += out->trained[i];
+        if (d->weights && out->trained[i])
+            out->weights[i] = d->weights[i];
+        out->weighted |= out->weights[i] != 1;
     }
     return 0;
 }
@@ -399,9 +408,13 @@ int chat_encode_answers(const struct chat *c, struct document *d, struct chat_re
                        "--train-on %s is not for a %s: only what answers the prompt is "
                        "compared",
                        chat_train_choices[on], document_shape_names[d->shape]);
-    for (size_t i = 0; i < d->n_answers; i++)
-        if (chat_encode(c, d->answers[i], out[i], err))
+    for (size_t i = 0; i < d->n_answers; i++) {
+        int rc = chat_encode(c, d->answers[i], out[i], err);
+        if (!rc && out[i]->weighted)
+            rc = err_set(err, "a message has a weight, but an answer is compared as a whole");
+        if (rc)
             return d->n_answers == 1 ? -1 : err_prefix(err, i ? "rejected" : "chosen");
+    }
     return 0;
 }
 

@@ -77,12 +77,16 @@ void chat_template_hash(const struct chat *c, char hex[HASH_HEX]);
 struct chat_span {
     size_t start, end;
     bool reach_back; /* a token that begins in spaces before it belongs to it too */
+    double weight;   /* of its tokens */
 };
 
 /* What came of a document, and the work memory of one thread; reused from document to document. */
 struct chat_result {
     struct token_list tokens;
     uint8_t *trained; /* [tokens.n] */
+    double *weights;  /* [tokens.n]: what the loss of each is multiplied by besides the document's
+                         weight; 1 of what isn't trained */
+    bool weighted;    /* some are not 1 */
     size_t trained_cap, n_trained;
     uint64_t text_bytes; /* of text behind the trained tokens, special tokens aside */
     bool rendered;       /* by the template */

@@ -271,19 +271,20 @@ static void add_generations(const struct chat *c, const struct document *d, size
     for (size_t k = 0; k < r->rendering.n_generations; k++) {
         const struct template_span *g = &r->rendering.generations[k];
         size_t i = (size_t)g->message, start = g->start;
-        if (g->message >= 0 && i < json_array_size(d->messages) && !is_learnt(c, d, i, last))
+        bool of_message = g->message >= 0 && i < json_array_size(d->messages);
+        if (of_message && !is_learnt(c, d, i, last))
             continue;
         /* As transformers: a token that reaches into the block belongs to it. */
         size_t token = token_at(&r->tokens, start);
         if (g->end > start && token && (token == r->tokens.n || r->tokens.offsets[token] > start))
             start = r->tokens.offsets[token - 1];
         if (g->end > g->start)
-            chat_span_add(r, start, g->end, false);
+            chat_span_add(r, start, g->end, false, of_message ? d->message_weights[i] : 1);
     }
 }
 
 static void add_turn(const struct chat *c, const struct turn_header *h, const struct turn *t, int i,
-                     struct chat_result *r)
+                     double weight, struct chat_result *r)
 {
     const struct template_span *first = &r->rendering.spans[t->first];
     size_t from = literal_before(&r->rendering, t->first, i);
@@ -291,7 +292,7 @@ static void add_turn(const struct chat *c, const struct turn_header *h, const st
     bool prompted = h->prompt.len && ends_with(r->text.p + from, start - from, &h->prompt);
     size_t end = turn_end(c, r, t->last, i);
     if (end > start)
-        chat_span_add(r, start, end, !prompted);
+        chat_span_add(r, start, end, !prompted, weight);
 }
 
 void turn_spans(const struct chat *c, const struct document *d, struct chat_result *r)
@@ -306,7 +307,8 @@ void turn_spans(const struct chat *c, const struct document *d, struct chat_resu
         bool lost = loses_calls(d, i, &turns[i]);
         r->lost_calls += lost;
         if (!r->rendering.has_generation && turns[i].found && !lost && is_learnt(c, d, i, last))
-            add_turn(c, with_tools ? &c->tools_header : &c->header, &turns[i], (int)i, r);
+            add_turn(c, with_tools ? &c->tools_header : &c->header, &turns[i], (int)i,
+                     d->message_weights[i], r);
     }
     free(turns);
     if (r->n_spans)

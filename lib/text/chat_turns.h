@@ -30,6 +30,6 @@ json_t *turn_messages(const struct document *d);
 /* Adds the spans to learn of a rendered document whose tokens are known. */
 void turn_spans(const struct chat *c, const struct document *d, struct chat_result *r);
 
-void chat_span_add(struct chat_result *r, size_t start, size_t end, bool reach_back);
+void chat_span_add(struct chat_result *r, size_t start, size_t end, bool reach_back, double weight);
 
 #endif

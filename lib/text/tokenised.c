@@ -65,6 +65,7 @@ int tokenised_record(const struct tokenised *t, struct stream_record *r, struct 
             status = err_set(err, "document %" PRIu64 " has %zu tokens, more than %d", t->number,
                              c->tokens.n, STREAM_MAX_TOKENS);
         d.text_bytes = c->text_bytes;
+        d.weights = c->weighted ? c->weights : NULL;
         if (!status)
             stream_record_add(r, c->tokens.ids, c->trained, c->tokens.n, &d);
     }
@@ -86,6 +87,10 @@ static void add_tokens(struct buf *out, const struct chat_result *c)
     for (size_t i = 0; i < c->tokens.n; i++)
         buf_addstr(out, c->trained[i] ? i ? ",1" : "1" : i ? ",0" : "0");
     buf_addch(out, ']');
+    if (c->weighted) {
+        buf_addstr(out, ",\"weights\":");
+        json_add_reals(out, c->weights, c->tokens.n);
+    }
 }
 
 static void add_labels(struct buf *out, const struct document *d)

@@ -28,8 +28,8 @@ def run(*args):
     return subprocess.run(args, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True).stdout
 
 
-def documents(tmp, vocab, n, longest):
-    """Random ids with some order in them, so that there is something to learn."""
+def documents(tmp, vocab, n, longest, weighted):
+    """Random ids with some order in them, so that there is something to learn; some with weights, and weights of tokens."""
     rng = random.Random(7)
     docs = []
     for i in range(n):
@@ -37,6 +37,10 @@ def documents(tmp, vocab, n, longest):
         while len(ids) < length:
             ids.append((ids[-1] * 5 + 7) % vocab if rng.random() < 0.8 else rng.randrange(vocab))
         docs.append({"id": str(i), "ids": ids, "trained": [int(rng.random() < 0.7 or k == len(ids) - 1) for k in range(len(ids))]})
+        if weighted and i % 3:
+            docs[-1]["weights"] = [rng.choice([0, 0.25, 0.25, 1, 1, 3]) for _ in ids]
+        if weighted and i % 2:
+            docs[-1]["weight"] = rng.choice([0.5, 2])
     with open(f"{tmp}/docs.jsonl", "w") as f:
         f.writelines(json.dumps(d) + "\n" for d in docs)
 
@@ -55,8 +59,9 @@ def loss_sum(model, row):
         ids = torch.tensor([d["ids"]])
         logp = model(input_ids=ids).logits[0, :-1].float().log_softmax(-1)
         mask = torch.tensor(d["trained"][1:], dtype=torch.bool)
-        total = total - logp.gather(1, ids[0, 1:, None])[:, 0][mask].sum()
-        targets += int(mask.sum())
+        weights = d["weight"] * torch.tensor(d.get("weights", [1] * len(d["ids"]))[1:], dtype=torch.float32)[mask]
+        total = total - (weights * logp.gather(1, ids[0, 1:, None])[:, 0][mask]).sum()
+        targets += float(weights.sum())
     return total, targets
 
 
@@ -80,10 +85,10 @@ def torch_run(base, start, rows, batch, steps, lr, rate, clip, wd):
     return losses
 
 
-def compare(tmp, name, model, options, rank, batch, lr, schedule, warmup, clip, wd):
+def compare(tmp, name, model, options, rank, batch, lr, schedule, warmup, clip, wd, weighted=False):
     base = f"{MODELS}/{model}"
     vocab = json.load(open(f"{base}/config.json"))["vocab_size"]
-    documents(tmp, vocab, 40, 50)
+    documents(tmp, vocab, 40, 50, weighted)
     run("ft-pack", "-m", base, "--length", "64", f"{tmp}/docs.jsonl", "-o", f"{tmp}/all.ft")
     rows = rows_of(f"{tmp}/all.ft")
     steps = math.ceil(len(rows) / batch)
@@ -117,5 +122,6 @@ with tempfile.TemporaryDirectory(prefix="ft-train.") as tmp:
     compare(tmp, "cosine", "llama", [], 8, 4, 5e-3, "cosine", 2, 1, 0)
     compare(tmp, "linear", "llama3rope", ["--targets", "q_proj,down_proj", "--alpha", "3"], 4, 3, 1e-2, "linear", 1, 0.3, 0.1)
     compare(tmp, "constant", "llama_bf16", ["--rslora", "--micro-batch", "50"], 2, 5, 5e-3, "constant", 0, 0, 0.01)
+    compare(tmp, "weights", "llama", [], 4, 3, 5e-3, "constant", 0, 1, 0, weighted=True)
 print(f"1..{count}")
 sys.exit(failures > 0)
