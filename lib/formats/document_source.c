@@ -4,10 +4,10 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/mapfile.h"
 #include "base/mem.h"
 #include "formats/document_table.h"
 #include "formats/json_items.h"
+#include "formats/member_walk.h"
 
 #define MAX_LINE ((size_t)1 << 30)
 enum { READ_BYTES = 64 * 1024 };
@@ -27,13 +27,10 @@ struct document_source {
     const struct document_fields *fields;
     struct input *in; /* what was handed over */
 
-    struct members *members; /* NULL: it is no archive */
-    struct mapfile map;      /* of an archive that has to be at hand as a whole */
-    struct buf stored;       /* the same, of a pipe */
-    struct input *member;    /* the one that is being read; NULL: none */
+    struct member_walk *walk; /* NULL: it is no archive */
     uint64_t taken, passed_over;
 
-    struct input *file; /* what documents are read from: in or member; NULL: nothing is open */
+    struct input *file; /* what documents are read from: in or a member; NULL: nothing is open */
     enum layout layout;
     struct document_table table;
     struct json_items items;
@@ -150,82 +147,29 @@ static int read_all(struct input *in, struct buf *out, size_t limit, struct err 
     return n < 0 ? -1 : 0;
 }
 
-static ssize_t read_input(void *arg, void *p, size_t n, struct err *err)
-{
-    return input_read(arg, p, n, err);
-}
-
-static ssize_t read_member(void *arg, void *p, size_t n, struct err *err)
-{
-    return members_read(arg, p, n, err);
-}
-
-/* One whose table is at its end is mapped if it is a file as it stands there, else stored. */
-static int open_whole(struct document_source *s, enum archive_kind kind, const uint8_t *head,
-                      size_t len, struct err *err)
-{
-    struct err ignored;
-    if (!mapfile_open(&s->map, input_name(s->in), &ignored)) {
-        if (s->map.size >= len && !memcmp(s->map.p, head, len))
-            return members_open_memory(&s->members, kind, s->map.p, s->map.size, err);
-        mapfile_close(&s->map);
-    }
-    if (read_all(s->in, &s->stored, SIZE_MAX / 2, err))
-        return -1;
-    return members_open_memory(&s->members, kind, s->stored.p, s->stored.len, err);
-}
-
-/* Opens the input as an archive if it is one: 1, 0 if not, -1. */
-static int open_archive(struct document_source *s, struct err *err)
-{
-    const uint8_t *p;
-    size_t len;
-    uint8_t first;
-    int status = input_peek(s->in, &first, err);
-    if (status <= 0 || strchr("{[ \t\r\n\xef", first)) /* JSON, and no name in a tar */
-        return status < 0 ? -1 : 0;
-    if (input_head(s->in, ARCHIVE_SNIFF, &p, &len, err))
-        return -1;
-    enum archive_kind kind = archive_sniff(p, len);
-    if (kind == ARCHIVE_NONE || kind == ARCHIVE_COMPRESSED)
-        return 0;
-    status = archive_kind_seeks(kind)
-                 ? open_whole(s, kind, p, len < ARCHIVE_SNIFF ? len : ARCHIVE_SNIFF, err)
-                 : members_open_stream(&s->members, kind, read_input, s->in, err);
-    return status ? err_prefix(err, "%s", input_name(s->in)) : 1;
-}
-
-/* What programs leave beside files, not what people put there. */
-static bool is_hidden(const char *name)
-{
-    const char *slash = strrchr(name, '/');
-    return (slash ? slash[1] : name[0]) == '.' || !strncmp(name, "__MACOSX/", 9);
-}
-
 /* Opens the next member with documents: 1, 0 at the archive's end, -1. */
 static int next_member(struct document_source *s, struct err *err)
 {
     int status;
-    while ((status = members_next(s->members, err)) > 0) {
-        const char *name = members_name(s->members);
+    while ((status = member_walk_next(s->walk, err)) > 0) {
+        const char *name = member_walk_name(s->walk);
         enum document_format format = s->format;
+        struct input *member;
         if (format == DOCUMENT_AUTO)
             format = format_by_name(name);
-        if (is_hidden(name))
+        if (member_is_hidden(name))
             continue;
         if (format == DOCUMENT_AUTO) {
             s->passed_over++;
             continue;
         }
-        struct buf full = BUF_INIT;
-        buf_addf(&full, "%s:%s", input_name(s->in), name);
-        status = input_open_source(&s->member, full.p, read_member, s->members, err);
-        buf_release(&full);
         s->taken++;
-        return status || begin(s, s->member, format, err) ? -1 : 1;
+        if (member_walk_input(s->walk, &member, err))
+            return -1;
+        return begin(s, member, format, err) ? -1 : 1;
     }
     if (status < 0)
-        return err_prefix(err, "%s", input_name(s->in));
+        return -1;
     if (!s->taken)
         return err_set(err,
                        "%s: no member is called .jsonl, .json, .csv or .tsv; ft-text makes "
@@ -244,8 +188,7 @@ int document_source_open(struct document_source **out, struct input *in,
     s->in = in;
     s->format = format;
     s->fields = fields;
-    buf_init(&s->stored);
-    int status = document_format_is_text(format) ? 0 : open_archive(s, err);
+    int status = document_format_is_text(format) ? 0 : member_walk_open(&s->walk, in, err);
     if (!status)
         status =
             begin(s, in, format == DOCUMENT_AUTO ? format_by_name(input_name(in)) : format, err);
@@ -262,10 +205,7 @@ void document_source_close(struct document_source *s)
     if (!s)
         return;
     end(s);
-    input_close(s->member);
-    members_close(s->members);
-    mapfile_close(&s->map);
-    buf_release(&s->stored);
+    member_walk_close(s->walk);
     input_close(s->in);
     for (size_t i = 0; i < s->n_names; i++)
         free(s->names[i]);
@@ -323,11 +263,9 @@ int document_source_next(struct document_source *s, struct buf *text, struct doc
                 : s->layout == LAYOUT_WHOLE ? next_whole(s, text, &place->line, err)
                                             : next_line(s, text, &place->line, err);
         }
-        if (status || !s->members)
+        if (status || !s->walk)
             return status;
         end(s);
-        input_close(s->member);
-        s->member = NULL;
         status = next_member(s, err);
         if (status <= 0)
             return status;

@@ -4,8 +4,8 @@
  *
  * A row of a table becomes an object whose keys are the names in its first line; empty fields are
  * null. Fields that aren't text in a document (weight, label, messages ...) become what they
- * say. Of an archive, the members whose names end in .jsonl, .ndjson, .json, .csv, .tsv or .tab,
- * also compressed, are read one after the other as they stand there.
+ * say. Of an archive, also inside another, the members whose names end in .jsonl, .ndjson, .json,
+ * .csv, .tsv or .tab, also compressed, are read one after the other as they stand there.
  */
 #ifndef FORMATS_DOCUMENT_SOURCE_H
 #define FORMATS_DOCUMENT_SOURCE_H

@@ -77,6 +77,20 @@ tok --ids <t.tar.gz 2>/dev/null | cmp -s - want; result $? 'tar.gz from a pipe'
 perl -MIO::Compress::Zip=:all -e 'zip [@ARGV] => "t.zip" or die $ZipError' set/1.jsonl set/README.md __MACOSX/1.jsonl set/deep/2.jsonl.gz
 same 'zip' t.zip
 tok --ids <t.zip 2>/dev/null | cmp -s - want; result $? 'zip from a pipe'
+tar -C set -cf inner.tar 1.jsonl; (cd set && tar -czf ../deep.tar.gz deep)
+perl -MIO::Compress::Zip=:all -e 'zip [@ARGV] => "mid.zip" or die $ZipError' inner.tar set/README.md
+cp mid.zip .hidden.zip
+tar -cf nested.tar mid.zip .hidden.zip deep.tar.gz
+same 'archives in an archive, in their places' nested.tar
+tok --ids <nested.tar 2>/dev/null | cmp -s - want; result $? 'from a pipe too'
+is 'what is passed over there' "$(tok --ids nested.tar 2>&1 >/dev/null)" 'ft-tok: 1 members of archives are no documents: passed over'
+printf '{"text":"a"}\n' >json.zip; tar -cf named.tar json.zip
+fails 'called an archive, and is none' 'named.tar: no member is called .jsonl' tok --ids named.tar
+head -c 200 mid.zip >cut.zip; tar -cf cut.tar cut.zip
+fails 'one that was cut off' 'cut.tar:cut.zip' tok --ids cut.tar
+cp inner.tar n0.tar; for i in 1 2 3 4 5 6 7 8; do tar -cf n$i.tar n$((i - 1)).tar; done
+is 'eight in each other' "$(tok --ids n7.tar 2>/dev/null | wc -l)" 1
+fails 'nine' 'archives are nested more than 8 deep' tok --ids n8.tar
 (cd set && cp 1.jsonl a.txt && tar -cf ../odd.tar a.txt && rm a.txt)
 is 'members of any name, by --format' "$(tok --format json --ids odd.tar | wc -l)" 1
 tar --sort=name -cf two.tar a.csv a.tsv
