@@ -474,8 +474,6 @@ static bool at_end(const struct trainer *t, enum trainer_end *end)
         *end = TRAINER_DONE;
     else if (t->setup.stop_after && p->step >= t->setup.stop_after)
         *end = TRAINER_PAUSED;
-    else if (trainer_stopped(t))
-        *end = TRAINER_INTERRUPTED;
     else
         return false;
     return true;

@@ -305,7 +305,7 @@ static int run_passes(struct trainer *t, struct err *err)
             return -1;
         done += s->places[i].tokens;
     }
-    return 0;
+    return first == end && trainer_stopped(t); /* who has none is to be heard too */
 }
 
 /* What the first pass without a loss met, told by the rank that had it. */
