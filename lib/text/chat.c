@@ -143,8 +143,6 @@ static void reserve_trained(struct chat_result *r)
         r->trained = xreallocarray(r->trained, r->trained_cap, 1);
         r->weights = xreallocarray(r->weights, r->trained_cap, sizeof *r->weights);
     }
-    for (size_t i = 0; i < r->tokens.n; i++)
-        r->weights[i] = 1;
     if (r->tokens.n)
         memset(r->trained, 0, r->tokens.n);
 }
@@ -166,6 +164,19 @@ static bool reaches_into(const struct chat_result *r, size_t i, const struct cha
     return true;
 }
 
+/* Trains token i. Most documents have no weights but 1, and none are written for them. */
+static void train(struct chat_result *r, size_t i, double weight)
+{
+    r->trained[i] = 1;
+    r->n_trained++;
+    if (weight == 1)
+        return;
+    for (size_t k = 0; !r->weighted && k < r->tokens.n; k++)
+        r->weights[k] = 1;
+    r->weighted = true;
+    r->weights[i] = weight;
+}
+
 /* Both lists are in order. */
 static void mark(const struct chat *c, struct chat_result *r)
 {
@@ -179,10 +190,7 @@ static void mark(const struct chat *c, struct chat_result *r)
             break;
         if (start < r->spans[s].start && !reaches_into(r, i, &r->spans[s]))
             continue;
-        r->trained[i] = 1;
-        r->weights[i] = r->spans[s].weight;
-        r->weighted |= r->weights[i] != 1;
-        r->n_trained++;
+        train(r, i, r->spans[s].weight);
         if (!tokenizer_is_special(c->tokenizer, r->tokens.ids[i]))
             r->text_bytes += token_end(r, i) - start;
     }
@@ -357,13 +365,9 @@ static int encode_ids(const struct chat *c, const struct document *d, struct cha
         append_token(out, d->ids[i]);
     }
     reserve_trained(out);
-    for (size_t i = 1; i < d->n_ids; i++) {
-        out->trained[i] = !d->trained || d->trained[i];
-        out->n_trained += out->trained[i];
-        if (d->weights && out->trained[i])
-            out->weights[i] = d->weights[i];
-        out->weighted |= out->weights[i] != 1;
-    }
+    for (size_t i = 1; i < d->n_ids; i++)
+        if (!d->trained || d->trained[i])
+            train(out, i, d->weights ? d->weights[i] : 1);
     return 0;
 }
 

@@ -84,9 +84,8 @@ struct chat_span {
 struct chat_result {
     struct token_list tokens;
     uint8_t *trained; /* [tokens.n] */
-    double *weights;  /* [tokens.n]: what the loss of each is multiplied by besides the document's
-                         weight; 1 of what isn't trained */
-    bool weighted;    /* some are not 1 */
+    bool weighted;    /* some trained tokens have a weight but 1 besides the document's */
+    double *weights;  /* [tokens.n], if so: what the loss of each is multiplied by; 1 of others */
     size_t trained_cap, n_trained;
     uint64_t text_bytes; /* of text behind the trained tokens, special tokens aside */
     bool rendered;       /* by the template */
