@@ -332,6 +332,7 @@ int main(int argc, char **argv)
     struct session s = {0};
     struct err err;
     check_options();
+    program_sandbox(argv + first, false);
     s.n_sides = opt.compare || opt.kl || opt.base_logits ? SIDES : 1;
     for (size_t side = 0; side < s.n_sides; side++)
         evaluation_init(&s.results[side]);

@@ -402,6 +402,7 @@ int main(int argc, char **argv)
         usage_error("--compare needs an adapter to compare with the base (-a ADAPTER)");
     if (chat_args_parse(&opt.args, &err))
         usage_error("%s", err.msg);
+    program_sandbox(argv + first, false);
     buf_init(&s.line);
     progress_init(&s.progress, (enum progress_when)opt.progress);
     if (run(&s, argv + first, (size_t)(argc - first), &err))

@@ -340,6 +340,7 @@ int main(int argc, char **argv)
     if (opt.shots != SIZE_MAX && !opt.examples)
         usage_error("--shots takes them from --examples FILE");
     settle_spec();
+    program_sandbox(argv + first, false);
     progress_init(&s.progress, (enum progress_when)opt.progress);
     int rc = score(&s, argv + first, (size_t)(argc - first), &err);
     session_release(&s);

@@ -288,6 +288,7 @@ int main(int argc, char **argv)
         usage_error("--as-adapter: no adapter or model is given whose change it would be");
     if (opt.as_adapter && opt.type)
         usage_error("--type: adapters are written in f32");
+    program_sandbox(argv + argc, false);
     if (checkpoint_open(&base, opt.model, &err))
         die("%s", err.msg);
     const struct merge_recipe recipe = {(enum merge_method)opt.method, opt.density, opt.epsilon,

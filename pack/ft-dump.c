@@ -366,6 +366,7 @@ int main(int argc, char **argv)
         usage_error("only one of --json, --stats, --check and --hash");
     if (opt.model && opt.stats + opt.check + opt.hash)
         usage_error("--model shows documents, which --stats, --check and --hash don't");
+    program_sandbox(argv + first, false);
     if (opt.model && tokenizer_load(&tokenizer, opt.model, &err))
         die("%s", err.msg);
     buf_init(&text);

@@ -345,6 +345,7 @@ int main(int argc, char **argv)
     size_t n_sides;
     if (to_stdout(opt.output) && isatty(STDOUT_FILENO))
         usage_error("a shard is nothing to read on a terminal; give -o FILE or a pipe");
+    program_sandbox(argv + first, false);
     struct side *sides = make_sides(&n_sides);
     corpus_init(&corpus);
     read_inputs(&corpus, argv + first, (size_t)(argc - first));

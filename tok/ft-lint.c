@@ -289,6 +289,7 @@ int main(int argc, char **argv)
     struct err err;
 
     check_options();
+    program_sandbox(argv + first, false);
     struct lint_options o = lint_options_of();
     if (opt.model && (tokenizer_load(&tokenizer, opt.model, &err) ||
                       chat_args_chat(&chat, &opt.chat, tokenizer, (struct chat_options){0}, &err)))

@@ -350,6 +350,7 @@ int main(int argc, char **argv)
     struct err err;
 
     check_options();
+    program_sandbox(argv + first, true); /* pdftotext */
     check_operands(paths, n);
     open_outputs(&w);
     document_lines_init(&w.to_lines, &options.lines, on_line, &w);

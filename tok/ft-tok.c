@@ -374,6 +374,7 @@ int main(int argc, char **argv)
     struct run r = {.line = BUF_INIT};
     struct err err;
     check_options();
+    program_sandbox(argv + first, false);
     if (tokenizer_load(&tokenizer, opt.model, &err))
         die("%s", err.msg);
     r.tokenizer = tokenizer;

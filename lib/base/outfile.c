@@ -75,10 +75,12 @@ static void release(struct outfile *o)
     *o = (struct outfile){.fd = -1};
 }
 
-static bool written_in_place(const char *path)
+bool outfile_in_place(const char *path)
 {
     struct stat st;
-    return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+    if (stat(path, &st))
+        return false;
+    return !S_ISREG(st.st_mode) || !strncmp(path, "/dev/", 5) || !strncmp(path, "/proc/", 6);
 }
 
 static int open_stdout(struct outfile *o, struct err *err)
@@ -102,7 +104,7 @@ int outfile_open(struct outfile *o, const char *path, struct err *err)
     if (!path || !strcmp(path, "-"))
         return open_stdout(o, err);
     o->path = xstrdup(path);
-    if (written_in_place(path)) {
+    if (outfile_in_place(path)) {
         o->fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
     } else {
         struct buf tmp = BUF_INIT;

@@ -23,6 +23,9 @@ struct outfile {
     size_t written, started; /* bytes by outfile_write, and those that the disk was told of */
 };
 
+/* Whether something that is no regular file stands there, or a device's name for one (/dev/stdout):
+ * it is written as it is. */
+bool outfile_in_place(const char *path);
 int outfile_open(struct outfile *o, const char *path, struct err *err);
 int outfile_write(struct outfile *o, const void *p, size_t len, struct err *err);
 /* Everything written so far goes to the file or pipe. */

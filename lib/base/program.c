@@ -351,3 +351,23 @@ char *program_invocation(const char *const *left_out)
     }
     return buf_detach(&line, NULL);
 }
+
+void program_each_value(program_value_fn *fn, void *arg)
+{
+    for (size_t i = 0; i < running->n_options; i++) {
+        const struct option_spec *o = &running->options[i];
+        if (o->kind == OPT_STRING && *(const char *const *)o->value)
+            fn(arg, o, *(const char *const *)o->value);
+        const struct string_list *list = o->kind == OPT_LIST ? o->value : NULL;
+        for (size_t k = 0; list && k < list->n; k++)
+            fn(arg, o, list->items[k]);
+    }
+}
+
+bool program_has_option(const char *name)
+{
+    for (size_t i = 0; i < running->n_options; i++)
+        if (running->options[i].kind != OPT_HEADING && !strcmp(running->options[i].name, name))
+            return true;
+    return false;
+}

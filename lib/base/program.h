@@ -66,6 +66,19 @@ struct program {
  */
 int program_start(const struct program *program, int argc, char **argv);
 
+/* Calls fn for every text that was given as the value of an option. */
+typedef void program_value_fn(void *arg, const struct option_spec *o, const char *value);
+void program_each_value(program_value_fn *fn, void *arg);
+bool program_has_option(const char *name); /* whether its table has it */
+
+/*
+ * Goes into a sandbox (base/sandbox.h), in which what the command line names can be read, and the
+ * places of what its outputs' options name be written; to be called before anything is opened. `runs`:
+ * other programs may be run. Does what this kernel can; TUNEUTILS_SANDBOX in the environment says
+ * otherwise: off, or on, where what it can't ends the program.
+ */
+void program_sandbox(char *const *operands, bool runs);
+
 /* "name: message" on stderr, one line. */
 void warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));         /* exit 1 */

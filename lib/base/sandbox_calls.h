@@ -1,0 +1,21 @@
+/*
+ * sandbox_calls: the system calls that a sandbox has no use for, and what holds for all threads.
+ * Private to lib/base/sandbox*.c.
+ */
+#ifndef BASE_SANDBOX_CALLS_H
+#define BASE_SANDBOX_CALLS_H
+
+#include <stdbool.h>
+
+/* Programs that are run get no more rights than this one: a condition for all that follows. */
+int sandbox_no_new_privileges(void);
+
+/* Has each thread of the process call f once: libraries start threads before main() does anything,
+ * and Landlock is a thread's own. -1 with errno if f failed in one, or a thread doesn't answer. */
+int sandbox_in_all_threads(int (*f)(const void *arg), const void *arg);
+
+/* No sockets, tracing, mounting and the like in any thread; they fail with EPERM. `runs`: programs
+ * may be run. */
+int sandbox_limit_calls(bool runs);
+
+#endif
