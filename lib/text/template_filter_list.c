@@ -162,8 +162,10 @@ static struct value filter_reverse(struct render *r, const struct value *a,
         }
         return value_str(builder_str(&b));
     }
+    /* What can't be gone through backwards, as a generator, becomes a list first. */
+    bool generator = a[0].type == V_LIST && a[0].list->kind == LIST_GENERATOR;
     const struct list *items = value_items(&r->l, a[0]);
-    struct value out = value_list(&r->l, LIST_GENERATOR);
+    struct value out = value_list(&r->l, generator ? LIST_LIST : LIST_GENERATOR);
     for (size_t i = items->n; i-- > 0;)
         list_add(&r->l, out.list, items->items[i]);
     return out;

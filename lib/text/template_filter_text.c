@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "text/template_filters.h"
+#include "text/template_pprint.h"
 
 /* ---- words ---- */
 
@@ -271,61 +272,11 @@ static struct value filter_xmlattr(struct render *r, const struct value *a,
     return value_str(builder_str(&b));
 }
 
-/* ---- pprint ---- */
-
-/* Keys of several types are in the order of their types' names. */
-static bool is_before(struct limits *l, struct value a, struct value b)
-{
-    bool comparable = (value_is_number(a) && value_is_number(b)) || a.type == b.type;
-    return comparable ? value_compare(l, a, b, "<") < 0 : strcmp(type_name(a), type_name(b)) < 0;
-}
-
-/* The same with the keys of all mappings sorted. */
-static struct value sorted(struct render *r, struct value v)
-{
-    if (v.type == V_LIST) {
-        struct value out = value_list(&r->l, v.list->kind);
-        depth_enter(&r->l);
-        for (size_t i = 0; i < v.list->n; i++)
-            list_add(&r->l, out.list, sorted(r, v.list->items[i]));
-        depth_leave(&r->l);
-        return out;
-    }
-    if (v.type != V_DICT)
-        return v;
-    struct value keys = value_list(&r->l, LIST_LIST), out = value_dict(&r->l);
-    depth_enter(&r->l);
-    for (size_t i = 0; i < v.dict->n; i++) {
-        size_t at = keys.list->n;
-        struct value key = v.dict->keys[i];
-        list_add(&r->l, keys.list, key);
-        for (; at > 0 && is_before(&r->l, key, keys.list->items[at - 1]); at--)
-            keys.list->items[at] = keys.list->items[at - 1];
-        keys.list->items[at] = key;
-        spend(&r->l, 1 + i / 16);
-    }
-    for (size_t i = 0; i < keys.list->n; i++)
-        dict_set(&r->l, out.dict, keys.list->items[i],
-                 sorted(r, *dict_get(&r->l, v.dict, keys.list->items[i])));
-    depth_leave(&r->l);
-    return out;
-}
-
 static struct value filter_pprint(struct render *r, const struct value *a,
                                   const struct arguments *rest)
 {
-    enum { WIDTH = 80 };
-    struct builder b;
     (void)rest;
-    builder_init(&b, &r->l);
-    builder_add_repr(&b, sorted(r, a[0]));
-    const struct str *s = builder_str(&b);
-    if (str_length(s) > WIDTH)
-        template_fail(&r->l,
-                      "pprint of what takes more than a line of %d characters is not "
-                      "supported; tojson writes values of any size",
-                      WIDTH);
-    return value_str(s);
+    return value_str(template_pprint(r, a[0]));
 }
 
 static const struct builtin filters[] = {

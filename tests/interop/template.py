@@ -157,14 +157,7 @@ def environment():
         return json.dumps(x, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
     env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, ext.loopcontrols])
-    def short_pprint(x):
-        text = env_pprint(x)
-        if "\n" in text:
-            raise TooLong  # only what fits a line is supported
-        return text
-
-    env_pprint = env.filters["pprint"]
-    env.filters.update(tojson=tojson, pprint=short_pprint)
+    env.filters.update(tojson=tojson)
     env.globals["raise_exception"] = raise_exception
     return env
 
