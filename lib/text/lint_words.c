@@ -44,11 +44,13 @@ static bool has_no_spaces(enum script s)
            s == SCRIPT_MYANMAR || s == SCRIPT_KHMER;
 }
 
-/* arg: the first range that doesn't end before the last character asked for. */
+/* arg: the first range that doesn't end before the character asked for last. */
 static unsigned value_of(uint32_t c, void *arg)
 {
     size_t *at = arg;
     const char *category = unicode_category(c);
+    while (*at && ranges[*at - 1].last >= c)
+        --*at;
     while (*at < ARRAY_SIZE(ranges) && ranges[*at].last < c)
         ++*at;
     if (category[0] != 'L' && category[0] != 'M' && category[0] != 'N')

@@ -51,6 +51,10 @@ static void find_seconds(struct stability *x)
 {
     for (uint32_t c = 0; c < 0x30000; c++) {
         utf8proc_int32_t parts[64];
+        if (!(c & 255) && unicode_block_is_uniform(c >> 8)) { /* no decomposition but Hangul's */
+            c += 255;
+            continue;
+        }
         const utf8proc_property_t *p = utf8proc_get_property((utf8proc_int32_t)c);
         if (p->decomp_seqindex == UINT16_MAX || p->decomp_type)
             continue;

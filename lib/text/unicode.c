@@ -59,16 +59,27 @@ bool unicode_is_word(uint32_t c)
     }
 }
 
-/* arg: the class of each of utf8proc's categories. */
+/* The class of each of utf8proc's categories, and the addition that the last c was before or in. */
+struct classes {
+    uint8_t of[UTF8PROC_CATEGORY_CO + 1];
+    size_t next;
+};
+
 static unsigned class_of(uint32_t c, void *arg)
 {
-    const uint8_t *classes = arg;
+    struct classes *classes = arg;
     utf8proc_category_t category = utf8proc_category((utf8proc_int32_t)c);
     if ((c >= '\t' && c <= '\r') || c == 0x85)
         return UNICODE_SPACE;
     if (category != UTF8PROC_CATEGORY_CN)
-        return classes[category];
-    return class_of_category(unicode_category(c));
+        return classes->of[category];
+    while (classes->next && unicode_additions[classes->next - 1].last >= c)
+        classes->next--;
+    while (classes->next < n_unicode_additions && unicode_additions[classes->next].last < c)
+        classes->next++;
+    if (classes->next == n_unicode_additions || unicode_additions[classes->next].first > c)
+        return 0;
+    return class_of_category(unicode_additions[classes->next].category);
 }
 
 static bool plane_is_empty(uint32_t block)
@@ -84,21 +95,19 @@ static bool block_has_gap(uint32_t block)
            block == 0x313;
 }
 
-/* Blocks of ideographs, Hangul syllables or private use, which hold nothing else: the same value
- * all over if both ends have it. */
-static bool block_is_uniform(uint32_t block)
+bool unicode_block_is_uniform(uint32_t block)
 {
     if (block_has_gap(block))
         return false;
     return (block >= 0x34 && block <= 0x9f) || (block >= 0xac && block <= 0xd6) ||
            (block >= 0xe0 && block <= 0xf8) || (block >= 0x200 && block < 0x2f8) ||
-           (block >= 0x2fb && block <= 0x3ff);
+           (block >= 0x2fb && block <= 0x3ff) || (block >= 0xe02 && block <= 0xeff);
 }
 
 static void fill_block(uint8_t out[256], uint32_t block, unsigned (*value)(uint32_t, void *),
                        void *arg)
 {
-    if (block_is_uniform(block)) {
+    if (unicode_block_is_uniform(block)) {
         unsigned first = value(block << 8, arg);
         if (first == value(block << 8 | 255, arg)) {
             memset(out, (int)first, 256);
@@ -137,11 +146,11 @@ void unicode_build(struct unicode *u, unsigned (*value)(uint32_t c, void *arg), 
 
 void unicode_init(struct unicode *u)
 {
-    uint8_t classes[UTF8PROC_CATEGORY_CO + 1] = {0};
+    struct classes classes = {{0}, 0};
     for (uint32_t c = 0; c < 0x3000; c++) /* where each category has a character */
-        classes[utf8proc_category((utf8proc_int32_t)c)] =
+        classes.of[utf8proc_category((utf8proc_int32_t)c)] =
             (uint8_t)class_of_category(utf8proc_category_string((utf8proc_int32_t)c));
-    unicode_build(u, class_of, classes);
+    unicode_build(u, class_of, &classes);
 }
 
 void unicode_release(struct unicode *u)

@@ -31,9 +31,13 @@ struct unicode {
     size_t n_blocks, cap;
 };
 
-/* Fills the table with value(c, arg), called for c in order, which must be constant over each of
- * the planes 4 to 13, 15 and 16: nothing is assigned there but for private use. */
+/* Fills the table with value(c, arg), called for c in order, but that the last of 256 may come
+ * before the others of them; it must be constant over each of the planes 4 to 13, 15 and 16:
+ * nothing is assigned there but for private use. */
 void unicode_build(struct unicode *u, unsigned (*value)(uint32_t c, void *arg), void *arg);
+/* Blocks of ideographs, Hangul syllables, private use or nothing at all, which hold nothing else:
+ * the same value all over if both ends have it. */
+bool unicode_block_is_uniform(uint32_t block);
 void unicode_init(struct unicode *u); /* the classes above */
 void unicode_release(struct unicode *u);
 

@@ -101,6 +101,8 @@ static void test_language(void)
         tap_is_str(texts[i].text[0] ? texts[i].text : "nothing",
                    language_codes[language_guess(&counts)], texts[i].code);
     }
+    tap_ok(word_script(&words, 0x4db0) == SCRIPT_HAN && word_script(&words, 0x4dc0) == SCRIPT_NONE,
+           "a script may end inside of a block");
     tap_is_u64("a code", language_of_code("de", 2), 2);
     tap_is_u64("no code", language_of_code("xx", 2), LANGUAGE_UNKNOWN);
     tap_ok(LANGUAGE_MAX > language_of_code("zh", 2) &&
