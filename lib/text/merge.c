@@ -13,7 +13,7 @@ int merge_table_init(struct merge_table *t, size_t most, struct err *err)
     *t = (struct merge_table){.n_buckets = 2, .shift = 63, .in_order = true, .most = most};
     if (most >= MERGE_LIMIT)
         return err_set(err, "%zu merges are more than %u", most, MERGE_LIMIT - 1);
-    for (; t->n_buckets * MERGE_BUCKET < most + most / 2; t->n_buckets *= 2)
+    for (; t->n_buckets * MERGE_BUCKET < most + most / 4; t->n_buckets *= 2)
         t->shift--;
     t->slots = mem_array(t->n_buckets, MERGE_BUCKET * sizeof *t->slots, "merges", err);
     t->hints = mem_array(t->n_buckets, sizeof *t->hints, "merges", err);
@@ -209,16 +209,18 @@ static void merge_few(const struct merge_table *t, struct symbols *y)
     while ((key = few_least(&f)) != UINT32_MAX) {
         size_t at = key & (FEW - 1), right = f.next[at], after = f.next[right], before = f.prev[at];
         uint32_t id = merge_made(t, key >> FEW_BITS);
+        struct merge_probe behind = merge_probe(t, id, y->ids[after < f.n ? after : at]);
+        struct merge_probe ahead = merge_probe(t, y->ids[at ? before : at], id);
         y->ids[at] = id;
         y->spans[at] += y->spans[right];
         f.next[at] = (uint8_t)after;
         f.keys[right] = f.keys[at] = UINT32_MAX;
         if (after < f.n) {
             f.prev[after] = (uint8_t)at;
-            f.keys[at] = few_key(merge_rank(t, id, y->ids[after]), at);
+            f.keys[at] = few_key(merge_probe_rank(t, behind), at);
         }
         if (at) {
-            f.keys[before] = few_key(merge_rank(t, y->ids[before], id), before);
+            f.keys[before] = few_key(merge_probe_rank(t, ahead), before);
             few_find_least(&f, before / BLOCK);
         }
         few_find_least(&f, at / BLOCK);

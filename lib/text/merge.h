@@ -68,20 +68,40 @@ static inline uint32_t merge_hint(const struct merge_table *t, uint64_t pair)
     return (uint32_t)1 << (pair * 0x9e3779b97f4a7c15u >> (t->shift - MERGE_HINT_BITS) & 31);
 }
 
-/* The rank of the pair's merge, or NO_MERGE. */
-static inline uint32_t merge_rank(const struct merge_table *t, uint32_t left, uint32_t right)
+/* A pair that is looked for: what it takes is on its way from memory, which is what it costs. */
+struct merge_probe {
+    uint64_t pair;
+    size_t bucket;
+};
+
+static inline struct merge_probe merge_probe(const struct merge_table *t, uint32_t left,
+                                             uint32_t right)
 {
-    uint64_t pair = merge_pair(left, right), found = 0;
+    uint64_t pair = merge_pair(left, right);
     size_t bucket = merge_bucket(t, pair);
-    const uint64_t *slots = t->slots + MERGE_BUCKET * bucket;
-    if (!(t->hints[bucket] & merge_hint(t, pair)))
+    __builtin_prefetch(&t->hints[bucket]);
+    __builtin_prefetch(&t->slots[MERGE_BUCKET * bucket]);
+    return (struct merge_probe){pair, bucket};
+}
+
+/* The rank of its merge, or NO_MERGE. */
+static inline uint32_t merge_probe_rank(const struct merge_table *t, struct merge_probe p)
+{
+    uint64_t found = 0;
+    const uint64_t *slots = t->slots + MERGE_BUCKET * p.bucket;
+    if (!(t->hints[p.bucket] & merge_hint(t, p.pair)))
         return NO_MERGE;
 #pragma GCC unroll 8
     for (size_t i = 0; i < MERGE_BUCKET; i++)
-        found |= slots[i] >> MERGE_BITS == pair ? slots[i] : 0;
+        found |= slots[i] >> MERGE_BITS == p.pair ? slots[i] : 0;
     if (__builtin_expect(!found && slots[MERGE_BUCKET - 1], 0))
-        return merge_rank_further(t, pair, bucket);
+        return merge_rank_further(t, p.pair, p.bucket);
     return found ? (uint32_t)found & (MERGE_LIMIT - 1) : NO_MERGE;
+}
+
+static inline uint32_t merge_rank(const struct merge_table *t, uint32_t left, uint32_t right)
+{
+    return merge_probe_rank(t, merge_probe(t, left, right));
 }
 
 /* The symbol that the merge of that rank makes. */

@@ -7,7 +7,14 @@
 #include "base/utf8.h"
 #include "formats/json.h"
 
-enum { BATCH_DOCUMENTS = 256, BATCH_BYTES = 4 << 20 };
+enum {
+    BATCH_DOCUMENTS = 256,
+    /* for each thread: so little that what comes of it stays in the processor's cache, but some
+     * documents even where they are large */
+    BATCH_BYTES = 64 << 10,
+    FEW_DOCUMENTS = 4,
+    FEW_BYTES = 1 << 20,
+};
 
 struct slot {
     struct buf text; /* JSON, or the plain text */
@@ -130,13 +137,20 @@ static int fail_at(const struct slot *s, struct err *err)
                              : err_prefix(err, "%s", s->out.place.file);
 }
 
+static bool has_room(const struct tokeniser *t, const struct doc_batch *b, size_t bytes)
+{
+    size_t threads = pool_threads(t->pool);
+    return b->n < BATCH_DOCUMENTS &&
+           bytes < threads * (b->n < threads * FEW_DOCUMENTS ? FEW_BYTES : BATCH_BYTES);
+}
+
 /* Fills the batch up to its size: 1, 0 at the end of the input, -1 behind the documents before the
  * failure. */
 static int fill(struct tokeniser *t, struct document_source *from, struct doc_batch *b,
                 struct err *err)
 {
     size_t bytes = 0;
-    for (b->n = 0; b->n < BATCH_DOCUMENTS && bytes < BATCH_BYTES; b->n++) {
+    for (b->n = 0; has_room(t, b, bytes); b->n++) {
         struct slot *s = slot_at(t, b, b->n);
         int rc = document_source_next(from, &s->text, &s->out.place, err);
         if (rc <= 0)

@@ -1,8 +1,8 @@
 /*
  * tokenise: documents from inputs, tokenised by several threads, handed on in order.
  *
- * What comes out doesn't depend on the number of threads: a batch is a function of the input, and
- * the first failure in the input's order is the one that is reported.
+ * What comes out doesn't depend on the number of threads: documents are handed on in the input's
+ * order, and the first failure in that order is the one that is reported.
  */
 #ifndef TEXT_TOKENISE_H
 #define TEXT_TOKENISE_H

@@ -33,10 +33,13 @@ struct large_word {
 };
 
 /* In each set the word that came last is first, and the other one goes next. */
+struct word_sets {
+    struct small_word small[SETS_SMALL][WAYS]; /* each word a line */
+    struct large_word large[SETS_LARGE][WAYS];
+};
+
 struct word_cache {
-    struct small_word (*small)[WAYS]; /* [SETS_SMALL], each word a line */
-    void *memory;                     /* where they lie */
-    struct large_word (*large)[WAYS]; /* [SETS_LARGE] */
+    struct word_sets *sets;
     struct word_tokens tokens;
 };
 
@@ -59,9 +62,9 @@ void word_tokens_release(struct word_tokens *w)
 struct word_cache *word_cache_new(void)
 {
     struct word_cache *c = xcalloc(1, sizeof *c);
-    c->memory = xcalloc(SETS_SMALL + 1, sizeof *c->small);
-    c->small = (void *)(((uintptr_t)c->memory + LINE - 1) & ~(uintptr_t)(LINE - 1));
-    c->large = xcalloc(SETS_LARGE, sizeof *c->large);
+    c->sets = mem_array(1, sizeof *c->sets, "words", NULL); /* in huge pages */
+    if (!c->sets)
+        c->sets = xcalloc(1, sizeof *c->sets);
     return c;
 }
 
@@ -69,8 +72,7 @@ void word_cache_free(struct word_cache *c)
 {
     if (!c)
         return;
-    free(c->memory);
-    free(c->large);
+    free(c->sets);
     word_tokens_release(&c->tokens);
     free(c);
 }
@@ -218,12 +220,12 @@ static inline struct place place_of(const struct word_cache *c, const struct tex
     if (len <= KEY_SMALL) {
         at.key = small_key(t, piece.start, len);
         at.set = small_hash(at.key, len);
-        __builtin_prefetch(&c->small[at.set][0]);
-        __builtin_prefetch(&c->small[at.set][1]);
+        __builtin_prefetch(&c->sets->small[at.set][0]);
+        __builtin_prefetch(&c->sets->small[at.set][1]);
     } else if (len <= KEY_LARGE) {
         at.set = large_hash(t->p + piece.start, len);
-        __builtin_prefetch(&c->large[at.set][0]);
-        __builtin_prefetch(&c->large[at.set][0].len);
+        __builtin_prefetch(&c->sets->large[at.set][0]);
+        __builtin_prefetch(&c->sets->large[at.set][0].len);
     }
     return at;
 }
@@ -241,9 +243,9 @@ static int encode_new(const struct word_model *m, struct word_cache *c, void *sc
     if (w->n > IDS_LARGE || !lengths_are_plain(m, w->ids, w->n, len))
         return 0;
     if (len <= KEY_SMALL)
-        keep_small(c->small[at->set], at->key, len, w);
+        keep_small(c->sets->small[at->set], at->key, len, w);
     if (len > KEY_SMALL || w->n > IDS_SMALL)
-        keep_large(c->large[len > KEY_SMALL ? at->set : large_hash(word, len)], word, len, w);
+        keep_large(c->sets->large[len > KEY_SMALL ? at->set : large_hash(word, len)], word, len, w);
     return 0;
 }
 
@@ -254,7 +256,7 @@ static int encode_large(const struct word_model *m, struct word_cache *c, void *
     const char *word = t->p + piece.start;
     size_t len = piece.end - piece.start;
     size_t set = len > KEY_SMALL ? at->set : large_hash(word, len);
-    const struct large_word *found = find_large(c->large[set], word, len);
+    const struct large_word *found = find_large(c->sets->large[set], word, len);
     if (!found)
         return encode_new(m, c, scratch, t, piece, at, out, err);
     put_cached(m, found->ids, found->n, t, piece.start, out);
@@ -271,7 +273,7 @@ static inline int encode_at(const struct word_model *m, struct word_cache *c, vo
     if (len > KEY_SMALL)
         return encode_large(m, c, scratch, t, piece, at, out, err);
     /* Which of the two it is, if any, can't be guessed. */
-    const struct small_word *set = c->small[at->set];
+    const struct small_word *set = c->sets->small[at->set];
     bool first = small_is(&set[0], at->key, len), second = small_is(&set[1], at->key, len);
     const struct small_word *found = &set[second];
     if (__builtin_expect(!(first | second), 0))
