@@ -1,4 +1,4 @@
-#include "model/train_session.h"
+#include "model/train_session_internal.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -11,30 +11,6 @@
 #include "base/program.h"
 #include "compute/optimizer.h"
 #include "compute/tree_sum.h"
-#include "formats/checkpoint.h"
-#include "model/adapter.h"
-#include "model/full.h"
-#include "model/lora_init.h"
-#include "model/vocabulary.h"
-
-struct train_session {
-    const struct train_request *request;
-    struct train_options options;
-    struct train_folder folder;
-    struct train_run run;
-    struct train_state state; /* of a resumed run */
-    struct train_hashes hashes;
-    struct checkpoint *checkpoint;
-    struct decoder *decoder;
-    struct vocabulary vocabulary;
-    struct rows *rows, *held;
-    struct preference *preference, *held_preference; /* NULL: the loss is sft */
-    struct lora *lora;
-    json_t *adapter_config;
-    char *provenance;
-    struct metrics metrics;
-    struct trainer *trainer;
-};
 
 /* ---- the folder ---- */
 
@@ -57,8 +33,7 @@ static int check_unfinished(struct train_session *s, struct err *err)
                    s->folder.path, p.step, p.steps, s->folder.path);
 }
 
-/* Whether this process reads the rows and writes. */
-static bool is_first(const struct train_session *s)
+bool session_is_first(const struct train_session *s)
 {
     return ranks_me(s->request->ranks) == 0;
 }
@@ -79,11 +54,11 @@ static int find_folder(struct train_session *s, struct err *err)
 static int open_folder(struct train_session *s, struct err *err)
 {
     const char *path = s->request->folder;
-    if (s->request->plan || (is_first(s) && find_folder(s, err)))
+    if (s->request->plan || (session_is_first(s) && find_folder(s, err)))
         return s->request->plan ? 0 : -1;
     if (!s->request->resume)
         return 0;
-    if (!is_first(s))
+    if (!session_is_first(s))
         train_folder_name(&s->folder, path);
     if (!train_folder_has_state(&s->folder))
         return err_set(err, "%s: no training run to resume (there is no train_state.safetensors)",
@@ -130,7 +105,7 @@ static int settle_options(struct train_session *s, struct err *err)
 
 /* ---- inputs ---- */
 
-static size_t threads_of(const struct train_session *s)
+size_t session_threads(const struct train_session *s)
 {
     return s->run.threads ? s->run.threads : ranks_threads(s->request->ranks);
 }
@@ -141,13 +116,13 @@ static int open_decoder(struct train_session *s, struct err *err)
     struct ranks *ranks = s->request->ranks;
     struct decoder_options how = {.backend = (enum backend)s->options.backend,
                                   .base_type = (enum base_type)s->options.base_type,
-                                  .threads = threads_of(s),
+                                  .threads = session_threads(s),
                                   .pass_tokens = s->options.micro_batch};
-    int status = is_first(s) ? decoder_open(&s->decoder, s->checkpoint, &how, err) : 0;
+    int status = session_is_first(s) ? decoder_open(&s->decoder, s->checkpoint, &how, err) : 0;
     if (s->decoder)
         how.backend = decoder_backend(s->decoder);
     ranks_broadcast(ranks, &how.backend, sizeof how.backend);
-    if (!is_first(s))
+    if (!session_is_first(s))
         status = decoder_open(&s->decoder, s->checkpoint, &how, err);
     return ranks_agree(ranks, status, err);
 }
@@ -199,7 +174,7 @@ static int read_rows(struct train_session *s, struct err *err)
     struct ranks *ranks = s->request->ranks;
     s->rows = new_rows(s);
     s->held = s->run.held ? new_rows(s) : NULL;
-    int status = is_first(s) ? read_files(s, err) : 0;
+    int status = session_is_first(s) ? read_files(s, err) : 0;
     if (ranks_agree(ranks, status, err) || rows_share(s->rows, ranks, err) ||
         (s->held && rows_share(s->held, ranks, err)))
         return -1;
@@ -225,131 +200,7 @@ static int open_preferences(struct train_session *s, struct err *err)
     return 0;
 }
 
-/* ---- the adapter ---- */
-
-static int new_adapter(struct train_session *s, struct err *err)
-{
-    const struct train_options *o = &s->options;
-    const struct adapter_options how = {.rank = o->rank,
-                                        .alpha = o->alpha,
-                                        .dropout = o->dropout,
-                                        .rslora = o->rslora,
-                                        .dora = o->dora,
-                                        .targets = o->targets,
-                                        .excluded = o->excluded,
-                                        .layers = o->layers,
-                                        .rank_pattern = o->rank_pattern,
-                                        .alpha_pattern = o->alpha_pattern,
-                                        .saved = o->saved,
-                                        .bias = o->bias < 0 ? NULL : adapter_bias_choices[o->bias]};
-    const enum lora_init init = o->init < 0 ? LORA_INIT_DEFAULT : (enum lora_init)o->init;
-    const struct model_config *config = decoder_config(s->decoder);
-    char *base = adapter_base_name(s->checkpoint);
-    s->adapter_config = adapter_config_new(&how, config, base, err);
-    free(base);
-    const bool part = lora_init_is_part(init);
-    if (part && o->dropout > 0)
-        return err_set(err, "--init %s goes without --dropout", lora_init_choices[init]);
-    if (!s->adapter_config || adapter_new(&s->lora, s->adapter_config, config, part, err))
-        return -1;
-    if (part ? lora_init_part(s->lora, s->decoder, init, o->seed, threads_of(s), err)
-             : lora_init(s->lora, init, o->seed, err))
-        return -1;
-    if (part)
-        adapter_config_double(s->adapter_config);
-    else if (init != LORA_INIT_DEFAULT)
-        json_object_set_new(s->adapter_config, "init_lora_weights",
-                            json_string(lora_init_choices[init]));
-    for (size_t i = 0; i < s->lora->n_weights; i++) {
-        const struct lora_weight *w = &s->lora->weights[i];
-        decoder_base_values(s->decoder, w->slot, w->layer, w->values);
-    }
-    return decoder_init_magnitudes(s->decoder, s->lora, err);
-}
-
-static int all_weights(struct train_session *s, struct err *err)
-{
-    const struct train_options *o = &s->options;
-    const struct full_options how = {o->targets, o->excluded, o->layers};
-    s->adapter_config = json_object();
-    return full_new(&s->lora, s->decoder, &how, err);
-}
-
-/* Options of the adapter may be given again, but not change it. */
-static int check_shape(const struct train_session *s, struct err *err)
-{
-    const struct train_options *o = &s->options;
-    const char *path = s->request->initial;
-    const json_t *c = s->adapter_config;
-    const char *other = o->targets         ? "targets"
-                        : o->excluded      ? "exclude"
-                        : o->layers        ? "layers"
-                        : o->rank_pattern  ? "rank-pattern"
-                        : o->alpha_pattern ? "alpha-pattern"
-                        : o->saved         ? "modules-to-save"
-                        : o->bias >= 0     ? "bias"
-                        : o->init >= 0     ? "init"
-                                           : NULL;
-    if (other)
-        return err_set(err, "%s: has its targets and values; --%s can't change them", path, other);
-    if (o->dora && !json_is_true(json_object_get(c, "use_dora")))
-        return err_set(err, "%s: has no DoRA; --dora can't change it", path);
-    if (o->rslora && !json_is_true(json_object_get(c, "use_rslora")))
-        return err_set(err, "%s: is not scaled by rsLoRA; --rslora can't change it", path);
-    if (o->rank != SIZE_MAX && (json_int_t)o->rank != json_integer_value(json_object_get(c, "r")))
-        return err_set(err, "%s: its rank is %lld; --rank can't change it", path,
-                       (long long)json_integer_value(json_object_get(c, "r")));
-    const double alpha = json_number_value(json_object_get(c, "lora_alpha"));
-    if (!isnan(o->alpha) && o->alpha != alpha)
-        return err_set(err, "%s: its alpha is %g; --alpha can't change it", path, alpha);
-    return 0;
-}
-
-static int initial_adapter(struct train_session *s, struct err *err)
-{
-    struct train_options *o = &s->options;
-    struct adapter *a;
-    if (adapter_load(&a, s->request->initial, err))
-        return -1;
-    adapter_hash(a, s->hashes.initial);
-    s->adapter_config = json_deep_copy(adapter_config(a));
-    int status = adapter_lora(&s->lora, a, decoder_config(s->decoder), true, err);
-    adapter_free(a);
-    if (status || check_shape(s, err))
-        return -1;
-    if (isnan(o->dropout))
-        o->dropout = json_number_value(json_object_get(s->adapter_config, "lora_dropout"));
-    json_object_set_new(s->adapter_config, "lora_dropout", json_real(o->dropout));
-    return 0;
-}
-
-static int resumed_adapter(struct train_session *s, struct err *err)
-{
-    const struct model_config *config = decoder_config(s->decoder);
-    struct adapter *a;
-    memcpy(s->hashes.initial, s->state.hashes.initial, sizeof s->hashes.initial);
-    if (s->request->initial) {
-        if (adapter_load(&a, s->request->initial, err))
-            return -1;
-        adapter_hash(a, s->hashes.initial);
-        adapter_free(a);
-    }
-    if (train_state_bind(&s->state, config, err))
-        return err_prefix(err, "%s", s->folder.state);
-    s->adapter_config = json_deep_copy(s->state.adapter_config);
-    return lora_new(&s->lora, config, &s->state.parts, true, err);
-}
-
-static int open_adapter(struct train_session *s, struct err *err)
-{
-    if (s->options.full && !s->request->plan && is_first(s) &&
-        full_check_folder(s->request->folder, s->checkpoint, err))
-        return -1;
-    return s->request->resume    ? resumed_adapter(s, err)
-           : s->options.full     ? all_weights(s, err)
-           : s->request->initial ? initial_adapter(s, err)
-                                 : new_adapter(s, err);
-}
+/* ---- memory ---- */
 
 /* Tokens that must go through the model together: of a document, or of a preference. */
 static size_t longest_part(const struct train_session *s)
@@ -454,7 +305,7 @@ static int open_trainer(struct train_session *s, struct err *err)
 static int begin(struct train_session *s, struct err *err)
 {
     const struct train_progress *p = trainer_progress(s->trainer);
-    if (s->request->plan || !is_first(s))
+    if (s->request->plan || !session_is_first(s))
         return 0;
     if (!s->folder.path && train_folder_open(&s->folder, s->request->folder, true, err))
         return -1;
@@ -491,7 +342,7 @@ static void share_adapter(struct train_session *s)
 
 static int open_training(struct train_session *s, struct err *err)
 {
-    if (open_preferences(s, err) || open_adapter(s, err) || settle_memory(s, err))
+    if (open_preferences(s, err) || session_open_adapter(s, err) || settle_memory(s, err))
         return -1;
     write_provenance(s);
     return 0;
