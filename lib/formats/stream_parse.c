@@ -121,7 +121,7 @@ static int get_number(const struct field *f, uint64_t max, uint64_t *out, struct
 
 static int get_id(const struct field *f, int64_t *out, struct err *err)
 {
-    uint64_t v;
+    uint64_t v = 0;
     *out = -1;
     if (f->value && f->value->type == MSGPACK_OBJECT_NIL)
         return 0;
@@ -228,7 +228,7 @@ int stream_parse_header(const msgpack_object *o, struct stream_header *h, struct
                          {"bos", NULL},       {"eos", NULL},      {"length", NULL},
                          {"provenance", NULL}};
     const msgpack_object *format = map_get(o, "format"), *version = map_get(o, "version");
-    uint64_t vocab_size, length;
+    uint64_t vocab_size = 0, length = 0;
     if (!format || !string_is(format, STREAM_FORMAT_NAME))
         return err_set(err, "this is no ft-stream(5)");
     if (!version || version->type != MSGPACK_OBJECT_POSITIVE_INTEGER)

@@ -142,11 +142,10 @@ static int spool(struct stream *s, struct err *err)
         return -1;
     ssize_t n;
     while ((n = read_stream(s, block, sizeof block, err)) > 0)
-        for (ssize_t done = 0, put; done < n; done += put)
-            if ((put = write(fd, block + done, (size_t)(n - done))) < 0) {
-                n = err_errno(err, "temporary file: writing");
-                break;
-            }
+        if (fd_write(fd, block, (size_t)n)) {
+            n = err_errno(err, "temporary file: writing");
+            break;
+        }
     if (n < 0) {
         close(fd);
         return -1;

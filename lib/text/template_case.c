@@ -196,10 +196,8 @@ const struct str *str_replace(struct limits *l, const struct str *s, const struc
             continue;
         }
         builder_add_str(&b, new);
-        if (at == s->len) {
-            count = 1;
+        if (at == s->len)
             break;
-        }
         size_t next = at;
         utf8_next(s->p, s->len, &next);
         builder_add_part(&b, s, at, next);

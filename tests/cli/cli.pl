@@ -1,5 +1,5 @@
 # What command tests in Perl share: TAP, files, running programs, and a model of random weights.
-# usage: require "$ENV{SRCDIR}/tests/cli/cli.pl"; ...; finish();
+# usage: BEGIN { require "$ENV{SRCDIR}/tests/cli/cli.pl" } ...; finish();
 use strict;
 use warnings;
 use File::Copy qw(copy);
@@ -16,7 +16,7 @@ sub scratch {
     return $dir;
 }
 
-sub ok {
+sub ok($$@) { # the first one's truth, though it be a match that would be an empty list
     my ($good, $name, @notes) = @_;
     $count++;
     $failures++ unless $good;

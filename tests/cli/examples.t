@@ -4,7 +4,7 @@
 use strict;
 use warnings;
 use JSON::PP;
-require "$ENV{SRCDIR}/tests/cli/cli.pl";
+BEGIN { require "$ENV{SRCDIR}/tests/cli/cli.pl" }
 
 my $scratch = scratch('examples');
 my $examples = "$ENV{SRCDIR}/doc/examples";
@@ -77,10 +77,10 @@ ok($table =~ /^5-r16.*\n20-r16/m, 'experiment: a line for each number of documen
 ok($status == 0 && $out =~ /30 documents/, 'preference: its own questions are good documents', $out, slurp('err'));
 
 # Without tuneutils.mk a makefile says where it could be; installed, it is found beside the programs.
-run("cp -r $examples/extraction lost");
-($out, $status) = run("cd lost && PATH=/usr/bin:/bin make MODEL=../base");
-ok($status && slurp('err') =~ /tuneutils.mk isn't found: put the folder with ft-train into PATH/, 'without tuneutils.mk it says so', slurp('err'));
+run("mkdir apart && cp -r $examples/extraction apart/lost");
+($out, $status) = run("cd apart/lost && PATH=/usr/bin:/bin make MODEL=../../base");
+ok($status && slurp('apart/lost/err') =~ /tuneutils.mk isn't found: put the folder with ft-train into PATH/, 'without tuneutils.mk it says so', slurp('apart/lost/err'));
 run("mkdir -p root/bin root/share && cp -r $share root/share && ln -s \$(command -v ft-train) root/bin");
-($out, $status) = run("cd lost && PATH=$scratch/root/bin:\$PATH make -n MODEL=../base explain");
-ok($status == 0, 'installed, it is found', slurp('err'));
+($out, $status) = run("cd apart/lost && PATH=$scratch/root/bin:\$PATH make -n MODEL=../../base explain");
+ok($status == 0, 'installed, it is found', slurp('apart/lost/err'));
 finish();

@@ -3,7 +3,7 @@
 use strict;
 use warnings;
 use JSON::PP;
-require "$ENV{SRCDIR}/tests/cli/cli.pl";
+BEGIN { require "$ENV{SRCDIR}/tests/cli/cli.pl" }
 
 my $scratch = scratch('experiment');
 my $share = "$ENV{SRCDIR}/doc/examples/experiment/tuneutils";

@@ -8,7 +8,7 @@
 # A sample of the calls; with TEST_LONG=1 all of them.
 use strict;
 use warnings;
-require "$ENV{SRCDIR}/tests/cli/cli.pl";
+BEGIN { require "$ENV{SRCDIR}/tests/cli/cli.pl" }
 
 my $dir = scratch('faults');
 my $data = "$ENV{SRCDIR}/tests/data";

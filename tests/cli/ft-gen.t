@@ -5,7 +5,7 @@ use strict;
 use warnings;
 use File::Copy qw(copy);
 use JSON::PP;
-require "$ENV{SRCDIR}/tests/cli/cli.pl";
+BEGIN { require "$ENV{SRCDIR}/tests/cli/cli.pl" }
 
 my $llama = "$ENV{SRCDIR}/tests/data/models/llama";
 scratch('ft-gen');

@@ -2,7 +2,7 @@
 # What ft-text makes of mail, books, spreadsheets and RTF, whole and damaged.
 use strict;
 use warnings;
-require "$ENV{SRCDIR}/tests/cli/ft-text.pl";
+BEGIN { require "$ENV{SRCDIR}/tests/cli/ft-text.pl" }
 
 my $data = "$ENV{SRCDIR}/tests/data/text";
 

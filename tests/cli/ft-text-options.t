@@ -3,7 +3,7 @@
 # they are in, and to keep a log.
 use strict;
 use warnings;
-require "$ENV{SRCDIR}/tests/cli/ft-text.pl";
+BEGIN { require "$ENV{SRCDIR}/tests/cli/ft-text.pl" }
 
 # --chunk
 {
@@ -69,7 +69,7 @@ require "$ENV{SRCDIR}/tests/cli/ft-text.pl";
     put('g.txt', join '', map { chr } 0xcf, 0xf0, 0xe8, 0xe2, 0xe5, 0xf2, 10);
     ($status, $out, $err) = run('g.txt');
     ok($err =~ /^ft-text: g.txt: not UTF-8; read as WINDOWS-1251$/m, 'a guess is said', $err);
-    put('d.txt', "d\xc3\xa9j\xc3\xa0 v\xc3\xa9cu \xc3\n");
+    put('d.txt', "d\xc3\xa9j\xc3\xa0 v\xc3\xa9cu " x 40 . "\xc3\n");
     ($status, $out, $err) = run('d.txt');
     ok($err =~ /^ft-text: d.txt: damaged UTF-8; what is no character is U\+FFFD$/m, 'damaged UTF-8 is said', $err);
     mkdir 'l';
@@ -98,6 +98,12 @@ require "$ENV{SRCDIR}/tests/cli/ft-text.pl";
     my $locale = (split /\n/, `locale -a 2>/dev/null | grep -i -e en_US.utf -e de_DE.utf -e C.utf`)[0] // 'C';
     is('the order of files, in any locale', scalar(`LC_ALL=$locale ft-text -q o`), $want);
     is('and it is that of bytes', join(' ', values_of('id', $want)), join ' ', map { "o/$_" } sort 'B', 'a', "\xc3\xa4", 'Z', '_', '10', '9', 'a.b', 'ab');
+}
+
+# A temporary file that can't be written in whole is an error, and no shorter file.
+{
+    my $out = `(trap '' XFSZ; ulimit -f 2; cat '$ENV{SRCDIR}/tests/data/text/openpyxl.xlsx' | ft-text -q --strict) 2>&1; echo \$?`;
+    ok($out =~ /^ft-text: [^\n]*temporary file: writing: File too large\n1\n\z/, 'a full disk under TMPDIR', $out);
 }
 
 finish();

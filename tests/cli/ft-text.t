@@ -3,7 +3,7 @@
 use strict;
 use warnings;
 use Cwd qw(getcwd);
-require "$ENV{SRCDIR}/tests/cli/ft-text.pl";
+BEGIN { require "$ENV{SRCDIR}/tests/cli/ft-text.pl" }
 
 our $W;
 my $report = report();

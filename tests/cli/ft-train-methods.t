@@ -4,7 +4,7 @@
 use strict;
 use warnings;
 use POSIX qw(:sys_wait_h);
-require "$ENV{SRCDIR}/tests/cli/cli.pl";
+BEGIN { require "$ENV{SRCDIR}/tests/cli/cli.pl" }
 
 my $llama = "$ENV{SRCDIR}/tests/data/models/llama";
 my $biased = "$ENV{SRCDIR}/tests/data/models/llama_linear";

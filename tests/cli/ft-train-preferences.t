@@ -4,7 +4,7 @@
 use strict;
 use warnings;
 use JSON::PP;
-require "$ENV{SRCDIR}/tests/cli/cli.pl";
+BEGIN { require "$ENV{SRCDIR}/tests/cli/cli.pl" }
 
 scratch('ft-train-preferences');
 make_model('base');

@@ -3,9 +3,9 @@
 # which can't connect them is found out. More of it in tests/long/ranks.t.
 use strict;
 use warnings;
-require "$ENV{SRCDIR}/tests/cli/cli.pl";
+BEGIN { require "$ENV{SRCDIR}/tests/cli/cli.pl" }
 scratch('ranks');
-require "$ENV{SRCDIR}/tests/cli/ranks.pl";
+BEGIN { require "$ENV{SRCDIR}/tests/cli/ranks.pl" }
 
 my $model = "$ENV{SRCDIR}/tests/data/models/llama";
 write_rows($model, train => 40, 7);

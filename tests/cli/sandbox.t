@@ -3,7 +3,7 @@
 # links, pipes and descriptors works there as it does without.
 use strict;
 use warnings;
-require "$ENV{SRCDIR}/tests/cli/cli.pl";
+BEGIN { require "$ENV{SRCDIR}/tests/cli/cli.pl" }
 
 my $dir = scratch('sandbox');
 $ENV{TUNEUTILS_SANDBOX} = 'on';

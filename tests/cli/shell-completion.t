@@ -3,7 +3,7 @@
 # fish by complete -C, zsh in a terminal of its own.
 use strict;
 use warnings;
-require "$ENV{SRCDIR}/tests/cli/cli.pl";
+BEGIN { require "$ENV{SRCDIR}/tests/cli/cli.pl" }
 
 my $dir = scratch('completion');
 mkdir $_ for 'bin', 'a folder', 'scripts';

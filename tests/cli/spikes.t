@@ -3,7 +3,7 @@
 # change nothing, and the document is named; the same bytes whether the run was stopped or not.
 use strict;
 use warnings;
-require "$ENV{SRCDIR}/tests/cli/cli.pl";
+BEGIN { require "$ENV{SRCDIR}/tests/cli/cli.pl" }
 
 scratch('spikes');
 my $llama = "$ENV{SRCDIR}/tests/data/models/llama";

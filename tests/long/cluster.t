@@ -4,7 +4,7 @@
 use strict;
 use warnings;
 use JSON::PP;
-require "$ENV{SRCDIR}/tests/cli/cli.pl";
+BEGIN { require "$ENV{SRCDIR}/tests/cli/cli.pl" }
 
 my $dir = scratch('cluster');
 my $examples = $ENV{EXAMPLES} = "$ENV{SRCDIR}/doc/examples";

@@ -5,7 +5,7 @@
 use strict;
 use warnings;
 use Time::HiRes qw(sleep time);
-require "$ENV{SRCDIR}/tests/cli/cli.pl";
+BEGIN { require "$ENV{SRCDIR}/tests/cli/cli.pl" }
 
 if (!$ENV{TEST_LONG}) { print "1..0 # SKIP make check-long runs it\n"; exit 0 }
 scratch('kill');

@@ -5,9 +5,9 @@ use strict;
 use warnings;
 use JSON::PP;
 use POSIX qw(:sys_wait_h);
-require "$ENV{SRCDIR}/tests/cli/cli.pl";
+BEGIN { require "$ENV{SRCDIR}/tests/cli/cli.pl" }
 scratch('ranks');
-require "$ENV{SRCDIR}/tests/cli/ranks.pl";
+BEGIN { require "$ENV{SRCDIR}/tests/cli/ranks.pl" }
 
 my $model = "$ENV{SRCDIR}/tests/data/models/llama";
 write_rows($model, train => 60, 7);

@@ -3,7 +3,7 @@
 # left out with a message, in little memory, and nothing of what they reach for shows.
 use strict;
 use warnings;
-require "$ENV{SRCDIR}/tests/cli/cli.pl";
+BEGIN { require "$ENV{SRCDIR}/tests/cli/cli.pl" }
 
 my $dir = scratch('security');
 make_model('model');
