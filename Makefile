@@ -5,6 +5,7 @@
 #   make check-long       the same with real tokenisers and models, and kill tests
 #   make sanitize         check under ASan and UBSan
 #   make fuzz             every reader against random bytes, FUZZ_SECONDS each
+#   make fuzz-coverage    what of the readers the fuzzers' inputs reach; make valgrind: the unit tests in it
 #   make demo             fine-tune a real model; MODEL=FILE-OR-FOLDER, DOCUMENTS=FILE take others
 #   make bench interop    speed beside other tools, results against them; VENV=FOLDER has them
 #   make install install-strip uninstall dist distcheck clean     DESTDIR and prefix as usual
@@ -128,7 +129,7 @@ $B/completions/fish/%.fish: $B/bin/%
 
 -include $(LIB_OBJECTS:.o=.d) $(PROGRAM_SOURCES:$(srcdir)/%.c=$B/%.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
 
-.PHONY: all unit-tests fuzzers check check-long sanitize fuzz demo bench interop \
+.PHONY: all unit-tests fuzzers check check-long sanitize fuzz fuzz-coverage valgrind demo bench interop \
 	install install-strip uninstall dist distcheck deb clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -168,6 +169,27 @@ fuzz:
 		$B/fuzz/tests/fuzz/fuzz-$$name -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=10 \
 			-verbosity=0 -print_final_stats=1 -artifact_prefix=$B/fuzz/$$name- $$corpus $$seeds; \
 	done
+
+# How much of the library the fuzzers' seeds, and what they have found, go through: a line for each file.
+LLVM_COV = llvm-cov
+LLVM_PROFDATA = llvm-profdata
+fuzz-coverage:
+	$(MAKE) -f $(srcdir)/Makefile B=$B/coverage CC=$(CLANG) LDFLAGS='-fprofile-instr-generate' \
+		CFLAGS='-O1 -g -fsanitize=fuzzer-no-link -fprofile-instr-generate -fcoverage-mapping' fuzzers
+	@set -e; for name in $(patsubst $(srcdir)/tests/fuzz/fuzz-%.c,%,$(FUZZ_SOURCES)); do \
+		inputs=; for d in $(srcdir)/tests/fuzz/$$name $B/fuzz/corpus/$$name; do [ ! -d $$d ] || inputs="$$inputs $$d"; done; \
+		LLVM_PROFILE_FILE=$B/coverage/$$name.profraw $B/coverage/tests/fuzz/fuzz-$$name -runs=0 $$inputs 2>$B/coverage/$$name.log; \
+	done
+	$(LLVM_PROFDATA) merge -sparse $B/coverage/*.profraw -o $B/coverage/all.profdata
+	$(LLVM_COV) report -show-functions=0 -instr-profile=$B/coverage/all.profdata $(addprefix -object ,$(FUZZ_SOURCES:$(srcdir)/%.c=$B/coverage/%)) \
+		$(foreach d,base formats text,$(srcdir)/lib/$d) $(wildcard $(srcdir)/lib/model/adapter*.c $(srcdir)/lib/model/config*.c) | \
+		awk '/^---/ { next } /^Filename/ { print "file", "regions%", "lines%"; next } NF > 9 { print $$1, $$4, $$10 }' | column -t >$B/coverage/report
+	@tail -n 1 $B/coverage/report; echo "$B/coverage/report has a line for each file"
+
+# Memory errors and leaks in the unit tests, without another build.
+VALGRIND = valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
+valgrind: unit-tests
+	OPENBLAS_NUM_THREADS=1 $(TEST_ENV) $(PROVE) --exec '$(VALGRIND)' $(UNIT_TESTS)
 
 # The example under doc/examples, run in $B/demo with the programs just built.
 demo: all

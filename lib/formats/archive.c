@@ -31,6 +31,7 @@ struct input {
     struct buf head;    /* what input_head has put together, before it is read */
     size_t block_len;   /* what `sniff` has read and `archive_block` not yet handed on */
     uint64_t delivered; /* compressed bytes handed to libarchive */
+    uint64_t expanded;  /* bytes that came of them */
     const uint8_t *p;   /* decompressed bytes that wait */
     size_t len;
     size_t line;
@@ -252,6 +253,18 @@ static int check_consumed(struct input *in, struct err *err)
     return 0;
 }
 
+/* Some bytes of nothing must not fill a disk. */
+static int check_ratio(const struct input *in, struct err *err)
+{
+    const uint64_t packed = (uint64_t)archive_filter_bytes(in->a, -1);
+    if (in->expanded <= INPUT_FLOOR || in->expanded / INPUT_RATIO <= packed)
+        return 0;
+    return err_set(err,
+                   "%s: expands to more than %d times its size; if that is right, give it "
+                   "decompressed, through a pipe",
+                   in->name, INPUT_RATIO);
+}
+
 /* Fetches more when nothing waits: len stays 0 at the end. */
 static int fill(struct input *in, struct err *err)
 {
@@ -271,6 +284,9 @@ static int fill(struct input *in, struct err *err)
                 return archive_fail(in, err);
             in->p = p;
             in->len = n;
+            in->expanded += n;
+            if (check_ratio(in, err))
+                return -1;
         }
         return 0;
     }

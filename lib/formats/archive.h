@@ -19,6 +19,9 @@
  */
 struct input;
 
+/* What was compressed may expand to so many times its size, and to so many bytes anyhow. */
+enum { INPUT_RATIO = 1000, INPUT_FLOOR = 64 << 20 };
+
 int input_open(struct input **in, const char *path, struct err *err);
 /* An input over bytes in memory (not copied), for members of archives and tests. */
 int input_open_memory(struct input **in, const char *name, const void *p, size_t len,
