@@ -146,6 +146,18 @@ ok('no -ffast-math, no time stamps of the compiler',
     my @pages = files_under(qr/\.[157]$/, 'doc/man');
     ok('every page says which program, format or subject it is about',
         grep { my ($name) = m{/([^/]+)\.[157]$}; content($_) !~ /^\.Nm \Q$name\E$/m } @pages);
+    my %is_page = map { m{/([^/]+)\.([157])$} ? ("$1 $2" => 1) : () } @pages;
+    my (@dangling, %seen_from);
+    for my $page (@pages) {
+        for my $other (content($page) =~ /^\.Xr ((?:ft-\w+|tuneutils[.\w]*) \d)/mg) {
+            push @dangling, "$page: $other" unless $is_page{$other};
+            $seen_from{$other}{$page} = 1;
+        }
+    }
+    ok('cross references lead to pages that are there', @dangling);
+    ok('every page has a SEE ALSO', grep { content($_) !~ /^\.Sh SEE ALSO$/m } @pages);
+    ok('tuneutils(7) leads to every other page',
+        grep { $_ ne 'tuneutils 7' && !$seen_from{$_}{'doc/man/tuneutils.7'} } sort keys %is_page);
     if (grep { -x "$_/mandoc" } split /:/, $ENV{PATH}) {
         ok('mandoc finds nothing to say', map { split /\n/, `mandoc -Tlint -Wwarning $_ 2>&1` } @pages);
     } else {
