@@ -242,7 +242,7 @@ EXPERIMENT = $(wildcard $(srcdir)/doc/examples/experiment/tuneutils/*)
 
 # Makefiles, scripts and what they begin with: not what somebody made with them in place.
 EXAMPLES = $(shell cd $(srcdir) && find doc/examples -type f \( -perm -100 -o -name Makefile -o -name '*.md' -o -name '*.mk' \
-	-o -name '*.awk' -o -name '*.css' -o -name '*.gp' -o -name '*.svg' -o -name '*.tsv' -o -path 'doc/examples/*/own/*' \) | LC_ALL=C sort)
+	-o -name '*.awk' -o -name '*.css' -o -name '*.gp' -o -name examples-needed.svg -o -name terms.tsv -o -path 'doc/examples/*/own/*' \) | LC_ALL=C sort)
 
 # The tracked files (from an unpacked tarball: all of them), the same bytes each time.
 NAME = tuneutils-$(VERSION)
