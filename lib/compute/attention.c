@@ -6,20 +6,24 @@
 
 #include "base/mem.h"
 #include "base/simd.h"
-#include "compute/gemm.h"
+#include "compute/attention_tile.h"
 #include "compute/ops.h"
 #include "compute/rows.h"
+#include "compute/tile.h"
 
-/* Rows of queries and of keys in a tile of scores. */
-enum { QUERY_TILE = 64, KEY_TILE = 256 };
-
+/*
+ * Scores are computed turned, S^T = K Q^T (attention_tile.h), and so is what they are summed into:
+ * O^T = V^T P^T and dQ^T = K^T dS^T. Then keys and values are left operands where they lie, but for
+ * V^T and K^T, which bfloat16 wants turned: once for each document and key head.
+ */
 struct attention {
     struct attention_shape shape;
     struct pool *pool;
-    float **scratch;             /* one for each thread */
-    struct gemm_scratch *panels; /* the same, for products in bfloat16 */
-    float *dk_heads, *dv_heads;  /* [T, n_heads D]: gradients of keys before the heads that share
-                                    them are added */
+    char **scratch;             /* one for each thread */
+    uint16_t *turned;           /* V^T forward, K^T backward, in bfloat16 */
+    size_t turned_cap;          /* numbers */
+    float *dk_heads, *dv_heads; /* [T, n_heads D]: gradients of keys before the heads that share
+                                   them are added */
     size_t dk_cap;
     struct attention_task *tasks;
     size_t n_tasks, tasks_cap;
@@ -28,52 +32,81 @@ struct attention {
 /* What one thread does at a time: rows [q0, q1) of one document and head. */
 struct attention_task {
     size_t start;  /* first row of the document */
+    size_t turned; /* rows before it when each document has a multiple of 32 */
+    size_t length; /* of the document */
     size_t q0, q1; /* rows, counted in the document */
     size_t head;
 };
 
-/* Parts of a thread's scratch. */
+/* A thread's scratch. Rows of a head are padded with zeros to `wide`, a multiple of 32. */
 struct tiles {
-    float *scores; /* [QUERY_TILE, KEY_TILE] */
-    float *d_scores;
-    float *capped;          /* the scores themselves, where a soft cap wants them on the way back */
-    float *q, *out, *d_out; /* [QUERY_TILE, D] */
-    float *k, *v;           /* [KEY_TILE, D] */
+    size_t wide;
+    float *scores, *d_scores;      /* [KEY_TILE, QUERY_TILE] */
+    float *capped;                 /* the scores before the mask, where there is a soft cap */
+    float *sums;                   /* [D, QUERY_TILE]: O^T or dQ^T */
+    float *rows;                   /* [QUERY_TILE, wide] */
+    float *q, *g;                  /* [QUERY_TILE, wide]: queries, gradients of the output */
+    uint16_t *q16, *g16;           /* the same in bfloat16 */
+    uint16_t *rounded;             /* [KEY_TILE, QUERY_TILE] */
+    uint32_t *weights;             /* the same in panels */
+    uint32_t *q_across, *g_across; /* panels of q^T and g^T: sums over D */
+    uint32_t *q_along, *g_along;   /* panels of q and g: sums over queries */
     float max[QUERY_TILE], sum[QUERY_TILE];
 };
 
-static size_t scratch_floats(const struct attention_shape *s)
+static size_t padded(size_t n)
 {
-    size_t n_tiles = s->softcap == 0 ? 2 : 3;
-    return n_tiles * QUERY_TILE * KEY_TILE + (3 * QUERY_TILE + 2 * KEY_TILE) * s->head_dim;
+    enum { UNIT = 32 };
+    return (n + UNIT - 1) / UNIT * UNIT;
 }
 
-static struct tiles tiles_in(float *p, const struct attention_shape *s)
+static size_t whole_units(size_t n)
 {
-    struct tiles t;
-    size_t d = s->head_dim;
-    t.scores = p;
-    t.d_scores = t.scores + QUERY_TILE * KEY_TILE;
-    t.q = t.d_scores + QUERY_TILE * KEY_TILE;
-    t.out = t.q + QUERY_TILE * d;
-    t.d_out = t.out + QUERY_TILE * d;
-    t.k = t.d_out + QUERY_TILE * d;
-    t.v = t.k + KEY_TILE * d;
-    t.capped = s->softcap == 0 ? NULL : t.v + KEY_TILE * d;
-    return t;
+    return (n + TILE_UNIT - 1) / TILE_UNIT * TILE_UNIT;
+}
+
+/* The next n bytes of scratch memory; counts alone while there is none. */
+static void *part(char *base, size_t *used, size_t n)
+{
+    size_t at = *used;
+    *used += (n + 63) / 64 * 64;
+    return base ? base + at : NULL;
+}
+
+/* Lays the tiles out in p; returns how many bytes they take. */
+static size_t lay_out(struct tiles *t, char *p, const struct attention_shape *s)
+{
+    size_t used = 0, d = s->head_dim, wide = padded(d);
+    size_t scores = KEY_TILE * QUERY_TILE, rows = QUERY_TILE * wide;
+    t->wide = wide;
+    t->scores = part(p, &used, scores * sizeof(float));
+    t->d_scores = part(p, &used, scores * sizeof(float));
+    t->capped = s->softcap == 0 ? NULL : part(p, &used, scores * sizeof(float));
+    t->sums = part(p, &used, rows * sizeof(float));
+    t->rows = part(p, &used, rows * sizeof(float));
+    t->q = part(p, &used, rows * sizeof(float));
+    t->g = part(p, &used, rows * sizeof(float));
+    t->q16 = part(p, &used, rows * sizeof(uint16_t));
+    t->g16 = part(p, &used, rows * sizeof(uint16_t));
+    t->rounded = part(p, &used, scores * sizeof(uint16_t));
+    t->weights = part(p, &used, tile_panel_words(KEY_TILE, QUERY_TILE) * sizeof(uint32_t));
+    uint32_t **panels[] = {&t->q_across, &t->g_across, &t->q_along, &t->g_along};
+    for (size_t i = 0; i < ARRAY_SIZE(panels); i++)
+        *panels[i] = part(p, &used, tile_panel_words(QUERY_TILE, wide) * sizeof(uint32_t));
+    return used;
 }
 
 int attention_new(struct attention **out, const struct attention_shape *shape, struct pool *pool,
                   struct err *err)
 {
     struct attention *a = xcalloc(1, sizeof *a);
+    struct tiles t;
     a->shape = *shape;
     a->pool = pool;
     a->scratch = xcalloc(pool_threads(pool), sizeof *a->scratch);
-    a->panels = xcalloc(pool_threads(pool), sizeof *a->panels);
     *out = a;
     for (size_t i = 0; i < pool_threads(pool); i++) {
-        a->scratch[i] = mem_array(scratch_floats(shape), sizeof(float), "attention", err);
+        a->scratch[i] = mem_array(lay_out(&t, NULL, shape), 1, "attention", err);
         if (!a->scratch[i]) {
             attention_free(a);
             *out = NULL;
@@ -87,12 +120,10 @@ void attention_free(struct attention *a)
 {
     if (!a)
         return;
-    for (size_t i = 0; i < pool_threads(a->pool); i++) {
+    for (size_t i = 0; i < pool_threads(a->pool); i++)
         free(a->scratch[i]);
-        free(a->panels[i].p);
-    }
     free(a->scratch);
-    free(a->panels);
+    free(a->turned);
     free(a->dk_heads);
     free(a->dv_heads);
     free(a->tasks);
@@ -104,27 +135,15 @@ struct attention_shape attention_shape_of(const struct attention *a)
     return a->shape;
 }
 
-/* A tile of rows of one head as floats: a view where the operand is float32. */
-struct view {
-    const float *p;
-    size_t ld;
+struct attention_run {
+    struct attention *a;
+    size_t window;
+    const struct operand *q, *k, *v, *out;
+    const struct operand *to_turn; /* v or k */
+    float *lse;
+    const float *lse_in, *d_out;
+    float *dq, *dk, *dv;
 };
-
-static struct view head_rows(const struct operand *o, size_t row, size_t n, size_t head, size_t d,
-                             float *tmp)
-{
-    if (!o->bf16)
-        return (struct view){operand_f32(o, row) + head * d, o->cols};
-    for (size_t i = 0; i < n; i++)
-        bf16_to_floats(operand_bf16(o, row + i) + head * d, tmp + i * d, d);
-    return (struct view){tmp, d};
-}
-
-static void add_task(struct attention *a, size_t start, size_t q0, size_t q1, size_t head)
-{
-    ARRAY_GROW(a->tasks, a->n_tasks, a->tasks_cap);
-    a->tasks[a->n_tasks++] = (struct attention_task){start, q0, q1, head};
-}
 
 /* The first position that position q sees. */
 static size_t first_seen(size_t q, size_t window)
@@ -132,106 +151,232 @@ static size_t first_seen(size_t q, size_t window)
     return q < window ? 0 : q + 1 - window;
 }
 
-/* Masks scores of keys that come after their query, or before its window; rows are q0.., columns
- * k0... */
-static void mask_unseen(float *scores, size_t q0, size_t nq, size_t k0, size_t nk, size_t window)
+/* Tasks of all documents: `rows` queries of a head in each. */
+static void add_tasks(struct attention *a, const size_t *lengths, size_t n_documents, size_t rows,
+                      size_t heads)
 {
-    for (size_t i = 0; i < nq; i++) {
-        float *row = scores + i * KEY_TILE;
-        size_t first = first_seen(q0 + i, window);
-        for (size_t j = 0; j < nk && k0 + j < first; j++)
-            row[j] = -INFINITY;
-        for (size_t j = q0 + i < k0 ? 0 : q0 + i + 1 - k0; j < nk; j++)
-            row[j] = -INFINITY;
-    }
+    size_t start = 0, turned = 0;
+    a->n_tasks = 0;
+    for (size_t i = 0; i < n_documents; start += lengths[i], turned += padded(lengths[i]), i++)
+        for (size_t q0 = 0; q0 < lengths[i]; q0 += size_min(rows, lengths[i] - q0))
+            for (size_t h = 0; h < heads; h++) {
+                size_t q1 = q0 + size_min(rows, lengths[i] - q0);
+                ARRAY_GROW(a->tasks, a->n_tasks, a->tasks_cap);
+                a->tasks[a->n_tasks++] =
+                    (struct attention_task){start, turned, lengths[i], q0, q1, h};
+            }
 }
 
-/* Turns a tile of scores into weights and brings what was summed so far to the new maximum. */
-static void online_softmax(struct tiles *t, size_t nq, size_t nk, size_t d)
+static size_t key_head(const struct attention_shape *s, size_t head)
 {
-    for (size_t i = 0; i < nq; i++) {
-        float *row = t->scores + i * KEY_TILE;
-        float max = row_max(row, nk);
-        max = max > t->max[i] ? max : t->max[i];
-        float keep = simd_exp(t->max[i] - max);
-        if (t->max[i] == -INFINITY)
-            keep = 0;
-        /* A window can hide a whole tile from a row. */
-        t->sum[i] = t->sum[i] * keep + row_exp(row, nk, max == -INFINITY ? 0 : max);
-        t->max[i] = max;
-        row_scale(t->out + i * d, d, keep);
-    }
+    return head / (s->n_heads / s->n_kv_heads);
 }
 
-/* gemm_tile in the arithmetic that the operands ask for. */
-struct product {
-    struct gemm_scratch *panels; /* NULL: float32 */
-};
-
-static void multiply(const struct product *p, bool transpose_a, bool transpose_b, size_t m,
-                     size_t n, size_t k, float alpha, const float *a, size_t lda, const float *b,
-                     size_t ldb, float beta, float *c, size_t ldc)
-{
-    if (p->panels)
-        gemm_tile_bf16(p->panels, transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c,
-                       ldc);
-    else
-        gemm_tile(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-}
-
-struct attention_run {
-    struct attention *a;
-    size_t window;
-    const struct operand *q, *k, *v, *out;
-    float *lse;
-    const float *lse_in, *d_out;
-    float *dq, *dk, *dv;
-};
-
-/* Scores of a tile of queries and keys, capped and masked; `capped` gets them before the mask. */
-static void score_tile(const struct attention_run *run, const struct product *product,
-                       float *scores, float *capped, struct view q, size_t q0, size_t nq,
-                       struct view k, size_t k0, size_t nk)
+/* Where a document's turned head is: [D up to a multiple of 32, its padded length]. */
+static uint16_t *turned_head(const struct attention_run *run, const struct attention_task *task,
+                             size_t kv_head)
 {
     const struct attention_shape *s = &run->a->shape;
-    multiply(product, false, true, nq, nk, s->head_dim, s->scale, q.p, q.ld, k.p, k.ld, 0, scores,
-             KEY_TILE);
-    for (size_t i = 0; s->softcap != 0 && i < nq; i++)
-        softcap_forward(scores + i * KEY_TILE, nk, 1, s->softcap);
+    size_t wide = padded(s->head_dim);
+    return run->a->turned + task->turned * s->n_kv_heads * wide +
+           kv_head * wide * padded(task->length);
+}
+
+static void turn_task(void *arg, size_t i, size_t thread)
+{
+    (void)thread;
+    const struct attention_run *run = arg;
+    const struct attention_task *task = &run->a->tasks[i];
+    size_t d = run->a->shape.head_dim, cols = run->to_turn->cols;
+    tile_turn_bf16(operand_bf16(run->to_turn, task->start) + task->head * d, cols, task->length, d,
+                   turned_head(run, task, task->head), padded(task->length));
+}
+
+/* Turns keys or values of all documents, where the arithmetic asks for it. */
+static int turn(struct attention_run *run, const size_t *lengths, size_t n_documents,
+                struct err *err)
+{
+    struct attention *a = run->a;
+    size_t rows = 0, n;
+    if (!run->to_turn->bf16)
+        return 0;
+    if (a->shape.head_dim % 2)
+        return err_set(err, "attention: bfloat16 with heads of %zu, an odd number",
+                       a->shape.head_dim);
+    for (size_t i = 0; i < n_documents; i++)
+        rows += padded(lengths[i]);
+    n = rows * a->shape.n_kv_heads * padded(a->shape.head_dim);
+    if (n > a->turned_cap) {
+        free(a->turned);
+        a->turned_cap = 0;
+        a->turned = mem_array(n, sizeof *a->turned, "attention", err);
+        if (!a->turned)
+            return -1;
+        a->turned_cap = n;
+    }
+    add_tasks(a, lengths, n_documents, SIZE_MAX, a->shape.n_kv_heads);
+    pool_run(a->pool, a->n_tasks, turn_task, run);
+    return 0;
+}
+
+/* Rows of a head as a left operand where they lie: [n, D]. */
+static struct tile_left head_rows(const struct operand *o, size_t row, size_t head, size_t d)
+{
+    if (o->bf16)
+        return (struct tile_left){operand_bf16(o, row) + head * d, o->cols, true, false};
+    return (struct tile_left){operand_f32(o, row) + head * d, o->cols, false, false};
+}
+
+/* The same turned: [D, n] from key k0 of the task's document. */
+static struct tile_left head_turned(const struct attention_run *run,
+                                    const struct attention_task *task, size_t k0, size_t kv_head)
+{
+    const struct operand *o = run->to_turn;
+    if (o->bf16)
+        return (struct tile_left){turned_head(run, task, kv_head) + k0, padded(task->length), true,
+                                  false};
+    struct tile_left rows = head_rows(o, task->start + k0, kv_head, run->a->shape.head_dim);
+    rows.turned = true;
+    return rows;
+}
+
+/* What a thread works on: some queries of a head. */
+struct block {
+    const struct attention_run *run;
+    const struct attention_task *task;
+    struct tiles t;
+    size_t q0, nq, columns; /* queries, and up to a multiple of TILE_UNIT */
+    size_t row;             /* of the first query */
+    size_t kv_head;
+};
+
+static void block_rows(struct block *b, size_t q0, size_t q1)
+{
+    b->q0 = q0;
+    b->nq = q1 - q0;
+    b->columns = whole_units(b->nq);
+    b->row = b->task->start + q0;
+}
+
+/* Queries as floats, or in bfloat16, with zeros around them. */
+static void load_queries(struct block *b)
+{
+    size_t d = b->run->a->shape.head_dim, wide = b->t.wide;
+    const struct operand *q = b->run->q;
+    size_t size = operand_size(q->bf16);
+    char *to = q->bf16 ? (void *)b->t.q16 : (void *)b->t.q;
+    memset(to, 0, QUERY_TILE * wide * size);
+    for (size_t i = 0; i < b->nq; i++)
+        memcpy(to + i * wide * size,
+               (char *)q->p + ((b->row + i) * q->cols + b->task->head * d) * size, d * size);
+}
+
+/* Rows of floats [QUERY_TILE, wide] as right operands, turned (sums over D) and as they are. */
+static struct tile_right across(const struct block *b, const float *rows, const uint16_t *rows16,
+                                uint32_t *panels)
+{
+    if (b->run->q->bf16)
+        return tile_across(rows16, b->t.wide, b->run->a->shape.head_dim, b->columns, panels);
+    return (struct tile_right){rows, b->t.wide, false, true};
+}
+
+static struct tile_right along(const struct block *b, const float *rows, const uint16_t *rows16,
+                               uint32_t *panels)
+{
+    if (b->run->q->bf16)
+        return tile_along(rows16, b->t.wide, b->columns, b->run->a->shape.head_dim, panels);
+    return (struct tile_right){rows, b->t.wide, false, false};
+}
+
+/* A tile of weights or gradients as a right operand (sums over keys) and a left one. */
+struct both {
+    struct tile_right right;
+    struct tile_left left;
+};
+
+static struct both both_sides(const struct block *b, const float *tile, size_t nk, bool right)
+{
+    if (!b->run->q->bf16)
+        return (struct both){{tile, QUERY_TILE, false, false}, {tile, QUERY_TILE, false, false}};
+    struct both out = {.left = {b->t.rounded, QUERY_TILE, true, false}};
+    floats_to_bf16(tile, b->t.rounded, nk * QUERY_TILE);
+    if (right)
+        out.right = tile_along(b->t.rounded, QUERY_TILE, nk, b->columns, b->t.weights);
+    return out;
+}
+
+/* Scores of keys k0.. with a soft cap and the mask, not yet scaled where there is no cap. */
+static void score_tile(const struct block *b, const struct tile_right *queries, size_t k0,
+                       size_t nk, float *capped)
+{
+    const struct attention_run *run = b->run;
+    const struct attention_shape *s = &run->a->shape;
+    float *scores = b->t.scores;
+    struct tile_left keys = head_rows(run->k, b->task->start + k0, b->kv_head, s->head_dim);
+    tile_multiply(&keys, queries, nk, b->columns, s->head_dim, scores, QUERY_TILE, false);
+    for (size_t j = 0; s->softcap != 0 && j < nk; j++)
+        softcap_forward(scores + j * QUERY_TILE, b->columns, s->scale, s->softcap);
     if (capped)
-        memcpy(capped, scores, nq * KEY_TILE * sizeof *capped);
-    mask_unseen(scores, q0, nq, k0, nk, run->window);
+        memcpy(capped, scores, nk * QUERY_TILE * sizeof *capped);
+    tile_mask(scores, nk, b->columns, b->q0, k0, run->window);
+}
+
+/* The factor that score_tile left out. */
+static float scale_left(const struct attention_shape *s)
+{
+    return s->softcap != 0 ? 1 : s->scale;
+}
+
+/* Turns a tile of scores into weights and brings what was summed so far to the new maximum, which
+ * is one of scores that are not scaled yet. */
+static void online_softmax(struct block *b, size_t nk, size_t d)
+{
+    struct tiles *t = &b->t;
+    float shift[QUERY_TILE], keep[QUERY_TILE], scale = scale_left(&b->run->a->shape);
+    memcpy(shift, t->max, sizeof shift);
+    tile_max(t->scores, nk, b->columns, t->max);
+    for (size_t q = 0; q < b->columns; q++) {
+        keep[q] = shift[q] == -INFINITY ? 0 : simd_exp((shift[q] - t->max[q]) * scale);
+        t->sum[q] *= keep[q];
+        /* A window can hide a whole tile from a row. */
+        shift[q] = t->max[q] == -INFINITY ? 0 : t->max[q] * scale;
+    }
+    tile_exp(t->scores, nk, b->columns, scale, shift, t->sum);
+    tile_scale(t->sums, d, b->columns, keep);
 }
 
 static void forward_task(void *arg, size_t i, size_t thread)
 {
     const struct attention_run *run = arg;
     const struct attention_shape *s = &run->a->shape;
-    const struct attention_task *task = &run->a->tasks[i];
-    size_t d = s->head_dim, kv_head = task->head / (s->n_heads / s->n_kv_heads);
-    struct tiles t = tiles_in(run->a->scratch[thread], s);
-    struct product product = {run->q->bf16 ? &run->a->panels[thread] : NULL};
-    size_t nq = task->q1 - task->q0;
-    struct view q = head_rows(run->q, task->start + task->q0, nq, task->head, d, t.q);
-    memset(t.out, 0, nq * d * sizeof *t.out);
-    for (size_t r = 0; r < nq; r++) {
-        t.max[r] = -INFINITY;
-        t.sum[r] = 0;
+    size_t d = s->head_dim;
+    struct block b = {.run = run, .task = &run->a->tasks[i]};
+    struct tiles *t = &b.t;
+    lay_out(t, run->a->scratch[thread], s);
+    b.kv_head = key_head(s, b.task->head);
+    block_rows(&b, b.task->q0, b.task->q1);
+    load_queries(&b);
+    struct tile_right queries = across(&b, t->q, t->q16, t->q_across);
+    memset(t->sums, 0, whole_units(d) * QUERY_TILE * sizeof *t->sums);
+    for (size_t q = 0; q < b.columns; q++) {
+        t->max[q] = -INFINITY;
+        t->sum[q] = 0;
     }
-    for (size_t k0 = first_seen(task->q0, run->window); k0 < task->q1; k0 += KEY_TILE) {
-        size_t nk = size_min(KEY_TILE, task->q1 - k0);
-        struct view k = head_rows(run->k, task->start + k0, nk, kv_head, d, t.k);
-        struct view v = head_rows(run->v, task->start + k0, nk, kv_head, d, t.v);
-        score_tile(run, &product, t.scores, NULL, q, task->q0, nq, k, k0, nk);
-        online_softmax(&t, nq, nk, d);
-        multiply(&product, false, false, nq, d, nk, 1, t.scores, KEY_TILE, v.p, v.ld, 1, t.out, d);
+    for (size_t k0 = first_seen(b.q0, run->window); k0 < b.task->q1; k0 += KEY_TILE) {
+        size_t nk = size_min(KEY_TILE, b.task->q1 - k0);
+        score_tile(&b, &queries, k0, nk, NULL);
+        online_softmax(&b, nk, d);
+        struct tile_left values = head_turned(run, b.task, k0, b.kv_head);
+        struct tile_right weights = both_sides(&b, t->scores, nk, true).right;
+        tile_multiply(&values, &weights, d, b.columns, nk, t->sums, QUERY_TILE, true);
     }
-    for (size_t r = 0; r < nq; r++) {
-        size_t row = task->start + task->q0 + r;
-        row_scale(t.out + r * d, d, 1 / t.sum[r]);
-        operand_store(run->out, row, task->head * d, t.out + r * d, d);
+    tile_turn(t->sums, QUERY_TILE, whole_units(d), b.columns, t->rows, t->wide);
+    for (size_t r = 0; r < b.nq; r++) {
+        row_scale(t->rows + r * t->wide, d, 1 / t->sum[r]);
+        operand_store(run->out, b.row + r, b.task->head * d, t->rows + r * t->wide, d);
         if (run->lse)
-            run->lse[row * s->n_heads + task->head] = t.max[r] + logf(t.sum[r]);
+            run->lse[(b.row + r) * s->n_heads + b.task->head] =
+                t->max[r] * scale_left(s) + logf(t->sum[r]);
     }
 }
 
@@ -239,65 +384,75 @@ int attention_forward(struct attention *a, const struct operand *q, const struct
                       const struct operand *v, const size_t *lengths, size_t n_documents,
                       size_t window, const struct operand *out, float *lse, struct err *err)
 {
-    (void)err;
     struct attention_run run = {
-        .a = a, .window = window, .q = q, .k = k, .v = v, .out = out, .lse = lse};
-    a->n_tasks = 0;
-    for (size_t i = 0, start = 0; i < n_documents; start += lengths[i++])
-        for (size_t q0 = 0; q0 < lengths[i]; q0 += QUERY_TILE)
-            for (size_t h = 0; h < a->shape.n_heads; h++)
-                add_task(a, start, q0, size_min(q0 + QUERY_TILE, lengths[i]), h);
+        .a = a, .window = window, .q = q, .k = k, .v = v, .out = out, .to_turn = v, .lse = lse};
+    if (turn(&run, lengths, n_documents, err))
+        return -1;
+    add_tasks(a, lengths, n_documents, QUERY_TILE, a->shape.n_heads);
     pool_run(a->pool, a->n_tasks, forward_task, &run);
     return 0;
 }
 
-/* ds = p (dp - along), with ds in dp's place. */
-SIMD_CLONES static void row_softmax_backward(float *dp, const float *p, size_t n, float along)
+/* The gradient of the output, its product with the output, and the queries' saved sums. Columns
+ * behind the last query get no weight. */
+static void load_gradients(struct block *b)
 {
-    for (size_t i = 0; i < n; i++)
-        dp[i] = p[i] * (dp[i] - along);
+    const struct attention_run *run = b->run;
+    size_t d = run->a->shape.head_dim, n_heads = run->a->shape.n_heads, wide = b->t.wide;
+    struct tiles *t = &b->t;
+    memset(t->g, 0, QUERY_TILE * wide * sizeof *t->g);
+    for (size_t r = 0; r < b->columns; r++) {
+        t->sum[r] = 0;
+        t->max[r] = INFINITY;
+        if (r >= b->nq)
+            continue;
+        size_t row = b->row + r;
+        memcpy(t->g + r * wide, run->d_out + (row * n_heads + b->task->head) * d, d * sizeof *t->g);
+        operand_load(run->out, row, b->task->head * d, t->rows, d);
+        t->sum[r] = row_dot(t->rows, t->g + r * wide, d);
+        t->max[r] = run->lse_in[row * n_heads + b->task->head];
+    }
+    if (run->q->bf16)
+        floats_to_bf16(t->g, t->g16, QUERY_TILE * wide);
 }
 
-/* One tile of queries against all keys before its end: adds to dk and dv of this head. */
-static void backward_queries(const struct attention_run *run, const struct attention_task *task,
-                             struct tiles *t, struct product product, size_t q0, size_t q1)
+/* A block of queries against all keys before its end: adds to dk and dv of this head. */
+static void backward_queries(struct block *b)
 {
+    const struct attention_run *run = b->run;
     const struct attention_shape *s = &run->a->shape;
-    size_t d = s->head_dim, width = s->n_heads * d, nq = q1 - q0, row = task->start + q0;
-    size_t kv_head = task->head / (s->n_heads / s->n_kv_heads);
-    struct view q = head_rows(run->q, row, nq, task->head, d, t->q);
-    const float *d_out = run->d_out + row * width + task->head * d;
-    float *dq = run->dq + row * width + task->head * d;
-    for (size_t r = 0; r < nq; r++) {
-        operand_load(run->out, row + r, task->head * d, t->out, d);
-        t->sum[r] = row_dot(t->out, d_out + r * width, d);
-        t->max[r] = run->lse_in[(row + r) * s->n_heads + task->head];
+    struct tiles *t = &b->t;
+    size_t d = s->head_dim, width = s->n_heads * d, end = b->q0 + b->nq;
+    load_queries(b);
+    load_gradients(b);
+    struct tile_right q_across = across(b, t->q, t->q16, t->q_across),
+                      g_across = across(b, t->g, t->g16, t->g_across),
+                      q_along = along(b, t->q, t->q16, t->q_along),
+                      g_along = along(b, t->g, t->g16, t->g_along);
+    memset(t->sums, 0, whole_units(d) * QUERY_TILE * sizeof *t->sums);
+    for (size_t k0 = first_seen(b->q0, run->window); k0 < end; k0 += KEY_TILE) {
+        size_t nk = size_min(KEY_TILE, end - k0), key = b->task->start + k0;
+        float *dk = run->a->dk_heads + key * width + b->task->head * d;
+        float *dv = run->a->dv_heads + key * width + b->task->head * d;
+        struct tile_left values = head_rows(run->v, key, b->kv_head, d);
+        score_tile(b, &q_across, k0, nk, t->capped);
+        tile_weights(t->scores, nk, b->columns, scale_left(s), t->max);
+        struct tile_left weights = both_sides(b, t->scores, nk, false).left;
+        tile_multiply(&weights, &g_along, nk, d, b->columns, dv, width, true);
+        tile_multiply(&values, &g_across, nk, b->columns, d, t->d_scores, QUERY_TILE, false);
+        tile_softmax_backward(t->d_scores, t->scores, nk, b->columns, scale_left(s), t->sum);
+        for (size_t j = 0; t->capped && j < nk; j++)
+            softcap_backward(t->d_scores + j * QUERY_TILE, t->capped + j * QUERY_TILE, b->columns,
+                             s->scale, s->softcap);
+        struct both d_scores = both_sides(b, t->d_scores, nk, true);
+        struct tile_left keys = head_turned(run, b->task, k0, b->kv_head);
+        tile_multiply(&keys, &d_scores.right, d, b->columns, nk, t->sums, QUERY_TILE, true);
+        tile_multiply(&d_scores.left, &q_along, nk, d, b->columns, dk, width, true);
     }
-    size_t first = first_seen(q0, run->window);
-    for (size_t k0 = first; k0 < q1; k0 += KEY_TILE) {
-        size_t nk = size_min(KEY_TILE, q1 - k0), key = task->start + k0;
-        struct view k = head_rows(run->k, key, nk, kv_head, d, t->k);
-        struct view v = head_rows(run->v, key, nk, kv_head, d, t->v);
-        float *dk = run->a->dk_heads + key * width + task->head * d;
-        float *dv = run->a->dv_heads + key * width + task->head * d;
-        score_tile(run, &product, t->scores, t->capped, q, q0, nq, k, k0, nk);
-        for (size_t r = 0; r < nq; r++)
-            row_exp(t->scores + r * KEY_TILE, nk, t->max[r]);
-        multiply(&product, true, false, nk, d, nq, 1, t->scores, KEY_TILE, d_out, width, 1, dv,
-                 width);
-        multiply(&product, false, true, nq, nk, d, 1, d_out, width, v.p, v.ld, 0, t->d_scores,
-                 KEY_TILE);
-        for (size_t r = 0; r < nq; r++)
-            row_softmax_backward(t->d_scores + r * KEY_TILE, t->scores + r * KEY_TILE, nk,
-                                 t->sum[r]);
-        for (size_t r = 0; t->capped && r < nq; r++)
-            softcap_backward(t->d_scores + r * KEY_TILE, t->capped + r * KEY_TILE, nk, 1,
-                             s->softcap);
-        multiply(&product, false, false, nq, d, nk, s->scale, t->d_scores, KEY_TILE, k.p, k.ld,
-                 k0 > first ? 1 : 0, dq, width);
-        multiply(&product, true, false, nk, d, nq, s->scale, t->d_scores, KEY_TILE, q.p, q.ld, 1,
-                 dk, width);
-    }
+    tile_turn(t->sums, QUERY_TILE, whole_units(d), b->columns, t->rows, t->wide);
+    for (size_t r = 0; r < b->nq; r++)
+        memcpy(run->dq + (b->row + r) * width + b->task->head * d, t->rows + r * t->wide,
+               d * sizeof *t->rows);
 }
 
 /* A whole document and head, so that dk and dv have one writer. */
@@ -305,17 +460,19 @@ static void backward_task(void *arg, size_t i, size_t thread)
 {
     const struct attention_run *run = arg;
     const struct attention_shape *s = &run->a->shape;
-    const struct attention_task *task = &run->a->tasks[i];
+    struct block b = {.run = run, .task = &run->a->tasks[i]};
     size_t d = s->head_dim, width = s->n_heads * d;
-    struct tiles t = tiles_in(run->a->scratch[thread], s);
-    struct product product = {run->q->bf16 ? &run->a->panels[thread] : NULL};
-    for (size_t r = 0; r < task->q1; r++) {
-        size_t at = (task->start + r) * width + task->head * d;
+    lay_out(&b.t, run->a->scratch[thread], s);
+    b.kv_head = key_head(s, b.task->head);
+    for (size_t r = 0; r < b.task->length; r++) {
+        size_t at = (b.task->start + r) * width + b.task->head * d;
         memset(run->a->dk_heads + at, 0, d * sizeof(float));
         memset(run->a->dv_heads + at, 0, d * sizeof(float));
     }
-    for (size_t q0 = 0; q0 < task->q1; q0 += QUERY_TILE)
-        backward_queries(run, task, &t, product, q0, size_min(q0 + QUERY_TILE, task->q1));
+    for (size_t q0 = 0; q0 < b.task->length; q0 += QUERY_TILE) {
+        block_rows(&b, q0, size_min(q0 + QUERY_TILE, b.task->length));
+        backward_queries(&b);
+    }
 }
 
 /* Adds up the heads that share a key head. */
@@ -369,22 +526,20 @@ int attention_backward(struct attention *a, const struct operand *q, const struc
                                 .k = k,
                                 .v = v,
                                 .out = out,
+                                .to_turn = k,
                                 .lse_in = lse,
                                 .d_out = d_out,
                                 .dq = dq,
                                 .dk = dk,
                                 .dv = dv};
     size_t rows = 0;
-    a->n_tasks = 0;
-    for (size_t i = 0; i < n_documents; rows += lengths[i++])
-        for (size_t h = 0; h < a->shape.n_heads; h++)
-            add_task(a, rows, 0, lengths[i], h);
-    if (reserve_heads(a, rows, err))
+    for (size_t i = 0; i < n_documents; i++)
+        rows += lengths[i];
+    if (reserve_heads(a, rows, err) || turn(&run, lengths, n_documents, err))
         return -1;
+    add_tasks(a, lengths, n_documents, SIZE_MAX, a->shape.n_heads);
     pool_run(a->pool, a->n_tasks, backward_task, &run);
-    a->n_tasks = 0;
-    for (size_t i = 0; i < rows; i += QUERY_TILE)
-        add_task(a, 0, i, size_min(i + QUERY_TILE, rows), 0);
+    add_tasks(a, lengths, n_documents, QUERY_TILE, 1);
     pool_run(a->pool, a->n_tasks, share_task, &run);
     return 0;
 }

@@ -81,19 +81,10 @@ void gemm_grad_w(struct gemm *g, const struct operand *x, size_t m, const struct
 
 /*
  * A product on the calling thread, for tiles of attention: c [m, n] = alpha * op(a) op(b) + beta *
- * c, row-major float32; op transposes where asked. beta is 0 or 1. The bf16 twin rounds a and b on
- * the way in (alpha a rounded once) and needs scratch of its own.
+ * c, row-major float32; op transposes where asked. beta is 0 or 1.
  */
 void gemm_tile(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, float alpha,
                const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c,
                size_t ldc);
-
-struct gemm_scratch {
-    float *p; /* aligned to 64; freed by the owner */
-    size_t n; /* floats */
-};
-void gemm_tile_bf16(struct gemm_scratch *s, bool transpose_a, bool transpose_b, size_t m, size_t n,
-                    size_t k, float alpha, const float *a, size_t lda, const float *b, size_t ldb,
-                    float beta, float *c, size_t ldc);
 
 #endif

@@ -11,6 +11,11 @@
 
 struct gemm_ops;
 
+struct gemm_scratch {
+    float *p; /* aligned to 64; freed by the owner */
+    size_t n; /* floats */
+};
+
 struct gemm {
     enum backend backend;
     const struct gemm_ops *ops;

@@ -322,88 +322,6 @@ static void grad_tile(struct gemm_scratch *s, const struct operand *v, size_t m,
             c[(w0 + q) * r + i] += sums[i * wide + q];
 }
 
-static size_t whole(size_t n, size_t unit)
-{
-    return (n + unit - 1) / unit * unit;
-}
-
-/* Rows [n, k] rounded after multiplication by alpha; rows and columns padded with zeros. */
-SIMD_CLONES static void round_scaled(const float *in, size_t ld, size_t n, size_t k, float alpha,
-                                     uint16_t *out, size_t rows, size_t ldo)
-{
-    for (size_t i = 0; i < n; i++) {
-        uint16_t *to = out + i * ldo;
-        for (size_t j = 0; j < k; j++) {
-            union {
-                float f;
-                uint32_t u;
-            } v = {alpha * in[i * ld + j]};
-            uint32_t rounded = (v.u + 0x7fff + (v.u >> 16 & 1)) >> 16, quiet_nan = v.u >> 16 | 0x40;
-            to[j] = (uint16_t)((v.u & 0x7fffffff) > 0x7f800000 ? quiet_nan : rounded);
-        }
-        memset(to + k, 0, (ldo - k) * sizeof *to);
-    }
-    memset(out + n * ldo, 0, (rows - n) * ldo * sizeof *out);
-}
-
-/* As rows_view of op(a) [m, k]: rounded, and turned if the sum runs down a's columns. */
-static struct rows_view tile_rows(bool transpose, const float *a, size_t lda, size_t m, size_t k,
-                                  float alpha, uint16_t *halves, uint32_t *words, uint16_t *out)
-{
-    size_t ld = whole(k, BF16_PANEL);
-    if (!transpose) {
-        round_scaled(a, lda, m, k, alpha, out, m, ld);
-        return (struct rows_view){out, ld, bf16_pairs(k)};
-    }
-    /* a [k, m]: pairs of its rows become words [k / 2, m], whose transpose is what is wanted. */
-    size_t rows = whole(k, BF16_PANEL), cols = whole(m, BF16_VECTOR);
-    round_scaled(a, lda, k, m, alpha, halves, rows, cols);
-    bf16_pack_columns(halves, rows, cols, cols, cols, 0, 0, words);
-    bf16_turn(words, rows / 2, cols, cols, (uint32_t *)(void *)out, ld / 2);
-    return (struct rows_view){out, ld, bf16_pairs(k)};
-}
-
-/* Panels of op(b) [k, n]: panel q holds columns q * BF16_PANEL .., each `pairs` long. */
-static void tile_panels(bool transpose, const float *b, size_t ldb, size_t n, size_t k,
-                        size_t pairs, uint16_t *halves, uint32_t *panels)
-{
-    if (!transpose) {
-        size_t ld = whole(n, BF16_PANEL);
-        round_scaled(b, ldb, k, n, 1, halves, whole(k, 2), ld);
-        bf16_pack_columns(halves, whole(k, 2), ld, n, BF16_PANEL, 0, pairs * BF16_PANEL, panels);
-        return;
-    }
-    /* b [n, k]: its rows are columns of the panel, pairs side by side already. */
-    size_t ld = whole(k, BF16_PANEL), turned = ld / 2;
-    round_scaled(b, ldb, n, k, 1, halves, whole(n, BF16_PANEL), ld);
-    const uint32_t *words = (const uint32_t *)(const void *)halves;
-    for (size_t c = 0; c < n; c += BF16_PANEL)
-        bf16_turn(words + c * turned, BF16_PANEL, turned, turned,
-                  panels + c / BF16_PANEL * pairs * BF16_PANEL, BF16_PANEL);
-}
-
-void gemm_tile_bf16(struct gemm_scratch *s, bool transpose_a, bool transpose_b, size_t m, size_t n,
-                    size_t k, float alpha, const float *a, size_t lda, const float *b, size_t ldb,
-                    float beta, float *c, size_t ldc)
-{
-    /* Turning writes whole blocks, so panels are as long as k rounded up. */
-    size_t mp = whole(m, BF16_VECTOR), np = whole(n, BF16_PANEL), kp = whole(k, BF16_PANEL),
-           pairs = kp / 2;
-    size_t most = kp * (mp > np ? mp : np);
-    struct arena arena = {(void *)gemm_scratch(s, arena_room(most, 2) + arena_room(pairs * mp, 4) +
-                                                      arena_room(mp * kp, 2) +
-                                                      arena_room(pairs * np, 4))};
-    uint16_t *halves = arena_take(&arena, most, 2);
-    uint32_t *words = arena_take(&arena, pairs * mp, 4);
-    uint16_t *rows = arena_take(&arena, mp * kp, 2);
-    uint32_t *panels = arena_take(&arena, pairs * np, 4);
-    struct rows_view view = tile_rows(transpose_a, a, lda, m, k, alpha, halves, words, rows);
-    tile_panels(transpose_b, b, ldb, n, k, pairs, halves, panels);
-    for (size_t q = 0; q < n; q += BF16_PANEL)
-        bf16_multiply_panel(&view, NULL, m, panels + q * pairs, BF16_PANEL, c + q, ldc,
-                            q + BF16_PANEL < n ? BF16_PANEL : n - q, beta != 0);
-}
-
 const struct gemm_ops gemm_bf16_ops = {
     .bf16 = true,
     .forward = forward,
@@ -415,13 +333,5 @@ const struct gemm_ops gemm_bf16_ops = {
 
 /* backend_available says no on other processors, so nothing here is ever called. */
 const struct gemm_ops gemm_bf16_ops = {.bf16 = true};
-
-void gemm_tile_bf16(struct gemm_scratch *s, bool transpose_a, bool transpose_b, size_t m, size_t n,
-                    size_t k, float alpha, const float *a, size_t lda, const float *b, size_t ldb,
-                    float beta, float *c, size_t ldc)
-{
-    (void)s;
-    gemm_tile(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-}
 
 #endif
