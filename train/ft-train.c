@@ -15,13 +15,14 @@
 
 #define TUNE train_args.request.options
 
-static bool no_mpi;
+static bool no_mpi, profiled;
 static struct ranks *ranks; /* NULL: this process alone */
 
 static const struct option_spec options[] = {
     {OPT_TABLE, 0, NULL, (void *)(uintptr_t)&train_args_table, NULL, NULL, NULL, 0, 0},
     {OPT_FLAG, 0, "no-mpi", &no_mpi, NULL, "train alone, although mpirun or srun started several",
      NULL, 0, 0},
+    {OPT_FLAG, 0, "profile", &profiled, NULL, "say at the end where the time went", NULL, 0, 0},
 };
 
 static const struct program program = {
@@ -199,6 +200,9 @@ static int train(void)
         fail(&err);
     if (talks)
         say_beginning(s);
+    struct profile profile = {0};
+    if (profiled && talks)
+        train_session_profile(s, &profile);
     catch_signals();
     progress_init(&progress, (enum progress_when)train_args.progress);
     const struct trainer_watch watch = {talks ? show : NULL, &progress, &caught};
@@ -206,8 +210,11 @@ static int train(void)
     const double began = clock_seconds();
     int status = train_session_run(s, &watch, &end, &err);
     progress_clear(&progress);
+    const double seconds = clock_seconds() - began;
     if (!status && talks)
-        say_end(s, end, before.step, before.tokens, clock_seconds() - began);
+        say_end(s, end, before.step, before.tokens, seconds);
+    if (!status && talks && profiled)
+        profile_print(&profile, seconds, stderr);
     if (status || train_session_close(s, &err))
         fail(&err);
     ranks_close(ranks);

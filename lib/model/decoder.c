@@ -54,6 +54,20 @@ void decoder_set_pass_tokens(struct decoder *d, size_t pass_tokens)
     d->pass_tokens = pass_tokens ? pass_tokens : usual;
 }
 
+void decoder_run_output(struct decoder *d, size_t n, const struct xent_rows *rows)
+{
+    const double begun = profile_begin(d->profile);
+    const size_t products = rows->d_hidden ? 2 : 1;
+    xent_run(d->xent, &d->ws.predict, n, rows);
+    profile_end(d->profile, PROFILE_OUTPUT, false, begun,
+                2.0 * (double)(products * n * d->config.hidden) * (double)d->config.vocab);
+}
+
+void decoder_set_profile(struct decoder *d, struct profile *p)
+{
+    d->profile = p;
+}
+
 size_t decoder_pass_tokens(const struct decoder *d)
 {
     return d->pass_tokens;
@@ -229,7 +243,7 @@ static int score_pass(struct pass *p, bool all, size_t *n)
     if (pass_embed(p) || pass_forward(p))
         return -1;
     decoder_predict(d, *n);
-    xent_run(d->xent, &d->ws.predict, *n, &rows);
+    decoder_run_output(d, *n, &rows);
     return 0;
 }
 

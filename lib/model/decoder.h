@@ -18,6 +18,7 @@
 #include "formats/checkpoint.h"
 #include "model/config.h"
 #include "model/lora.h"
+#include "model/profile.h"
 
 struct decoder;
 
@@ -35,6 +36,8 @@ int decoder_open(struct decoder **d, const struct checkpoint *c,
 void decoder_close(struct decoder *d); /* NULL is allowed */
 const struct model_config *decoder_config(const struct decoder *d);
 enum backend decoder_backend(const struct decoder *d); /* what auto became */
+/* Adds where the time goes to *p from now on; NULL ends it. */
+void decoder_set_profile(struct decoder *d, struct profile *p);
 size_t decoder_pass_tokens(const struct decoder *d);
 void decoder_set_pass_tokens(struct decoder *d, size_t pass_tokens); /* 0: the default */
 /* Bytes of the base: its file, or what is held in the place of parts of it. */
@@ -64,9 +67,9 @@ size_t batch_targets(const struct batch *b);
 
 /*
  * Negative log-likelihoods, natural logarithm, without gradients. nll [n_documents]: each
- * document's sum over its targets, weighted. logprob [n] or NULL: log p of every token given those before it,
- * trained or not; NaN at the first of a document (with logprob NULL only targets cost an output
- * row).
+ * document's sum over its targets, weighted. logprob [n] or NULL: log p of every token given those
+ * before it, trained or not; NaN at the first of a document (with logprob NULL only targets cost an
+ * output row).
  */
 int decoder_score(struct decoder *d, const struct lora *lora, const struct batch *b, double *nll,
                   float *logprob, struct err *err);

@@ -165,14 +165,28 @@ static struct turned turned_queries(struct pass *p)
     return (struct turned){&p->d->ws.q, &p->d->ws.k};
 }
 
+/* Of one product of all scores: what causal attention can't do without. */
+static double attention_operations(const struct pass *p)
+{
+    double scores = 0, window = (double)pass_layer(p)->window;
+    for (size_t i = 0; i < p->batch->n_documents; i++) {
+        const double n = (double)p->batch->lengths[i], seen = n < window ? n : window;
+        scores += seen * (n - seen / 2);
+    }
+    return 2 * scores * (double)query_width(&p->d->config);
+}
+
 int attend_documents(struct pass *p)
 {
     struct activations *a = pass_activations(p);
     const struct batch *b = p->batch;
     decoder_rows(p->d, b->n, keep_rows, p);
     struct turned t = turned_queries(p);
-    return attention_forward(p->d->attention, t.q, t.k, &a->v, b->lengths, b->n_documents,
-                             pass_layer(p)->window, &a->out, a->lse, p->err);
+    const double begun = profile_begin(p->d->profile);
+    int status = attention_forward(p->d->attention, t.q, t.k, &a->v, b->lengths, b->n_documents,
+                                   pass_layer(p)->window, &a->out, a->lse, p->err);
+    profile_end(p->d->profile, PROFILE_ATTENTION, false, begun, 2 * attention_operations(p));
+    return status;
 }
 
 const struct operand *attention_queries(const struct pass *p)
@@ -270,9 +284,12 @@ int attention_half_backward(struct pass *p, float *d_out, bool below)
         return 0;
     linear_backward_input(p, &group_o, d_o, query_width(&p->d->config), ws->wide[0]);
     struct turned t = turned_queries(p);
-    if (attention_backward(p->d->attention, t.q, t.k, &a->v, &a->out, a->lse, b->lengths,
-                           b->n_documents, pass_layer(p)->window, ws->wide[0], ws->wide[1],
-                           ws->wide[2], ws->dv, p->err))
+    const double begun = profile_begin(p->d->profile);
+    int status = attention_backward(p->d->attention, t.q, t.k, &a->v, &a->out, a->lse, b->lengths,
+                                    b->n_documents, pass_layer(p)->window, ws->wide[0], ws->wide[1],
+                                    ws->wide[2], ws->dv, p->err);
+    profile_end(p->d->profile, PROFILE_ATTENTION, true, begun, 5 * attention_operations(p));
+    if (status)
         return -1;
     decoder_rows(p->d, b->n, unrotate_rows, p);
     if (pass_trains_weights(p) && p->d->config.qk_norm) {

@@ -139,6 +139,7 @@ struct decoder {
     struct gemm *gemm;
     struct attention *attention;
     struct xent *xent;
+    struct profile *profile; /* NULL: not asked for */
     enum backend backend;
     size_t pass_tokens;
     struct matrix embed, position_embed, head;
@@ -227,6 +228,8 @@ size_t decoder_find_predictions(struct decoder *d, const struct batch *b, bool a
 
 /* Puts the last norm of rows ws.rows_of[0..n-1] into ws.predict; logits [n, vocab] of them. */
 void decoder_predict(struct decoder *d, size_t n);
+/* xent_run over the first n rows of ws.predict. */
+void decoder_run_output(struct decoder *d, size_t n, const struct xent_rows *rows);
 void decoder_predict_logits(struct decoder *d, size_t n, float *logits);
 
 /* Runs fn over blocks of rows [r0, r1) of n. */
@@ -274,8 +277,8 @@ void half_unnorm(struct pass *p, enum half half);
 /* One row of what the projections gave, as q [Q], k, v [K]; then norms and rotation, in place. */
 void attention_gather(const struct pass *p, size_t row, float *q, float *k, float *v);
 void attention_turn(const struct pass *p, size_t row, float *q, float *k);
-/* Each document of the batch to itself, from ws.wide to the layer's out; and what was attended with,
- * after norms and rotation, values beside them in the layer's v. */
+/* Each document of the batch to itself, from ws.wide to the layer's out; and what was attended
+ * with, after norms and rotation, values beside them in the layer's v. */
 int attend_documents(struct pass *p);
 const struct operand *attention_queries(const struct pass *p);
 const struct operand *attention_keys(const struct pass *p);

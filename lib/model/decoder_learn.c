@@ -82,13 +82,13 @@ static int learn_documents(const struct pass *p, size_t first, size_t n, const s
     const size_t h = d->config.hidden;
     rows->weight = NULL;
     rows->d_hidden = d->d_head ? NULL : ws->d_predict;
-    xent_run(d->xent, &ws->predict, n, rows);
+    decoder_run_output(d, n, rows);
     if (document_loss(p, first, n, how, loss))
         return -1;
     if (d->d_head) {
         rows->weight = ws->weights;
         rows->d_hidden = ws->d_predict;
-        xent_run(d->xent, &ws->predict, n, rows);
+        decoder_run_output(d, n, rows);
         return 0;
     }
     for (size_t k = 0; k < n; k++)
@@ -126,7 +126,7 @@ static int learn_forward(struct pass *p, size_t first, const struct learning *ho
     decoder_predict(d, *n);
     if (how->weigh)
         return learn_documents(p, first, *n, how, &rows, loss);
-    xent_run(d->xent, &ws->predict, *n, &rows);
+    decoder_run_output(d, *n, &rows);
     *loss = token_loss(p, *n, how->label_smoothing);
     return 0;
 }

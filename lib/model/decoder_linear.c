@@ -83,13 +83,39 @@ static bool group_has_dora(const struct pass *p, const struct linear_group *grou
     return p->lora && p->lora->dora && group_is_adapted(p, group);
 }
 
+/* Of a product of all rows with each of a group's matrices. */
+static double base_operations(const struct pass *p, const struct linear_group *group)
+{
+    double n = 0;
+    for (size_t j = 0; j < group->n; j++) {
+        const struct matrix *w = &p->d->layers[p->layer].w[group->slots[j]];
+        n += (double)w->rows * (double)w->cols;
+    }
+    return 2 * n * (double)p->batch->n;
+}
+
+/* The same with its adapters: A, which reads inputs, and B, which makes outputs. */
+static double adapter_operations(const struct pass *p, const struct linear_group *group,
+                                 bool inputs, bool outputs)
+{
+    double n = 0;
+    for (size_t j = 0; j < group->n; j++) {
+        const struct lora_pair *pair = lora_find(p->lora, p->layer, group->slots[j]);
+        if (pair)
+            n += (double)pair->r * (double)((inputs ? pair->in : 0) + (outputs ? pair->out : 0));
+    }
+    return 2 * n * (double)p->batch->n;
+}
+
 void linear_forward(struct pass *p, const struct linear_group *group, const struct operand *x,
                     float *const y[], bool add)
 {
     const struct layer *l = &p->d->layers[p->layer];
     struct activations *a = pass_activations(p);
     struct gemm_forward jobs[3];
+    struct profile *profile = p->d->profile;
     size_t m = p->batch->n;
+    double begun = profile_begin(profile);
     struct operand low = *x;
     if (group_is_adapted(p, group))
         low = adapter_input(p, group, x);
@@ -102,10 +128,14 @@ void linear_forward(struct pass *p, const struct linear_group *group, const stru
         gemm_down(p->d->gemm, &low, m, pair->a, pair->r, pair->scale, a->h[s]);
         jobs[j].lora = (struct gemm_low_rank){pair->b, a->h[s], pair->r};
     }
+    profile_end(profile, PROFILE_ADAPTERS, false, begun, adapter_operations(p, group, true, false));
+    begun = profile_begin(profile);
     if (group_has_dora(p, group))
         dora_forward(p, group, x, &low, jobs);
     else
         gemm_forward(p->d->gemm, x, m, jobs, group->n);
+    profile_end(profile, PROFILE_LINEAR, false, begun,
+                base_operations(p, group) + adapter_operations(p, group, false, true));
 }
 
 /* The way back: first the gradient of x A^T, which both of the others read. */
@@ -120,6 +150,7 @@ static const struct operand *pair_gradient(const struct pass *p, struct operand 
 void linear_backward_low(struct pass *p, const struct linear_group *group,
                          struct operand *const dy[])
 {
+    const double begun = profile_begin(p->d->profile);
     if (group_has_dora(p, group))
         dora_backward(p, group, dy);
     for (size_t j = 0; j < group->n; j++) {
@@ -128,6 +159,8 @@ void linear_backward_low(struct pass *p, const struct linear_group *group,
             gemm_down_backward(p->d->gemm, pair_gradient(p, dy, j), p->batch->n, pair->b, pair->r,
                                pair->scale, p->d->ws.dh[j]);
     }
+    profile_end(p->d->profile, PROFILE_ADAPTERS, true, begun,
+                adapter_operations(p, group, false, true));
 }
 
 void linear_backward_adapters(struct pass *p, const struct linear_group *group,
@@ -141,6 +174,7 @@ void linear_backward_adapters(struct pass *p, const struct linear_group *group,
     }
     if (!group_is_adapted(p, group))
         return;
+    const double begun = profile_begin(p->d->profile);
     struct operand low = adapter_input(p, group, x);
     for (size_t j = 0; j < group->n; j++) {
         const struct lora_pair *pair = lora_find(p->lora, p->layer, group->slots[j]);
@@ -150,6 +184,8 @@ void linear_backward_adapters(struct pass *p, const struct linear_group *group,
         gemm_grad_b(p->d->gemm, pair_gradient(p, dy, j), m, a->h[pair->slot], pair->r,
                     pair->grad_b);
     }
+    profile_end(p->d->profile, PROFILE_ADAPTERS, true, begun,
+                adapter_operations(p, group, true, true));
 }
 
 static void undrop_rows(void *arg, size_t r0, size_t r1, float *tmp)
@@ -187,6 +223,7 @@ void linear_backward_input(struct pass *p, const struct linear_group *group,
     const struct layer *l = &p->d->layers[p->layer];
     struct gemm_backward jobs[3], base[3];
     bool dropping = p->lora->dropout > 0 && group_is_adapted(p, group);
+    const double begun = profile_begin(p->d->profile);
     for (size_t j = 0; j < group->n; j++) {
         enum slot s = group->slots[j];
         const struct lora_pair *pair = lora_find(p->lora, p->layer, s);
@@ -201,4 +238,6 @@ void linear_backward_input(struct pass *p, const struct linear_group *group,
     gemm_backward(p->d->gemm, dx, p->batch->n, false, dropping ? base : jobs, group->n);
     if (dropping)
         add_dropped(p, group, dy, n, jobs, dx);
+    profile_end(p->d->profile, PROFILE_LINEAR, true, begun,
+                base_operations(p, group) + adapter_operations(p, group, true, false));
 }

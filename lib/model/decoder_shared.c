@@ -137,7 +137,7 @@ static int score_paths(struct shared *s, double *nll)
     if (pass_embed(&s->pass) || pass_forward(&s->pass))
         return -1;
     decoder_predict(d, n);
-    xent_run(d->xent, &d->ws.predict, n, &rows);
+    decoder_run_output(d, n, &rows);
     for (size_t i = 0; i < s->n; i++) {
         const struct path *p = &s->paths[i];
         nll[s->first + i] = 0;

@@ -384,6 +384,11 @@ size_t train_session_memory(const struct train_session *s)
     return memory_for(s, s->options.micro_batch);
 }
 
+void train_session_profile(struct train_session *s, struct profile *p)
+{
+    decoder_set_profile(s->decoder, p);
+}
+
 int train_session_run(struct train_session *s, const struct trainer_watch *watch,
                       enum trainer_end *end, struct err *err)
 {

@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "base/ranks.h"
+#include "model/profile.h"
 #include "model/rows.h"
 #include "model/train_options.h"
 #include "model/trainer.h"
@@ -36,6 +37,8 @@ struct train_session;
 
 int train_session_open(struct train_session **s, const struct train_request *request,
                        struct err *err);
+/* Where the time goes, from now on. */
+void train_session_profile(struct train_session *s, struct profile *p);
 /* As trainer_run. */
 int train_session_run(struct train_session *s, const struct trainer_watch *watch,
                       enum trainer_end *end, struct err *err);
