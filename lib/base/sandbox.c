@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "base/sandbox_calls.h"
 
-#if defined(__linux__) && __has_include(<linux/landlock.h>)
+#if defined __linux__ && !defined SANDBOX_NOT_HERE && __has_include(<linux/landlock.h>)
 #include <linux/landlock.h>
 #include <sys/syscall.h>
 

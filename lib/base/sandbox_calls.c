@@ -92,17 +92,7 @@ int sandbox_in_all_threads(int (*f)(const void *arg), const void *arg)
 #define NATIVE AUDIT_ARCH_RISCV64
 #endif
 
-/* Sanitizers trace and run things themselves. */
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define SANITIZED
-#elif defined __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) ||                         \
-    __has_feature(thread_sanitizer)
-#define SANITIZED
-#endif
-#endif
-
-#if defined NATIVE && !defined SANITIZED
+#if defined NATIVE && !defined SANDBOX_NOT_HERE
 
 static const uint32_t without[] = {
     /* other processes and machines */

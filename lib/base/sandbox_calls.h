@@ -7,6 +7,16 @@
 
 #include <stdbool.h>
 
+/* Sanitizers look for leaks by tracing the process, which a sandbox is there to prevent. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define SANDBOX_NOT_HERE
+#elif defined __has_feature
+#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) ||                         \
+    __has_feature(thread_sanitizer)
+#define SANDBOX_NOT_HERE
+#endif
+#endif
+
 /* Programs that are run get no more rights than this one: a condition for all that follows. */
 int sandbox_no_new_privileges(void);
 
