@@ -297,24 +297,6 @@ static int open_model(struct session *s, struct err *err)
     return open_tokenizer(s, err);
 }
 
-/* The tokenizer's ends, and those that config.json names; the caller frees them. */
-static uint32_t *end_ids(const struct session *s, size_t *n)
-{
-    const uint32_t *known = NULL;
-    const json_t *eos = json_object_get(checkpoint_config(s->model.checkpoint), "eos_token_id");
-    size_t n_known = s->tokenizer ? tokenizer_end_ids(s->tokenizer, &known) : 0;
-    uint32_t *all = xcalloc(n_known + json_array_size(eos) + 1, sizeof *all);
-    if (n_known)
-        memcpy(all, known, n_known * sizeof *all);
-    *n = n_known;
-    for (size_t i = 0; i < json_array_size(eos); i++)
-        if (json_integer_value(json_array_get(eos, i)) >= 0)
-            all[(*n)++] = (uint32_t)json_integer_value(json_array_get(eos, i));
-    if (decoder_config(s->model.decoder)->eos >= 0)
-        all[(*n)++] = (uint32_t)decoder_config(s->model.decoder)->eos;
-    return all;
-}
-
 static void session_release(struct session *s)
 {
     prompt_reader_free(s->reader);
@@ -341,7 +323,7 @@ static int generate(struct session *s, bool ask, struct err *err)
         .grown = ask ? show_growth : NULL,
         .arg = s,
     };
-    uint32_t *ends = end_ids(s, &how.generate.n_end_ids);
+    uint32_t *ends = tuned_end_ids(&s->model, s->tokenizer, &how.generate.n_end_ids);
     how.generate.end_ids = ends;
     how.generate.logprobs = opt.logprobs;
     if (ask)

@@ -1,4 +1,5 @@
-/* ft-score: multiple-choice questions, and how often a model finds the right choice likeliest. */
+/* ft-score: questions, and how often a model finds the right choice likeliest or gives the right
+ * answer. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,19 +10,26 @@
 #include "base/progress.h"
 #include "formats/archive.h"
 #include "formats/json.h"
+#include "model/answer.h"
 #include "model/choice.h"
+#include "model/score_report.h"
 #include "model/tuned.h"
 #include "text/task.h"
 
 static struct {
-    const char *output, *task, *examples, *description;
-    struct string_list adapters;
+    const char *output, *task, *examples, *description, *extract;
+    struct string_list adapters, until, ignored;
     struct task_spec spec;
-    bool compare, per_question, no_specials;
+    struct task_answering answering;
+    bool compare, per_question, no_specials, generate, extract_last;
     struct tuned_request base;
-    size_t shots, batch_tokens;
+    size_t shots, batch_tokens, max_tokens, slots;
     int progress;
-} opt = {.base = {.backend = BACKEND_FP32}, .shots = SIZE_MAX, .batch_tokens = 2048};
+} opt = {.base = {.backend = BACKEND_FP32},
+         .shots = SIZE_MAX,
+         .batch_tokens = 2048,
+         .max_tokens = 256,
+         .slots = 16};
 
 static const struct option_spec options[] = {
     TUNED_MODEL_OPTIONS(opt.base, opt.adapters),
@@ -39,19 +47,38 @@ static const struct option_spec options[] = {
      0},
     {OPT_STRING, 0, "answer", &opt.spec.answer, "EXPR",
      "the right one: its number, letter or text [answer]", NULL, 0, 0},
-    {OPT_STRING, 0, "ending", &opt.spec.ending, "TEMPLATE",
-     "choices are beginnings, and this follows them", NULL, 0, 0},
     {OPT_STRING, 0, "delimiter", &opt.spec.delimiter, "TEXT",
      "between prompt and choice [one space]", NULL, 0, 0},
+    {OPT_STRING, 0, "ending", &opt.spec.ending, "TEMPLATE",
+     "choices are beginnings, and this follows them", NULL, 0, 0},
     {OPT_STRING, 0, "description", &opt.description, "TEXT", "put before everything", NULL, 0, 0},
     {OPT_STRING, 0, "examples", &opt.examples, "FILE", "solved questions to put before each", NULL,
      0, 0},
     {OPT_SIZE, 0, "shots", &opt.shots, "N", "the first N of the examples [all]", NULL, 0, 1e6},
     {OPT_FLAG, 0, "no-specials", &opt.no_specials, NULL, "no BOS before the text", NULL, 0, 0},
+    {OPT_HEADING, 0, "Answers in the model's own words", NULL, NULL, NULL, NULL, 0, 0},
+    {OPT_FLAG, 0, "generate", &opt.generate, NULL,
+     "have answers generated, and compare them with the right ones", NULL, 0, 0},
+    {OPT_LIST, 0, "until", &opt.until, "TEXT", "an answer ends before this; may be repeated", NULL,
+     0, 0},
+    {OPT_SIZE, 0, "max-tokens", &opt.max_tokens, "N", "and after so many tokens [256]", NULL, 1,
+     1 << 30},
+    {OPT_STRING, 0, "extract", &opt.extract, "REGEX", "what of it counts: the first group, or all",
+     NULL, 0, 0},
+    {OPT_FLAG, 0, "extract-last", &opt.extract_last, NULL, "the last match, not the first", NULL, 0,
+     0},
+    {OPT_LIST, 0, "ignore", &opt.ignored, "REGEX", "taken out of both sides; may be repeated", NULL,
+     0, 0},
+    {OPT_FLAG, 0, "ignore-case", &opt.answering.exact.ignore_case, NULL,
+     "capitals are small letters", NULL, 0, 0},
+    {OPT_FLAG, 0, "ignore-punctuation", &opt.answering.exact.ignore_punctuation, NULL,
+     "without ASCII punctuation", NULL, 0, 0},
     {OPT_HEADING, 0, "Computing", NULL, NULL, NULL, NULL, 0, 0},
     TUNED_COMPUTING_OPTIONS(opt.base),
     {OPT_SIZE, 0, "batch-tokens", &opt.batch_tokens, "N",
      "score choices together up to that many tokens [2048]", NULL, 1, 1 << 24},
+    {OPT_SIZE, 0, "batch", &opt.slots, "N", "answers that are generated together [16]", NULL, 1,
+     4096},
     {OPT_CHOICE, 0, "progress", &opt.progress, NULL, "whether to show progress [auto]",
      progress_choices, 0, 0},
 };
@@ -60,12 +87,13 @@ static const struct program program = {
     .name = "ft-score",
     .synopsis = "-m MODEL [-a ADAPTER[:WEIGHT]]... [OPTION]... [FILE]...\n"
                 "  or:  ft-score --task list",
-    .purpose = "Asks a model multiple-choice questions, and counts its right answers.",
+    .purpose = "Asks a model questions, with choices or without, and counts its right answers.",
     .notes =
         "Examples:\n"
         "  ft-score -m base --task arc arc_easy_test.jsonl\n"
         "  ft-score -m base -a adapter --compare --prompt '{{question}}\\nAnswer:' quiz.jsonl\n"
-        "  ft-score -m base --task mmlu --examples dev.jsonl --shots 5 test.jsonl\n",
+        "  ft-score -m base --task mmlu --examples dev.jsonl --shots 5 test.jsonl\n"
+        "  ft-score -m base --task gsm8k --examples train.jsonl --shots 5 test.jsonl\n",
     .options = options,
     .n_options = ARRAY_SIZE(options),
 };
@@ -74,187 +102,161 @@ struct session {
     struct tuned model;
     struct tokenizer *tokenizer;
     struct task *task;
-    struct choices result;
+    struct choices choices;
+    struct answers answers; /* of a task that wants them, in the place of choices */
     struct progress progress;
+    /* the questions' files */
+    char *const *files;
+    size_t n_files, file;
+    struct input *in; /* NULL: none is open */
+    struct buf line;
 };
+
+static bool is_answered(void)
+{
+    return opt.spec.answering != NULL;
+}
 
 /* ---- questions ---- */
 
-/* Calls use for each object of a file, at most `most` of them. */
-static int each_object(const char *path, size_t most,
-                       int (*use)(void *arg, const json_t *object, struct err *err), void *arg,
-                       struct err *err)
+/* The next object of a file: 1, 0 at the end, -1. */
+static int next_object(struct session *s, json_t **object, struct err *err)
 {
-    struct input *in;
-    struct buf line = BUF_INIT;
-    json_t *object;
-    int rc = 0;
-    if (input_open(&in, path, err))
-        return -1;
-    for (size_t i = 0; i < most && (rc = json_next_line(in, &line, &object, err)) > 0; i++) {
-        rc = use(arg, object, err);
-        json_decref(object);
-        if (rc) {
-            err_prefix(err, "%s:%zu", input_name(in), input_line_number(in));
-            break;
-        }
+    int got = 0;
+    while (s->file < (s->n_files ? s->n_files : 1)) {
+        const char *path = s->n_files ? s->files[s->file] : NULL;
+        if (!s->in && input_open(&s->in, path, err))
+            return -1;
+        got = json_next_line(s->in, &s->line, object, err);
+        if (got)
+            return got;
+        input_close(s->in);
+        s->in = NULL;
+        s->file++;
     }
-    buf_release(&line);
-    input_close(in);
-    return rc < 0 ? -1 : 0;
-}
-
-static int use_example(void *arg, const json_t *object, struct err *err)
-{
-    return task_add_example(arg, object, err);
-}
-
-struct asking {
-    struct session *s;
-    struct chooser *chooser;
-    struct task_item item;
-};
-
-static int use_question(void *arg, const json_t *object, struct err *err)
-{
-    struct asking *a = arg;
-    struct session *s = a->s;
-    if (task_make(s->task, object, &a->item, err) || chooser_add(a->chooser, &a->item, err))
-        return -1;
-    double seconds = clock_seconds() - s->progress.started;
-    progress_draw(&s->progress, "%zu questions, %.0f tokens/s", s->result.n,
-                  (double)s->result.tokens / seconds);
     return 0;
 }
 
-static int ask(struct session *s, char **files, size_t n, struct err *err)
+static int next_question(void *arg, struct task_item *item, struct err *err)
 {
-    struct lora *sides[] = {opt.compare ? NULL : s->model.adapter, s->model.adapter};
+    struct session *s = arg;
+    json_t *object;
+    int got = next_object(s, &object, err);
+    if (got <= 0)
+        return got;
+    if (task_make(s->task, object, item, err))
+        got = err_prefix(err, "%s:%zu", input_name(s->in), input_line_number(s->in));
+    json_decref(object);
+    return got;
+}
+
+/* Solved questions, from a file of their own. */
+static int read_examples(struct session *s, struct err *err)
+{
+    struct input *in;
+    json_t *object;
+    int got = 1;
+    if (input_open(&in, opt.examples, err))
+        return -1;
+    for (size_t i = 0; i < opt.shots && got > 0; i++) {
+        got = json_next_line(in, &s->line, &object, err);
+        if (got <= 0)
+            break;
+        if (task_add_example(s->task, object, err))
+            got = err_prefix(err, "%s:%zu", input_name(in), input_line_number(in));
+        json_decref(object);
+    }
+    input_close(in);
+    return got < 0 ? -1 : 0;
+}
+
+static void show_progress(void *arg, size_t questions, uint64_t tokens)
+{
+    struct session *s = arg;
+    double seconds = clock_seconds() - s->progress.started;
+    progress_draw(&s->progress, "%zu questions, %.0f tokens/s", questions,
+                  (double)tokens / seconds);
+}
+
+static int choose(struct session *s, struct lora *const *sides, struct err *err)
+{
     const struct choice_options how = {.decoder = s->model.decoder,
                                        .sides = sides,
                                        .n_sides = 1u + opt.compare,
                                        .tokenizer = s->tokenizer,
                                        .no_specials = opt.no_specials,
                                        .batch_tokens = opt.batch_tokens};
-    struct asking asking = {s, chooser_new(&how, &s->result), {0}};
-    int rc = 0;
-    for (size_t i = 0; i < (n ? n : 1) && !rc; i++)
-        rc = each_object(n ? files[i] : NULL, SIZE_MAX, use_question, &asking, err);
-    if (!rc)
-        rc = chooser_finish(asking.chooser, err);
-    task_item_release(&asking.item);
-    chooser_free(asking.chooser);
+    struct chooser *chooser = chooser_new(&how, &s->choices);
+    struct task_item item;
+    int got;
+    task_item_init(&item);
+    while ((got = next_question(s, &item, err)) > 0) {
+        if (chooser_add(chooser, &item, err)) {
+            got = err_prefix(err, "%s:%zu", input_name(s->in), input_line_number(s->in));
+            break;
+        }
+        show_progress(s, s->choices.n, s->choices.tokens);
+    }
+    if (!got)
+        got = chooser_finish(chooser, err);
+    task_item_release(&item);
+    chooser_free(chooser);
+    return got;
+}
+
+static int answer(struct session *s, struct lora *const *sides, struct err *err)
+{
+    struct answer_options how = {.decoder = s->model.decoder,
+                                 .sides = sides,
+                                 .n_sides = 1u + opt.compare,
+                                 .tokenizer = s->tokenizer,
+                                 .task = opt.spec.answering,
+                                 .no_specials = opt.no_specials,
+                                 .max_tokens = opt.max_tokens,
+                                 .slots = opt.slots,
+                                 .next = next_question,
+                                 .progress = show_progress,
+                                 .arg = s};
+    uint32_t *ends = tuned_end_ids(&s->model, s->tokenizer, &how.n_end_ids);
+    how.end_ids = ends;
+    int status = answers_ask(&how, &s->answers, err);
+    free(ends);
+    return status;
+}
+
+static int ask(struct session *s, struct err *err)
+{
+    struct lora *sides[] = {opt.compare ? NULL : s->model.adapter, s->model.adapter};
+    int status = is_answered() ? answer(s, sides, err) : choose(s, sides, err);
     progress_clear(&s->progress);
-    if (!rc && !s->result.n)
-        rc = err_set(err, "there are no questions");
-    return rc;
+    if (!status && !s->choices.n && !s->answers.n)
+        status = err_set(err, "there are no questions");
+    return status;
 }
 
-/* ---- what it prints ---- */
-
-static void add_accuracy(struct buf *b, struct accuracy a, const char *name)
-{
-    buf_addf(b, "\"%s\":", name);
-    json_add_real(b, a.mean);
-    buf_addf(b, ",\"%s_stderr\":", name);
-    json_add_real(b, a.stderr_);
-}
-
-static void add_side(struct buf *b, const struct choices *c, size_t side)
-{
-    for (int m = 0; m < CHOICE_MEASURES; m++) {
-        buf_addstr(b, m ? "," : "{");
-        add_accuracy(b, choices_accuracy(c, side, m), choice_measure_names[m]);
-    }
-    buf_addch(b, '}');
-}
-
-static void add_difference(struct buf *b, const struct choices *c)
-{
-    for (int m = 0; m < CHOICE_MEASURES; m++) {
-        buf_addstr(b, m ? "," : "{");
-        add_accuracy(b, choices_difference(c, m), choice_measure_names[m]);
-    }
-    buf_addch(b, '}');
-}
-
-static void add_summary(struct buf *b, const struct session *s)
-{
-    const struct choices *c = &s->result;
-    buf_addf(b, "{\"task\":");
-    if (opt.task)
-        json_add_string(b, opt.task, strlen(opt.task));
-    else
-        buf_addstr(b, "null");
-    buf_addf(b, ",\"questions\":%zu,", c->n);
-    if (opt.compare) {
-        buf_addstr(b, "\"base\":");
-        add_side(b, c, 0);
-        buf_addstr(b, ",\"tuned\":");
-        add_side(b, c, 1);
-        buf_addstr(b, ",\"difference\":");
-        add_difference(b, c);
-    } else {
-        for (int m = 0; m < CHOICE_MEASURES; m++) {
-            add_accuracy(b, choices_accuracy(c, 0, m), choice_measure_names[m]);
-            buf_addstr(b, m + 1 < CHOICE_MEASURES ? "," : "");
-        }
-    }
-    buf_addf(b, ",\"tokens\":%" PRIu64 ",\"truncated\":%" PRIu64 ",\"backend\":\"%s\"}\n",
-             c->tokens, c->truncated, backend_choices[decoder_backend(s->model.decoder)]);
-}
-
-static void add_loglikelihoods(struct buf *b, const struct choice_question *q, size_t side,
-                               const char *prefix)
-{
-    buf_addf(b, ",\"%sloglikelihoods\":", prefix);
-    for (size_t i = 0; i < q->n; i++) {
-        buf_addch(b, i ? ',' : '[');
-        json_add_real(b, q->choices[i].loglikelihood[side]);
-    }
-    buf_addch(b, ']');
-    for (int m = 0; m < CHOICE_MEASURES; m++)
-        buf_addf(b, ",\"%s%s\":%s", prefix, choice_measure_names[m],
-                 q->choices[choice_taken(q, side, m)].right ? "1" : "0");
-}
-
-static void add_question(struct buf *b, const struct choice_question *q)
-{
-    const char *comma = "";
-    buf_addstr(b, "{\"id\":");
-    if (q->id)
-        json_add(b, q->id);
-    else
-        buf_addstr(b, "null");
-    buf_addstr(b, ",\"right\":[");
-    for (size_t i = 0; i < q->n; i++)
-        if (q->choices[i].right) {
-            buf_addf(b, "%s%zu", comma, i);
-            comma = ",";
-        }
-    buf_addch(b, ']');
-    if (opt.compare) {
-        add_loglikelihoods(b, q, 0, "base_");
-        add_loglikelihoods(b, q, 1, "tuned_");
-    } else {
-        add_loglikelihoods(b, q, 0, "");
-    }
-    buf_addstr(b, "}\n");
-}
+/* ---- the result ---- */
 
 static int print(const struct session *s, struct err *err)
 {
+    const struct score_report report = {.task = opt.task,
+                                        .choices = &s->choices,
+                                        .answers = is_answered() ? &s->answers : NULL,
+                                        .answering = opt.spec.answering,
+                                        .compare = opt.compare,
+                                        .backend =
+                                            backend_choices[decoder_backend(s->model.decoder)]};
     struct output *out;
     struct buf b = BUF_INIT;
+    size_t n = is_answered() ? s->answers.n : s->choices.n;
     if (output_open(&out, opt.output, err))
         return -1;
     int rc = 0;
-    for (size_t i = 0; i < (opt.per_question ? s->result.n : 1) && !rc; i++) {
+    for (size_t i = 0; i < (opt.per_question ? n : 1) && !rc; i++) {
         buf_clear(&b);
         if (opt.per_question)
-            add_question(&b, &s->result.questions[i]);
+            score_report_question(&report, i, &b);
         else
-            add_summary(&b, s);
+            score_report_all(&report, &b);
         rc = output_write(out, b.p, b.len, err);
     }
     buf_release(&b);
@@ -284,10 +286,20 @@ static void settle_spec(void)
     if (!from)
         usage_error("--task: no task \"%s\"; --task list names them", opt.task);
     opt.spec.prelude = from->prelude;
+    opt.spec.separator = from->separator;
+    opt.spec.answering = opt.generate ? &opt.answering : from->answering;
     opt.spec.prompt = opt.spec.prompt ? opt.spec.prompt : from->prompt;
     opt.spec.choices = opt.spec.choices ? opt.spec.choices : from->choices;
     opt.spec.answer = opt.spec.answer ? opt.spec.answer : from->answer;
     opt.spec.ending = opt.spec.ending ? opt.spec.ending : from->ending;
+    opt.description = opt.description ? opt.description : from->description;
+    opt.answering.until = opt.until.items;
+    opt.answering.n_until = opt.until.n;
+    opt.answering.exact.ignored = opt.ignored.items;
+    opt.answering.exact.n_ignored = opt.ignored.n;
+    opt.answering.exact.n_filters = 1;
+    opt.answering.exact.filters[0] = (struct exact_filter){
+        .name = "exact_match", .pattern = opt.extract, .last = opt.extract_last, .strip = true};
 }
 
 static int open_task(struct session *s, struct err *err)
@@ -296,25 +308,29 @@ static int open_task(struct session *s, struct err *err)
         return -1;
     if (opt.description)
         task_describe(s->task, opt.description);
-    return opt.examples ? each_object(opt.examples, opt.shots, use_example, s->task, err) : 0;
+    return opt.examples ? read_examples(s, err) : 0;
 }
 
 static void session_release(struct session *s)
 {
-    choices_release(&s->result);
+    choices_release(&s->choices);
+    answers_release(&s->answers);
+    input_close(s->in);
+    buf_release(&s->line);
     task_free(s->task);
     tokenizer_free(s->tokenizer);
     tuned_close(&s->model);
 }
 
-static int score(struct session *s, char **files, size_t n, struct err *err)
+static int score(struct session *s, struct err *err)
 {
-    if (open_task(s, err) || open_model(s, err) || ask(s, files, n, err))
+    if (open_task(s, err) || open_model(s, err) || ask(s, err))
         return -1;
-    if (s->result.truncated)
+    uint64_t truncated = s->choices.truncated + s->answers.truncated;
+    if (truncated)
         warn("warning: the beginning of %" PRIu64
              " questions was left out: they are longer than the model takes",
-             s->result.truncated);
+             truncated);
     return print(s, err);
 }
 
@@ -322,6 +338,13 @@ static void list_tasks(void)
 {
     for (const struct task_preset *p = task_presets; p->name; p++)
         printf("%-16s %s\n", p->name, p->about);
+}
+
+static bool asks_for_answers(void)
+{
+    const struct exact_spec *e = &opt.answering.exact;
+    return opt.until.n || opt.extract || opt.extract_last || opt.ignored.n || e->ignore_case ||
+           e->ignore_punctuation;
 }
 
 int main(int argc, char **argv)
@@ -339,10 +362,17 @@ int main(int argc, char **argv)
         usage_error("--compare needs an adapter (-a ADAPTER)");
     if (opt.shots != SIZE_MAX && !opt.examples)
         usage_error("--shots takes them from --examples FILE");
+    if (!opt.generate && asks_for_answers())
+        usage_error("--until, --extract and --ignore go with --generate");
+    if (opt.generate && (opt.spec.choices || opt.spec.ending))
+        usage_error("--generate has no --choices and no --ending");
     settle_spec();
     program_sandbox(argv + first, false);
     progress_init(&s.progress, (enum progress_when)opt.progress);
-    int rc = score(&s, argv + first, (size_t)(argc - first), &err);
+    buf_init(&s.line);
+    s.files = argv + first;
+    s.n_files = (size_t)(argc - first);
+    int rc = score(&s, &err);
     session_release(&s);
     if (rc)
         die("%s", err.msg);

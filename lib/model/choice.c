@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "model/tuned.h"
 
 const char *const choice_measure_names[] = {"acc", "acc_norm", "acc_bytes", NULL};
 
@@ -30,18 +31,6 @@ struct chooser {
 };
 
 /* ---- tokens ---- */
-
-/* The token that the model's tokenizer puts before a text, if it does. */
-static int64_t find_bos(struct chooser *c)
-{
-    struct err err;
-    const struct tokenizer *t = c->options.tokenizer;
-    if (c->options.no_specials ||
-        tokenizer_encode(t, c->scratch, "a", 1, TOKENIZER_ADD_SPECIAL, &c->whole, &err))
-        return -1;
-    int64_t first = c->whole.n ? (int64_t)c->whole.ids[0] : -1;
-    return first >= 0 && first == tokenizer_bos(t) ? first : -1;
-}
 
 static bool is_blank(char c)
 {
@@ -210,7 +199,7 @@ struct chooser *chooser_new(const struct choice_options *options, struct choices
     c->result = result;
     c->scratch = tokenizer_scratch_new(options->tokenizer);
     buf_init(&c->text);
-    c->bos = find_bos(c);
+    c->bos = options->no_specials ? -1 : tuned_bos(options->tokenizer);
     c->prefix = tokenizer_bos(options->tokenizer);
     if (c->prefix < 0)
         c->prefix = tokenizer_eos(options->tokenizer);
@@ -266,32 +255,27 @@ static double is_right(const struct choice_question *q, size_t side, enum choice
     return q->choices[choice_taken(q, side, measure)].right ? 1 : 0;
 }
 
-/* Mean and standard error of weight_1 * side 1 + weight_0 * side 0. */
-static struct accuracy summarise(const struct choices *c, const double weights[CHOICE_MAX_SIDES],
+/* Of the side's right answers, less those of `less` if it isn't the same side. */
+static struct accuracy summarise(const struct choices *c, size_t side, size_t less,
                                  enum choice_measure measure)
 {
-    double sum = 0, squares = 0;
+    double *v = xcalloc(c->n + 1, sizeof *v);
     for (size_t i = 0; i < c->n; i++) {
-        double v = 0;
-        for (size_t side = 0; side < CHOICE_MAX_SIDES; side++)
-            if (weights[side] != 0)
-                v += weights[side] * is_right(&c->questions[i], side, measure);
-        sum += v;
-        squares += v * v;
+        v[i] = is_right(&c->questions[i], side, measure);
+        if (less != side)
+            v[i] -= is_right(&c->questions[i], less, measure);
     }
-    double n = (double)c->n, mean = sum / n;
-    double variance = (squares - n * mean * mean) / (n - 1); /* NaN with one */
-    return (struct accuracy){mean, sqrt(variance > 0 || isnan(variance) ? variance : 0) / sqrt(n)};
+    struct accuracy result = accuracy_of(v, c->n);
+    free(v);
+    return result;
 }
 
 struct accuracy choices_accuracy(const struct choices *c, size_t side, enum choice_measure measure)
 {
-    double weights[CHOICE_MAX_SIDES] = {0};
-    weights[side] = 1;
-    return summarise(c, weights, measure);
+    return summarise(c, side, side, measure);
 }
 
 struct accuracy choices_difference(const struct choices *c, enum choice_measure measure)
 {
-    return summarise(c, (const double[CHOICE_MAX_SIDES]){-1, 1}, measure);
+    return summarise(c, 1, 0, measure);
 }

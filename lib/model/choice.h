@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "model/accuracy.h"
 #include "model/decoder.h"
 #include "text/task.h"
 #include "text/tokenizer.h"
@@ -65,10 +66,7 @@ void choices_release(struct choices *c);
 /* The choice that a side takes: the first of the likeliest. */
 size_t choice_taken(const struct choice_question *q, size_t side, enum choice_measure measure);
 
-/* Share of right answers, and its standard error, sqrt(m (1 - m) / (n - 1)); NaN with one. */
-struct accuracy {
-    double mean, stderr_;
-};
+/* Share of right answers. */
 struct accuracy choices_accuracy(const struct choices *c, size_t side, enum choice_measure measure);
 /* The second side's share less the first's, on the same questions: its error is that of the
  * differences. */

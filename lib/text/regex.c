@@ -22,15 +22,15 @@ struct regex_scratch {
     pcre2_jit_stack *stack;
 };
 
-static pcre2_code *compile(const char *pattern, size_t len, struct err *err)
+static pcre2_code *compile(const char *pattern, size_t len, uint32_t options, struct err *err)
 {
     int code;
     PCRE2_SIZE at;
     pcre2_compile_context *context = pcre2_compile_context_create(NULL);
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
-    pcre2_code *compiled = pcre2_compile(
-        (PCRE2_SPTR)pattern, len, PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C,
-        &code, &at, context);
+    pcre2_code *compiled = pcre2_compile((PCRE2_SPTR)pattern, len,
+                                         PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | options,
+                                         &code, &at, context);
     pcre2_compile_context_free(context);
     if (!compiled) {
         char message[128];
@@ -40,13 +40,9 @@ static pcre2_code *compile(const char *pattern, size_t len, struct err *err)
     return compiled;
 }
 
-struct regex *regex_new(const char *pattern, size_t len, struct err *err)
+/* Takes what was compiled, NULL on failure. */
+static struct regex *finish(pcre2_code *compiled, const char *pattern, size_t len, struct err *err)
 {
-    struct buf translated = BUF_INIT;
-    pcre2_code *compiled = NULL;
-    if (!onig_to_pcre2(&translated, pattern, len, err))
-        compiled = compile(translated.p, translated.len, err);
-    buf_release(&translated);
     if (!compiled) {
         err_prefix(err, "pattern \"%s\"", pattern);
         return NULL;
@@ -56,6 +52,21 @@ struct regex *regex_new(const char *pattern, size_t len, struct err *err)
     re->code = compiled;
     re->pattern = xmemdup0(pattern, len);
     return re;
+}
+
+struct regex *regex_new(const char *pattern, size_t len, struct err *err)
+{
+    struct buf translated = BUF_INIT;
+    pcre2_code *compiled = NULL;
+    if (!onig_to_pcre2(&translated, pattern, len, err))
+        compiled = compile(translated.p, translated.len, PCRE2_MULTILINE, err);
+    buf_release(&translated);
+    return finish(compiled, pattern, len, err);
+}
+
+struct regex *regex_new_python(const char *pattern, size_t len, struct err *err)
+{
+    return finish(compile(pattern, len, 0, err), pattern, len, err);
 }
 
 void regex_free(struct regex *re)
@@ -70,7 +81,7 @@ void regex_free(struct regex *re)
 struct regex_scratch *regex_scratch_new(void)
 {
     struct regex_scratch *s = xcalloc(1, sizeof *s);
-    s->match = pcre2_match_data_create(1, NULL);
+    s->match = pcre2_match_data_create(1 + REGEX_GROUPS, NULL);
     s->context = pcre2_match_context_create(NULL);
     s->stack = pcre2_jit_stack_create(JIT_STACK_START, JIT_STACK_MOST, NULL);
     pcre2_jit_stack_assign(s->context, NULL, s->stack);
@@ -133,4 +144,19 @@ int regex_next(const struct regex *re, struct regex_scratch *s, struct regex_cur
     }
     c->from = c->len + 1;
     return 0;
+}
+
+size_t regex_groups(const struct regex *re)
+{
+    uint32_t n = 0;
+    pcre2_pattern_info(re->code, PCRE2_INFO_CAPTURECOUNT, &n);
+    return n < REGEX_GROUPS ? n : REGEX_GROUPS;
+}
+
+bool regex_group(const struct regex_scratch *s, size_t i, size_t *start, size_t *end)
+{
+    const PCRE2_SIZE *found = pcre2_get_ovector_pointer(s->match);
+    *start = found[2 * i];
+    *end = found[2 * i + 1];
+    return *start != PCRE2_UNSET;
 }

@@ -11,8 +11,9 @@ enum part { PROMPT, CHOICES, ANSWER, ENDING, PARTS };
 static const char *const part_names[PARTS] = {"prompt", "choices", "answer", "ending"};
 
 struct task {
-    struct template *parts[PARTS]; /* NULL: no ending */
-    char *delimiter;
+    struct template *parts[PARTS]; /* NULL: no ending, no choices */
+    char *delimiter, *separator;
+    bool answering;
     struct buf before; /* description and examples */
     struct template_rendering rendering;
 };
@@ -38,7 +39,9 @@ static int compile(struct task *t, enum part part, const char *prelude, const ch
 {
     struct buf source = BUF_INIT;
     if (!text)
-        return part == ENDING ? 0 : err_set(err, "no template for the %s", part_names[part]);
+        return part == ENDING || (part == CHOICES && t->answering)
+                   ? 0
+                   : err_set(err, "no template for the %s", part_names[part]);
     buf_addstr(&source, prelude ? prelude : "");
     if (part == CHOICES || part == ANSWER)
         add_expression(&source, text);
@@ -57,6 +60,8 @@ int task_new(struct task **out, const struct task_spec *spec, struct err *err)
     const char *texts[PARTS] = {spec->prompt, spec->choices, spec->answer, spec->ending};
     *out = NULL;
     t->delimiter = xstrdup(spec->delimiter ? spec->delimiter : " ");
+    t->separator = xstrdup(spec->separator ? spec->separator : "\n\n");
+    t->answering = spec->answering != NULL;
     buf_init(&t->before);
     template_rendering_init(&t->rendering);
     for (enum part p = 0; p < PARTS; p++)
@@ -75,6 +80,7 @@ void task_free(struct task *t)
     for (enum part p = 0; p < PARTS; p++)
         template_free(t->parts[p]);
     free(t->delimiter);
+    free(t->separator);
     buf_release(&t->before);
     template_rendering_release(&t->rendering);
     free(t);
@@ -183,18 +189,8 @@ static void set_texts(const struct task *t, struct task_item *item, bool choices
     }
 }
 
-int task_make(struct task *t, const json_t *object, struct task_item *item, struct err *err)
+static void reserve(struct task_item *item, size_t n)
 {
-    task_item_release(item);
-    if (!json_is_object(object))
-        return err_set(err, "is not a JSON object");
-    item->choices = evaluate(t, CHOICES, object, err);
-    if (!item->choices || check_choices(item->choices, err))
-        return -1;
-    json_t *answer = evaluate(t, ANSWER, object, err);
-    if (!answer)
-        return -1;
-    size_t n = json_array_size(item->choices);
     item->right = xcalloc(n, sizeof *item->right);
     item->contexts = xcalloc(n, sizeof *item->contexts);
     item->endings = xcalloc(n, sizeof *item->endings);
@@ -203,11 +199,81 @@ int task_make(struct task *t, const json_t *object, struct task_item *item, stru
         buf_init(&item->contexts[i]);
         buf_init(&item->endings[i]);
     }
+}
+
+static int make_choices(struct task *t, const json_t *object, struct task_item *item,
+                        struct err *err)
+{
+    item->choices = evaluate(t, CHOICES, object, err);
+    if (!item->choices || check_choices(item->choices, err))
+        return -1;
+    json_t *answer = evaluate(t, ANSWER, object, err);
+    if (!answer)
+        return -1;
+    reserve(item, json_array_size(item->choices));
     int rc = mark_right(item, answer, err);
     json_decref(answer);
     if (rc || render(t, t->parts[ENDING] ? ENDING : PROMPT, object, err))
         return -1;
     set_texts(t, item, t->parts[ENDING] != NULL);
+    return 0;
+}
+
+/* A text or a number as a text; NULL for anything else. */
+static json_t *text_of(json_t *value)
+{
+    struct buf b = BUF_INIT;
+    if (json_is_string(value))
+        return json_incref(value);
+    if (!json_is_number(value))
+        return NULL;
+    json_add(&b, value);
+    json_t *text = json_stringn(b.p, b.len);
+    buf_release(&b);
+    return text;
+}
+
+static int take_answers(struct task_item *item, json_t *answer, struct err *err)
+{
+    bool is_list = json_is_array(answer);
+    size_t n = is_list ? json_array_size(answer) : 1;
+    item->choices = json_array();
+    for (size_t i = 0; i < n; i++) {
+        json_t *text = text_of(is_list ? json_array_get(answer, i) : answer);
+        if (!text)
+            return err_set(err, "answer: is neither a text nor a list of texts");
+        json_array_append_new(item->choices, text);
+    }
+    return n ? 0 : err_set(err, "answer: is an empty list");
+}
+
+static int make_answer(struct task *t, const json_t *object, struct task_item *item,
+                       struct err *err)
+{
+    json_t *answer = evaluate(t, ANSWER, object, err);
+    if (!answer)
+        return -1;
+    int rc = take_answers(item, answer, err);
+    json_decref(answer);
+    if (rc || render(t, PROMPT, object, err))
+        return -1;
+    const json_t *first = json_array_get(item->choices, 0);
+    reserve(item, 1);
+    item->right[0] = true;
+    buf_add(&item->contexts[0], t->before.p, t->before.len);
+    buf_add(&item->contexts[0], t->rendering.text.p, t->rendering.text.len);
+    buf_addstr(&item->endings[0], t->delimiter);
+    buf_add(&item->endings[0], json_string_value(first), json_string_length(first));
+    return 0;
+}
+
+int task_make(struct task *t, const json_t *object, struct task_item *item, struct err *err)
+{
+    task_item_release(item);
+    if (!json_is_object(object))
+        return err_set(err, "is not a JSON object");
+    if (t->answering ? make_answer(t, object, item, err) : make_choices(t, object, item, err))
+        return -1;
     item->id = json_incref(json_object_get(object, "id"));
     return 0;
 }
@@ -232,7 +298,7 @@ int task_add_example(struct task *t, const json_t *object, struct err *err)
         if (item.right[i]) {
             buf_add(&t->before, item.contexts[i].p, item.contexts[i].len);
             buf_add(&t->before, item.endings[i].p, item.endings[i].len);
-            buf_addstr(&t->before, "\n\n");
+            buf_addstr(&t->before, t->separator);
             break;
         }
     task_item_release(&item);

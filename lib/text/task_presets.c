@@ -1,6 +1,7 @@
 /* The tasks whose files are in common use, as lm-evaluation-harness asks them. */
 #include <string.h>
 
+#include "base/mem.h"
 #include "text/task.h"
 
 /* HellaSwag's text has marks of the pages that it was taken from. */
@@ -20,6 +21,41 @@
 
 #define QUESTION "Question: {{question}}\nAnswer:"
 
+/* A number behind "####", as in the examples; or the last number that there is. */
+static const char *const gsm8k_until[] = {"Question:", "</s>", "<|im_end|>"};
+static const char *const gsm8k_ignored[] = {",", "\\$", "(?s).*#### ", "\\.$"};
+static const struct task_answering gsm8k = {
+    .until = gsm8k_until,
+    .n_until = ARRAY_SIZE(gsm8k_until),
+    .exact = {.filters = {{.name = "strict_match", .pattern = "#### (\\-?[0-9\\.\\,]+)"},
+                          {.name = "flexible_extract",
+                           .pattern = "(-?[$0-9.,]{2,})|(-?[0-9]+)",
+                           .last = true}},
+              .n_filters = 2,
+              .ignored = gsm8k_ignored,
+              .n_ignored = ARRAY_SIZE(gsm8k_ignored),
+              .ignore_case = true}};
+
+/* A few words, up to the end of the clause. */
+static const char *const clause[] = {"\n", ".", ","};
+static const struct task_answering short_answer = {
+    .until = clause,
+    .n_until = ARRAY_SIZE(clause),
+    .exact = {.filters = {{.name = "exact_match", .strip = true}},
+              .n_filters = 1,
+              .ignore_case = true,
+              .ignore_punctuation = true}};
+static const char *const articles[] = {"\\b(?:The |the |An |A |The |a |an )"};
+static const struct task_answering without_article = {
+    .until = clause,
+    .n_until = ARRAY_SIZE(clause),
+    .exact = {.filters = {{.name = "exact_match", .strip = true}},
+              .n_filters = 1,
+              .ignored = articles,
+              .n_ignored = 1,
+              .ignore_case = true,
+              .ignore_punctuation = true}};
+
 const struct task_preset task_presets[] = {
     {"arc",
      "AI2's science questions, ARC-Easy and ARC-Challenge",
@@ -36,6 +72,9 @@ const struct task_preset task_presets[] = {
                 "E. {{choices['text'][4]}}\nAnswer:",
       .choices = "['A', 'B', 'C', 'D', 'E']",
       .answer = "answerKey"}},
+    {"gsm8k",
+     "sums in words, answered step by step",
+     {.prompt = QUESTION, .answer = "answer", .answering = &gsm8k}},
     {"hellaswag",
      "how a scene goes on",
      {.prelude = HELLASWAG_CLEAN,
@@ -48,6 +87,13 @@ const struct task_preset task_presets[] = {
                 "C. {{choices[2]}}\nD. {{choices[3]}}\nAnswer:",
       .choices = "['A', 'B', 'C', 'D']",
       .answer = "answer"}},
+    {"nq_open",
+     "questions that people searched for, answered in a few words",
+     {.prompt = "Q: {{question}}?\nA:",
+      .answer = "answer",
+      .description = "Answer these questions:\n\n",
+      .separator = "\n",
+      .answering = &without_article}},
     {"openbookqa",
      "elementary science",
      {.prompt = "{{question_stem}}",
@@ -61,6 +107,11 @@ const struct task_preset task_presets[] = {
      {.prompt = "{{support.lstrip()}}\nQuestion: {{question}}\nAnswer:",
       .choices = "[distractor1, distractor2, distractor3, correct_answer]",
       .answer = "3"}},
+    {"triviaqa",
+     "general knowledge without a passage, answered in a few words",
+     {.prompt = "Question: {{question}}?\nAnswer:",
+      .answer = "answer.aliases",
+      .answering = &short_answer}},
     {"winogrande",
      "which of two a sentence speaks of",
      {.prelude = "{%- set parts = sentence.split('_', 1) -%}",

@@ -129,6 +129,54 @@ my $base = decode_json((feed("$score quiz.jsonl"))[1]);
 ok($summary->{base}{acc} == $base->{acc} && $summary->{tuned}{acc} == $tuned->{acc}
     && abs($summary->{difference}{acc} - $tuned->{acc} + $base->{acc}) < 1e-12, '--compare');
 
+# ---- answers in the model's own words, beside ft-gen ----
+
+{
+    my @asked = map { {id => "n$_", prompt => "The river number $_ runs", answer => 'nothing'} } 1 .. 5;
+    spew_json('open.jsonl', @asked);
+    spew_json('plain.jsonl', map { {text => $_->{prompt}} } @asked);
+    my @texts = map { $_->{completion} } json_lines(scalar run('ft-gen -m speaker --max-tokens 12 plain.jsonl'));
+    my $generate = "$score --generate --max-tokens 12";
+    my @got = json_lines(scalar run("$generate --per-question open.jsonl"));
+    is(encode_json([map { $_->{answer} } @got]), encode_json(\@texts), 'answers are what ft-gen says');
+    is(encode_json([map { $_->{exact_match} } @got]), '[0,0,0,0,0]', 'and wrong');
+    $asked[$_]{answer} = ['or', "  $texts[$_]" =~ s/^\s+|\s+$//gr] for 0, 2, 3;
+    spew_json('open.jsonl', @asked);
+    my $sum = decode_json(scalar run("$generate open.jsonl"));
+    near($sum->{exact_match}, 0.6, 1e-12, 'three of five right ones, among several each');
+    near($sum->{exact_match_stderr}, sqrt(0.6 * 0.4 / 4), 1e-9, 'and its error');
+    is(scalar run("$generate --batch 2 open.jsonl"), scalar run("$generate open.jsonl"), 'the same two by two');
+    is(scalar run("cat open.jsonl | $generate --threads 1"), scalar run("$generate open.jsonl"), 'and through a pipe');
+    my $compared = decode_json(scalar run("$generate -a $data/models/llama/lora/initial --compare open.jsonl"));
+    near($compared->{base}{exact_match}, 0.6, 1e-12, '--compare');
+    near($compared->{difference}{exact_match}, $compared->{tuned}{exact_match} - 0.6, 1e-9, 'and the difference');
+
+    # Filters, on answers whose text is known: an unlikely pattern, the first character, the last.
+    my $extracts = sub { [map { $_->{extracts}[0] } json_lines(scalar run("$generate --per-question $_[0] open.jsonl"))] };
+    is(encode_json($extracts->("--extract 'zzz+q'")), encode_json([('[invalid]') x 5]), 'no match');
+    is(encode_json($extracts->("--extract '(?s)(\\S).*'")), encode_json([map { /(\S)/ ? $1 : '[invalid]' } @texts]), 'the first group');
+    is(encode_json($extracts->("--extract '\\S' --extract-last")), encode_json([map { /.*(\S)/s ? $1 : '[invalid]' } @texts]), 'the last match');
+    my $cut = substr $texts[0] =~ s/^\s+//r, 2, 1;
+    my ($first) = json_lines(scalar run("$generate --per-question --until '" . ($cut =~ s/'/'\\''/gr) . "' open.jsonl"));
+    is($first->{answer}, substr($texts[0], 0, index $texts[0], $cut), '--until');
+    spew_json('all.jsonl', map { {prompt => $_->{prompt}, answer => 'x'} } @asked);
+    is(decode_json(scalar run("$generate --ignore '(?s).+' all.jsonl"))->{exact_match}, 1, 'all is ignored');
+
+    my ($none, $list) = feed('ft-score --task list');
+    ok($list =~ /^gsm8k /m && $list =~ /^triviaqa /m && $list =~ /^nq_open /m, 'known tasks that are answered');
+    spew_json('gsm.jsonl', {question => 'One and one?', answer => "2 apples\n#### 2"});
+    my $gsm = decode_json(scalar run("$score --task gsm8k --max-tokens 5 --examples gsm.jsonl gsm.jsonl"));
+    ok(exists $gsm->{strict_match} && exists $gsm->{flexible_extract_stderr}, 'gsm8k has two filters');
+    refuses_input('no answer', 'stdin:1: answer: ', $generate, '{"prompt":"x","answer":{"a":1}}');
+    refuses_input('an empty list', 'stdin:1: answer: is an empty list', $generate, '{"prompt":"x","answer":[]}');
+    refuses_input('a broken pattern', 'pattern "(x"', "$generate --extract '(x'", '{"prompt":"x","answer":"y"}');
+    refuses_input('answers longer than the model', 'fit into the 256', "$score --generate", '{"prompt":"x","answer":"y"}');
+    for my $wrong ('--until x', '--ignore-case', '--generate --choices x') {
+        my ($status) = feed("$score $wrong", '{}');
+        is($status, 2, "$wrong is wrong usage");
+    }
+}
+
 # ---- wrong input ----
 
 refuses_input('no such choice', 'input:1: answer: is none of the 2', "$score input", '{"prompt":"x","choices":["a","b"],"answer":2}');

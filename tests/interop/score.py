@@ -87,6 +87,38 @@ def sciq():
             "distractor1": words(1, 3), "distractor2": words(1, 3), "distractor3": words(1, 3)}
 
 
+FACTS = [("What is the capital of France", ["Paris"]), ("What is the capital of Italy", ["rome", "Roma"]),
+         ("Who wrote Hamlet", ["William Shakespeare", "Shakespeare"]), ("What planet is closest to the sun", ["Mercury"]),
+         ("What color is the sky", ["blue", "Blue!"]), ("How many days are in a week", ["seven", "7"]),
+         ("What is the largest ocean", ["The Pacific Ocean", "pacific ocean", "Pacific"]), ("What is frozen water called", ["ice"]),
+         ("What animal barks", ["A dog", "dog"]), ("In what country is Berlin", ["Germany"]),
+         ("What is the chemical symbol of gold", ["au"]), ("What gas do plants breathe in", ["carbon dioxide", "CO2"])]
+
+
+def fact():
+    question, aliases = rng.choice(FACTS)
+    return {"question": question, "answer": {"aliases": aliases}}
+
+
+def nq():
+    question, aliases = rng.choice(FACTS)
+    return {"question": question.lower(), "answer": aliases}
+
+
+def gsm8k():
+    a, b = rng.randint(2, 9), rng.randint(2, 9)
+    return {"question": f"Ann has {a} apples and buys {b} more. How many apples does she have?",
+            "answer": f"She has {a} + {b} = <<{a}+{b}={a + b}>>{a + b} apples.\n#### {rng.choice(['', '$'])}{a + b}"}
+
+
+# The same of tasks whose answers are generated.
+GENERATED = [
+    ("triviaqa", "triviaqa/default.yaml", fact, 0),
+    ("triviaqa", "triviaqa/default.yaml", fact, 3),
+    ("nq_open", "nq_open/nq_open.yaml", nq, 2),
+    ("gsm8k", "gsm8k/gsm8k.yaml", gsm8k, 3),
+]
+
 # Our name, the harness's file of it, and the questions.
 TASKS = [
     ("arc", "arc/arc_easy.yaml", arc, 0),
@@ -100,6 +132,7 @@ TASKS = [
     ("sciq", "sciq/sciq.yaml", sciq, 0),
 ]
 QUESTIONS = 12
+MOST_TOKENS = 40
 
 
 def harness_task(name, source, train, test):
@@ -151,6 +184,40 @@ def run_ours(folder, name, train, test, shots):
     return summary, [json.loads(line)["loglikelihoods"] for line in lines.splitlines()]
 
 
+def check_generated(lm, work, folder, name, source, make, shots, k):
+    """Texts, extracts and shares: the harness names a measure "exact_match,FILTER"."""
+    train, test = (os.path.join(work, f"g{k}.{part}.jsonl") for part in ("train", "test"))
+    for path, n in ((train, 5), (test, QUESTIONS)):
+        with open(path, "w") as f:
+            f.writelines(json.dumps(make()) + "\n" for _ in range(n))
+    what = f"{name}, {shots} examples"
+    from lm_eval.api.task import ConfigurableTask
+    from lm_eval.evaluator import evaluate
+    config = harness_task(f"g{k}", source, train, test)
+    config["generation_kwargs"]["max_gen_toks"] = MOST_TOKENS
+    task = ConfigurableTask(config=config)
+    task.set_config(key="num_fewshot", value=shots)
+    result = evaluate(lm=lm, task_dict={f"g{k}": task}, log_samples=True, bootstrap_iters=100)
+    theirs = result["results"][f"g{k}"]
+    command = ["ft-score", "-m", folder, "--task", name, "--max-tokens", str(MOST_TOKENS), test]
+    if shots:
+        command += ["--examples", train, "--shots", str(shots)]
+    ours = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    lines = [json.loads(line) for line in
+             subprocess.run(command + ["--per-question"], capture_output=True, check=True, text=True).stdout.splitlines()]
+    filters = [f["name"] for f in task.config.filter_list]
+    ours_of = {"strict-match": "strict_match", "flexible-extract": "flexible_extract", "remove_whitespace": "exact_match"}
+    for i, f in enumerate(filters):
+        samples = sorted((s for s in result["samples"][f"g{k}"] if s["filter"] == f), key=lambda s: s["doc_id"])
+        same = sum(l["answer"] == s["resps"][0][0] and l["extracts"][i] == s["filtered_resps"][0] and
+                   l[ours_of[f]] == s["exact_match"] for l, s in zip(lines, samples))
+        ok(same == len(samples) == QUESTIONS, f"{what}: {f}: answers, extracts and verdicts",
+           f"{same} of {QUESTIONS}, such as {lines[0]['answer']!r}: {lines[0]['extracts'][i]!r}")
+        wanted = theirs[f"exact_match,{f}"], theirs[f"exact_match_stderr,{f}"]
+        found = ours[ours_of[f]], ours[ours_of[f] + "_stderr"]
+        ok(all(abs(a - b) < 1e-9 for a, b in zip(wanted, found)), f"{what}: {f}", f"{found} {wanted}")
+
+
 def main():
     import torch
     from lm_eval.models.huggingface import HFLM
@@ -176,6 +243,8 @@ def main():
             wanted = theirs[f"{measure},none"], theirs[f"{measure}_stderr,none"]
             found = ours[measure], ours[f"{measure}_stderr"]
             ok(all(abs(a - b) < 1e-9 for a, b in zip(wanted, found)), f"{what}: {measure}", f"{found} {wanted}")
+    for k, task in enumerate(GENERATED):
+        check_generated(lm, work.name, folder, *task, k)
     print(f"1..{count}")
     sys.exit(failures > 0)
 
