@@ -1,11 +1,13 @@
 /* ft-gen: completions of prompts, by a model with adapters or without, or by both side by side. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/command.h"
 #include "base/mem.h"
 #include "base/program.h"
 #include "base/progress.h"
@@ -19,7 +21,8 @@
 #include "text/tokenizer.h"
 
 static struct {
-    const char *output;
+    const char *output, *format_check;
+    double check_seconds;
     struct string_list adapters, stops;
     bool compare, text, lines, ids, logprobs, keep_special;
     struct chat_options chat;
@@ -30,6 +33,7 @@ static struct {
     int progress;
 } opt = {.base = {.backend = BACKEND_FP32},
          .samples = 1,
+         .check_seconds = 10,
          .generate = {
              .sampling = {.top_p = 1, .repetition_penalty = 1}, .max_tokens = 256, .slots = 32}};
 
@@ -74,6 +78,10 @@ static const struct option_spec options[] = {
     {OPT_HEADING, 0, "Output", NULL, NULL, NULL, NULL, 0, 0},
     {OPT_FLAG, 0, "ids", &opt.ids, NULL, "also the token ids of prompt and completion", NULL, 0, 0},
     {OPT_FLAG, 0, "logprobs", &opt.logprobs, NULL, "also log p of each token", NULL, 0, 0},
+    {OPT_STRING, 0, "format-check", &opt.format_check, "COMMAND",
+     "a shell command that reads a completion and fails if it is of no use", NULL, 0, 0},
+    {OPT_DOUBLE, 0, "check-seconds", &opt.check_seconds, "S", "at most for each [10]", NULL, 0.001,
+     1e6},
     {OPT_FLAG, 0, "keep-special", &opt.keep_special, NULL, "special tokens show in the text", NULL,
      0, 0},
     {OPT_HEADING, 0, "Computing", NULL, NULL, NULL, NULL, 0, 0},
@@ -107,6 +115,7 @@ struct session {
     struct progress progress;
     struct buf line;
     uint64_t n_responses, n_context; /* and of them, those that the model's context ended */
+    uint64_t n_pass[RESPOND_MAX_SIDES], n_timeout; /* of --format-check */
     bool unflushed;
     size_t shown; /* on a terminal: bytes of the completion that stand there */
 };
@@ -137,13 +146,19 @@ static void add_text(struct buf *b, bool known, const struct buf *text)
         buf_addstr(b, "null");
 }
 
+static const char *const verdict_names[] = {"pass", "fail", "timeout"};
+
 /* prefix "": the only side. */
-static void add_details(const struct response_side *side, const char *prefix, bool with_ids,
-                        struct buf *b)
+static void add_details(const struct response_side *side, const char *prefix, enum verdict verdict,
+                        bool with_ids, struct buf *b)
 {
     const struct completion *c = &side->completion;
     add_key(b, prefix, "finish");
     buf_addstr(b, side->finish == FINISH_STOP ? "\"stop\"" : "\"length\"");
+    if (opt.format_check) {
+        add_key(b, prefix, "format");
+        buf_addf(b, "\"%s\"", verdict_names[verdict]);
+    }
     if (with_ids) {
         add_key(b, *prefix ? prefix : "completion_", "ids");
         add_ids(b, completion_ids(c), completion_count(c));
@@ -158,7 +173,8 @@ static void add_details(const struct response_side *side, const char *prefix, bo
     buf_addstr(b, completion_count(c) ? "]" : "[]");
 }
 
-static void add_response(const struct session *s, const struct response *r, struct buf *b)
+static void add_response(const struct session *s, const struct response *r,
+                         const enum verdict *verdicts, struct buf *b)
 {
     const struct prompt *p = r->prompt;
     bool with_text = s->tokenizer != NULL, with_ids = opt.ids || !with_text;
@@ -177,12 +193,12 @@ static void add_response(const struct session *s, const struct response *r, stru
         add_text(b, with_text, &r->sides[0].completion.text);
         add_key(b, "", "tuned");
         add_text(b, with_text, &r->sides[1].completion.text);
-        add_details(&r->sides[0], "base_", with_ids, b);
-        add_details(&r->sides[1], "tuned_", with_ids, b);
+        add_details(&r->sides[0], "base_", verdicts[0], with_ids, b);
+        add_details(&r->sides[1], "tuned_", verdicts[1], with_ids, b);
     } else {
         add_key(b, "", "completion");
         add_text(b, with_text, &r->sides[0].completion.text);
-        add_details(&r->sides[0], "", with_ids, b);
+        add_details(&r->sides[0], "", verdicts[0], with_ids, b);
     }
     if (p->has_reference) {
         add_key(b, "", "reference");
@@ -191,15 +207,49 @@ static void add_response(const struct session *s, const struct response *r, stru
     buf_addstr(b, "}\n");
 }
 
+/* What the user's command says of a completion. */
+static int check_format(struct session *s, const struct response *r, size_t side,
+                        enum verdict *verdict, struct err *err)
+{
+    const struct buf *text = &r->sides[side].completion.text;
+    if (!opt.format_check)
+        return 0;
+    if (command_judge(opt.format_check, text->p, text->len, opt.check_seconds, verdict, err))
+        return err_prefix(err, "--format-check");
+    s->n_pass[side] += *verdict == VERDICT_PASS;
+    s->n_timeout += *verdict == VERDICT_TIMEOUT;
+    return 0;
+}
+
+/* The share that passes, and its standard error. */
+static void report_format(const struct session *s)
+{
+    static const char *const names[] = {"base", "tuned"};
+    double n = (double)s->n_responses;
+    for (size_t side = 0; side < 1u + opt.compare; side++) {
+        double share = (double)s->n_pass[side] / n;
+        warn("format%s%s: %" PRIu64 " of %" PRIu64 " completions pass, %.1f %% +- %.1f",
+             opt.compare ? ", " : "", opt.compare ? names[side] : "", s->n_pass[side],
+             s->n_responses, 100 * share, n > 1 ? 100 * sqrt(share * (1 - share) / (n - 1)) : 0);
+    }
+    if (s->n_timeout)
+        warn("warning: %" PRIu64 " checks took longer than %g seconds", s->n_timeout,
+             opt.check_seconds);
+}
+
 static int put_json(void *arg, const struct response *r, struct err *err)
 {
     struct session *s = arg;
-    for (size_t i = 0; i < 1u + opt.compare; i++)
+    enum verdict verdicts[RESPOND_MAX_SIDES] = {VERDICT_PASS};
+    for (size_t i = 0; i < 1u + opt.compare; i++) {
         s->n_context += r->sides[i].finish == FINISH_CONTEXT;
+        if (check_format(s, r, i, &verdicts[i], err))
+            return -1;
+    }
     s->n_responses++;
     s->unflushed = true;
     buf_clear(&s->line);
-    add_response(s, r, &s->line);
+    add_response(s, r, verdicts, &s->line);
     return output_write(s->out, s->line.p, s->line.len, err);
 }
 
@@ -357,6 +407,8 @@ static int run(struct session *s, char **files, size_t n, struct err *err)
     if (open_model(s, err))
         return -1;
     open_prompts(s, files, n);
+    if (opt.format_check && !s->tokenizer)
+        return err_set(err, "%s has no tokenizer: --format-check has no text", opt.base.model);
     if (ask && !s->tokenizer)
         return err_set(err, "%s has no tokenizer: prompts must be given as ids", opt.base.model);
     if (output_open(&s->out, opt.output, err))
@@ -365,6 +417,8 @@ static int run(struct session *s, char **files, size_t n, struct err *err)
         output_abandon(s->out);
         return -1;
     }
+    if (opt.format_check && !ask)
+        report_format(s);
     if (s->n_context)
         warn("warning: %" PRIu64 " completions end where the model's context of %zu tokens does",
              s->n_context, decoder_config(s->model.decoder)->max_positions);
@@ -384,7 +438,9 @@ int main(int argc, char **argv)
         usage_error("--compare needs an adapter to compare with the base (-a ADAPTER)");
     if (chat_args_parse(&opt.args, &err))
         usage_error("%s", err.msg);
-    program_sandbox(argv + first, false);
+    /* The user's own command may read and run what it likes, and it inherits what holds here. */
+    if (!opt.format_check)
+        program_sandbox(argv + first, false);
     buf_init(&s.line);
     progress_init(&s.progress, (enum progress_when)opt.progress);
     if (run(&s, argv + first, (size_t)(argc - first), &err))

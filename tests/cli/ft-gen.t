@@ -148,6 +148,31 @@ spew('many.jsonl', map { encode_json({id => "m$_", text => substr('A text that i
     is($status, 2, '--compare without an adapter is wrong usage');
 }
 
+# A command that judges completions.
+{
+    my $all = run("ft-gen -m model $few many.jsonl");
+    my @plain = json_lines($all);
+    my $n = @plain;
+    my @checked = gen("-m model $few --format-check 'cat >>\"\$PWD/seen\"; echo talk; exit 0' many.jsonl");
+    is(join('|', map { $_->{format} } @checked), join('|', ('pass') x $n), 'all pass');
+    ok(slurp('err') =~ /^ft-gen: format: $n of $n completions pass, 100\.0 %/, 'and that is told', slurp('err'));
+    my $seen = join '', map { my $t = $_->{completion}; utf8::encode($t); $t } @plain;
+    is(slurp('seen'), $seen, 'the command reads each completion');
+    my ($letter) = $plain[0]{completion} =~ /([a-z])/;
+    @checked = gen("-m model $few --format-check 'grep -q $letter' many.jsonl");
+    is(join('|', map { $_->{format} } @checked), join('|', map { $_->{completion} =~ /$letter/ ? 'pass' : 'fail' } @plain), 'some pass');
+    @checked = gen("-m model $few --format-check 'kill -9 \$\$' many.jsonl");
+    is($checked[0]{format}, 'fail', 'a command that dies');
+    @checked = gen("-m model $few --check-seconds 0.05 --format-check 'sleep 100 & sleep 100' --lines lines");
+    is($checked[0]{format}, 'timeout', 'one that takes too long');
+    my @both = gen("-m $llama -a $llama/lora/initial --compare --max-tokens 2 --format-check true ids.jsonl >/dev/null");
+    ok(slurp('err') =~ /no tokenizer/, 'no text, no check', slurp('err'));
+    refuses('no such command', '--format-check: the command "no-such-thing" can\'t be run', "ft-gen -m model $few --format-check no-such-thing many.jsonl");
+    spew('shell.jsonl', encode_json({text => '$(touch owned); `touch owned`; "; touch owned'}) . "\n");
+    run("ft-gen -m model $few --format-check 'cat' shell.jsonl");
+    ok(!-e 'owned', 'text is input, never a command');
+}
+
 # A reader at the other end of two pipes gets an answer before it asks again.
 {
     require IPC::Open2;

@@ -5,7 +5,7 @@ use strict;
 use warnings;
 BEGIN { require "$ENV{SRCDIR}/tests/cli/cli.pl" }
 scratch('ranks');
-BEGIN { require "$ENV{SRCDIR}/tests/cli/ranks.pl" }
+require "$ENV{SRCDIR}/tests/cli/ranks.pl";
 
 my $model = "$ENV{SRCDIR}/tests/data/models/llama";
 write_rows($model, train => 40, 7);

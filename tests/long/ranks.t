@@ -7,7 +7,7 @@ use JSON::PP;
 use POSIX qw(:sys_wait_h);
 BEGIN { require "$ENV{SRCDIR}/tests/cli/cli.pl" }
 scratch('ranks');
-BEGIN { require "$ENV{SRCDIR}/tests/cli/ranks.pl" }
+require "$ENV{SRCDIR}/tests/cli/ranks.pl";
 
 my $model = "$ENV{SRCDIR}/tests/data/models/llama";
 write_rows($model, train => 60, 7);
