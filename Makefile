@@ -173,6 +173,7 @@ fuzz:
 # How much of the library the fuzzers' seeds, and what they have found, go through: a line for each file.
 LLVM_COV = llvm-cov
 LLVM_PROFDATA = llvm-profdata
+COVERED = $(FUZZ_SOURCES:$(srcdir)/%.c=$B/coverage/%)
 fuzz-coverage:
 	$(MAKE) -f $(srcdir)/Makefile B=$B/coverage CC=$(CLANG) LDFLAGS='-fprofile-instr-generate' \
 		CFLAGS='-O1 -g -fsanitize=fuzzer-no-link -fprofile-instr-generate -fcoverage-mapping' fuzzers
@@ -181,9 +182,9 @@ fuzz-coverage:
 		LLVM_PROFILE_FILE=$B/coverage/$$name.profraw $B/coverage/tests/fuzz/fuzz-$$name -runs=0 $$inputs 2>$B/coverage/$$name.log; \
 	done
 	$(LLVM_PROFDATA) merge -sparse $B/coverage/*.profraw -o $B/coverage/all.profdata
-	$(LLVM_COV) report -show-functions=0 -instr-profile=$B/coverage/all.profdata $(addprefix -object ,$(FUZZ_SOURCES:$(srcdir)/%.c=$B/coverage/%)) \
-		$(foreach d,base formats text,$(srcdir)/lib/$d) $(wildcard $(srcdir)/lib/model/adapter*.c $(srcdir)/lib/model/config*.c) | \
-		awk '/^---/ { next } /^Filename/ { print "file", "regions%", "lines%"; next } NF > 9 { print $$1, $$4, $$10 }' | column -t >$B/coverage/report
+	$(LLVM_COV) report $(firstword $(COVERED)) $(addprefix -object=,$(COVERED)) -instr-profile=$B/coverage/all.profdata \
+		-ignore-filename-regex='/(compute|model|tests)/' >$B/coverage/all
+	@awk '/^---/ { next } /^Filename/ { print "file", "regions%", "lines%"; next } NF > 9 { print $$1, $$4, $$10 }' $B/coverage/all >$B/coverage/report
 	@tail -n 1 $B/coverage/report; echo "$B/coverage/report has a line for each file"
 
 # Memory errors and leaks in the unit tests, without another build.
