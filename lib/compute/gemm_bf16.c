@@ -137,7 +137,7 @@ static void pack_backward(void *arg, size_t i, size_t thread)
 
 static struct rows_view rows_from(const struct rows_view *v, size_t row)
 {
-    return (struct rows_view){v->p + row * v->ld, v->ld, v->pairs};
+    return v->pairs ? (struct rows_view){v->p + row * v->ld, v->ld, v->pairs} : *v;
 }
 
 static void multiply_task(void *arg, size_t i, size_t thread)
