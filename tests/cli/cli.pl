@@ -8,6 +8,9 @@ use JSON::PP;
 
 my ($count, $failures) = (0, 0);
 
+# A make that a test starts is none of the make that runs the tests.
+delete @ENV{qw(MAKEFLAGS MFLAGS MAKELEVEL)};
+
 # Goes to a folder of its own that is removed in the end.
 sub scratch {
     my ($name) = @_;
