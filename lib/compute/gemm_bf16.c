@@ -35,8 +35,8 @@ struct part {
     uint32_t *panels;
     size_t panel_words;
     const struct matrix *w;
-    size_t row, rows;     /* of W in this part */
-    size_t col, cols;     /* the same */
+    size_t first, steps;  /* of the sum */
+    size_t column;        /* the first */
     const float *adapter; /* B [N, r] on the way forward, A [r, K] on the way back */
     size_t r;
     struct cut row_blocks, panel_groups;
@@ -47,9 +47,9 @@ static void pack_turned(const struct part *p, size_t n0, size_t columns, uint32_
                         float *floats, uint16_t *halves)
 {
     struct matrix stored = matrix_stored(p->w);
-    for (size_t i = 0; i < p->cols; i += PACK_ROWS) {
-        size_t rows = size_min(PACK_ROWS, p->cols - i);
-        matrix_floats(&stored, p->col + i, rows, n0, columns, floats, columns);
+    for (size_t i = 0; i < p->steps; i += PACK_ROWS) {
+        size_t rows = size_min(PACK_ROWS, p->steps - i);
+        matrix_floats(&stored, p->first + i, rows, n0, columns, floats, columns);
         floats_to_bf16(floats, halves, rows * columns);
         bf16_pack_columns(halves, rows, columns, columns, p->width, i / 2, 0, panel);
     }
@@ -93,9 +93,9 @@ static void pack_rows(const struct matrix *w, size_t n0, size_t columns, size_t 
 static void pack_forward(void *arg, size_t q, size_t thread)
 {
     const struct part *p = arg;
-    size_t n = p->row + q * p->width, columns = size_min(p->width, p->row + p->columns - n);
-    size_t steps = p->cols > p->r ? p->cols : p->r;
-    size_t n_floats = steps > PACK_ROWS * BF16_PANEL ? steps : PACK_ROWS * BF16_PANEL;
+    size_t n = p->column + q * p->width, columns = size_min(p->width, p->column + p->columns - n);
+    size_t most = p->steps > p->r ? p->steps : p->r;
+    size_t n_floats = most > PACK_ROWS * BF16_PANEL ? most : PACK_ROWS * BF16_PANEL;
     struct arena arena = {(void *)gemm_scratch(
         &p->g->scratch[thread],
         arena_room(n_floats, 4) + arena_room(BF16_PANEL * 2 * bf16_pairs(n_floats), 2))};
@@ -105,7 +105,7 @@ static void pack_forward(void *arg, size_t q, size_t thread)
     if (p->w->transposed)
         pack_turned(p, n, columns, panel, floats, halves);
     else
-        pack_rows(p->w, n, columns, p->col, p->cols, p->width, panel, floats, halves);
+        pack_rows(p->w, n, columns, p->first, p->steps, p->width, panel, floats, halves);
     if (p->low.pairs) {
         struct matrix b = matrix_of_floats(p->adapter, p->w->rows, p->r);
         pack_rows(&b, n, columns, 0, p->r, p->width, panel + p->a.pairs * p->width, floats, halves);
@@ -117,18 +117,19 @@ static void pack_forward(void *arg, size_t q, size_t thread)
 static void pack_backward(void *arg, size_t i, size_t thread)
 {
     const struct part *p = arg;
-    size_t rows = size_min(PACK_ROWS, p->rows - size_min(p->rows, i * PACK_ROWS));
+    size_t rows = size_min(PACK_ROWS, p->steps - size_min(p->steps, i * PACK_ROWS));
     size_t n = rows ? rows : p->r;
     struct arena arena = {(void *)gemm_scratch(
         &p->g->scratch[thread], arena_room(n * p->columns, 4) + arena_room(n * p->columns, 2))};
     float *floats = arena_take(&arena, n * p->columns, 4);
     uint16_t *halves = (uint16_t *)(void *)arena.p;
     if (rows) {
-        matrix_floats(p->w, p->row + i * PACK_ROWS, rows, p->col, p->columns, floats, p->columns);
+        matrix_floats(p->w, p->first + i * PACK_ROWS, rows, p->column, p->columns, floats,
+                      p->columns);
         floats_to_bf16(floats, halves, rows * p->columns);
     } else {
         for (size_t j = 0; j < n; j++)
-            floats_to_bf16(p->adapter + j * p->w->cols + p->col, halves + j * p->columns,
+            floats_to_bf16(p->adapter + j * p->w->cols + p->column, halves + j * p->columns,
                            p->columns);
     }
     bf16_pack_columns(halves, n, p->columns, p->columns, p->width,
@@ -211,83 +212,70 @@ static struct rows_view steps_from(const struct rows_view *v, size_t first, size
     return (struct rows_view){v->p + first, v->ld, bf16_pairs(n)};
 }
 
-static void forward(struct gemm *g, const struct operand *x, size_t m,
-                    const struct gemm_forward *job)
+/*
+ * whole.c [m, columns] = or += x W^T + h B^T on the way forward, x W + h A on the way back, in
+ * parts of the sum and of the columns. x [m, steps], h [m, whole.r].
+ */
+static void multiply(const struct part *whole, const struct operand *x, const float *h,
+                     size_t steps, size_t columns, bool back)
 {
-    const struct matrix *w = job->w;
-    size_t n = w->rows, k = w->cols, r = job->lora.r;
-    struct shared shared = share(g, n, k, r, m);
-    struct rows_view rows = view_rows(x, m, shared.copy), low = {0};
-    if (r)
-        low = bf16_round_rows(job->lora.h, m, r, shared.low);
-    if (job->bias)
-        gemm_start_tile(job, 0, m, 0, n);
-    for (size_t k0 = 0; k0 < k; k0 += SUM_PART) {
-        size_t steps = size_min(SUM_PART, k - k0);
-        bool last = k0 + steps == k;
-        struct part p = {.g = g,
-                         .a = steps_from(&rows, k0, steps),
-                         .low = last ? low : (struct rows_view){0},
-                         .m = m,
-                         .width = bf16_panel_width(n),
-                         .ldc = n,
-                         .add = job->add || job->bias || k0,
-                         .panels = shared.panels,
-                         .w = w,
-                         .col = k0,
-                         .cols = steps,
-                         .adapter = job->lora.b,
-                         .r = last ? r : 0};
+    struct part p = *whole;
+    struct shared shared = share(p.g, columns, steps, whole->r, p.m);
+    struct rows_view rows = view_rows(x, p.m, shared.copy), low = {0};
+    if (whole->r)
+        low = bf16_round_rows(h, p.m, whole->r, shared.low);
+    p.panels = shared.panels;
+    p.width = bf16_panel_width(columns);
+    p.ldc = columns;
+    for (p.first = 0; p.first < steps; p.first += p.steps) {
+        p.steps = size_min(SUM_PART, steps - p.first);
+        bool last = p.first + p.steps == steps;
+        p.a = steps_from(&rows, p.first, p.steps);
+        p.low = last ? low : (struct rows_view){0};
+        p.r = last ? whole->r : 0;
+        p.add = whole->add || p.first;
         p.panel_words = (p.a.pairs + p.low.pairs) * p.width;
-        size_t wide = columns_of_part(n, p.a.pairs + p.low.pairs);
-        for (p.row = 0; p.row < n; p.row += wide) {
-            p.columns = size_min(wide, n - p.row);
-            p.c = job->y + p.row;
-            run_part(&p, pack_forward, (p.columns + p.width - 1) / p.width);
+        size_t wide = columns_of_part(columns, p.a.pairs + p.low.pairs);
+        for (p.column = 0; p.column < columns; p.column += wide) {
+            p.columns = size_min(wide, columns - p.column);
+            p.c = whole->c + p.column;
+            if (back)
+                run_part(&p, pack_backward, (p.steps + PACK_ROWS - 1) / PACK_ROWS + (p.r > 0));
+            else
+                run_part(&p, pack_forward, (p.columns + p.width - 1) / p.width);
         }
     }
 }
 
-static void backward_job(struct gemm *g, float *dx, size_t m, bool add,
-                         const struct gemm_backward *job)
+static void forward(struct gemm *g, const struct operand *x, size_t m,
+                    const struct gemm_forward *job)
 {
-    const struct matrix *w = job->w;
-    size_t n = w->rows, k = w->cols, r = job->a ? job->r : 0;
-    struct shared shared = share(g, k, n, r, m);
-    struct rows_view rows = view_rows(job->dy, m, shared.copy), low = {0};
-    if (r)
-        low = bf16_round_rows(job->dh, m, r, shared.low);
-    for (size_t n0 = 0; n0 < n; n0 += SUM_PART) {
-        size_t steps = size_min(SUM_PART, n - n0);
-        bool last = n0 + steps == n;
-        struct part p = {.g = g,
-                         .a = steps_from(&rows, n0, steps),
-                         .low = last ? low : (struct rows_view){0},
+    struct part whole = {.g = g,
                          .m = m,
-                         .width = bf16_panel_width(k),
-                         .ldc = k,
-                         .add = add || n0,
-                         .panels = shared.panels,
-                         .w = w,
-                         .row = n0,
-                         .rows = steps,
-                         .adapter = job->a,
-                         .r = last ? r : 0};
-        p.panel_words = (p.a.pairs + p.low.pairs) * p.width;
-        size_t wide = columns_of_part(k, p.a.pairs + p.low.pairs);
-        for (p.col = 0; p.col < k; p.col += wide) {
-            p.columns = size_min(wide, k - p.col);
-            p.c = dx + p.col;
-            run_part(&p, pack_backward, (steps + PACK_ROWS - 1) / PACK_ROWS + (p.r > 0));
-        }
-    }
+                         .c = job->y,
+                         .add = job->add || job->bias,
+                         .w = job->w,
+                         .adapter = job->lora.b,
+                         .r = job->lora.r};
+    if (job->bias)
+        gemm_start_tile(job, 0, m, 0, job->w->rows);
+    multiply(&whole, x, job->lora.h, job->w->cols, job->w->rows, false);
 }
 
 static void backward(struct gemm *g, float *dx, size_t m, bool add,
                      const struct gemm_backward *jobs, size_t n_jobs)
 {
-    for (size_t j = 0; j < n_jobs; j++)
-        backward_job(g, dx, m, add || j, &jobs[j]);
+    for (size_t j = 0; j < n_jobs; j++) {
+        const struct gemm_backward *job = &jobs[j];
+        struct part whole = {.g = g,
+                             .m = m,
+                             .c = dx,
+                             .add = add || j,
+                             .w = job->w,
+                             .adapter = job->a,
+                             .r = job->a ? job->r : 0};
+        multiply(&whole, job->dy, job->dh, job->w->rows, job->w->cols, true);
+    }
 }
 
 /* c [r, wide] += thin^T v, or its transpose: the sum runs over the m rows of both. */
