@@ -31,6 +31,12 @@ bool size_add(size_t a, size_t b, size_t *out);
  */
 void *mem_array(size_t n, size_t size, const char *what, struct err *err);
 
+/* The next multiple of unit. */
+static inline size_t size_round_up(size_t n, size_t unit)
+{
+    return (n + unit - 1) / unit * unit;
+}
+
 static inline size_t size_min(size_t a, size_t b)
 {
     return a < b ? a : b;

@@ -54,22 +54,18 @@ struct tiles {
     float max[QUERY_TILE], sum[QUERY_TILE];
 };
 
+/* Rows and columns that panels are made of come in whole ones. */
 static size_t padded(size_t n)
 {
     enum { UNIT = 32 };
-    return (n + UNIT - 1) / UNIT * UNIT;
-}
-
-static size_t whole_units(size_t n)
-{
-    return (n + TILE_UNIT - 1) / TILE_UNIT * TILE_UNIT;
+    return size_round_up(n, UNIT);
 }
 
 /* The next n bytes of scratch memory; counts alone while there is none. */
 static void *part(char *base, size_t *used, size_t n)
 {
     size_t at = *used;
-    *used += (n + 63) / 64 * 64;
+    *used += size_round_up(n, 64);
     return base ? base + at : NULL;
 }
 
@@ -254,7 +250,7 @@ static void block_rows(struct block *b, size_t q0, size_t q1)
 {
     b->q0 = q0;
     b->nq = q1 - q0;
-    b->columns = whole_units(b->nq);
+    b->columns = size_round_up(b->nq, TILE_UNIT);
     b->row = b->task->start + q0;
 }
 
@@ -357,7 +353,7 @@ static void forward_task(void *arg, size_t i, size_t thread)
     block_rows(&b, b.task->q0, b.task->q1);
     load_queries(&b);
     struct tile_right queries = across(&b, t->q, t->q16, t->q_across);
-    memset(t->sums, 0, whole_units(d) * QUERY_TILE * sizeof *t->sums);
+    memset(t->sums, 0, size_round_up(d, TILE_UNIT) * QUERY_TILE * sizeof *t->sums);
     for (size_t q = 0; q < b.columns; q++) {
         t->max[q] = -INFINITY;
         t->sum[q] = 0;
@@ -370,7 +366,7 @@ static void forward_task(void *arg, size_t i, size_t thread)
         struct tile_right weights = both_sides(&b, t->scores, nk, true).right;
         tile_multiply(&values, &weights, d, b.columns, nk, t->sums, QUERY_TILE, true);
     }
-    tile_turn(t->sums, QUERY_TILE, whole_units(d), b.columns, t->rows, t->wide);
+    tile_turn(t->sums, QUERY_TILE, size_round_up(d, TILE_UNIT), b.columns, t->rows, t->wide);
     for (size_t r = 0; r < b.nq; r++) {
         row_scale(t->rows + r * t->wide, d, 1 / t->sum[r]);
         operand_store(run->out, b.row + r, b.task->head * d, t->rows + r * t->wide, d);
@@ -429,7 +425,7 @@ static void backward_queries(struct block *b)
                       g_across = across(b, t->g, t->g16, t->g_across),
                       q_along = along(b, t->q, t->q16, t->q_along),
                       g_along = along(b, t->g, t->g16, t->g_along);
-    memset(t->sums, 0, whole_units(d) * QUERY_TILE * sizeof *t->sums);
+    memset(t->sums, 0, size_round_up(d, TILE_UNIT) * QUERY_TILE * sizeof *t->sums);
     for (size_t k0 = first_seen(b->q0, run->window); k0 < end; k0 += KEY_TILE) {
         size_t nk = size_min(KEY_TILE, end - k0), key = b->task->start + k0;
         float *dk = run->a->dk_heads + key * width + b->task->head * d;
@@ -449,7 +445,7 @@ static void backward_queries(struct block *b)
         tile_multiply(&keys, &d_scores.right, d, b->columns, nk, t->sums, QUERY_TILE, true);
         tile_multiply(&d_scores.left, &q_along, nk, d, b->columns, dk, width, true);
     }
-    tile_turn(t->sums, QUERY_TILE, whole_units(d), b->columns, t->rows, t->wide);
+    tile_turn(t->sums, QUERY_TILE, size_round_up(d, TILE_UNIT), b->columns, t->rows, t->wide);
     for (size_t r = 0; r < b->nq; r++)
         memcpy(run->dq + (b->row + r) * width + b->task->head * d, t->rows + r * t->wide,
                d * sizeof *t->rows);

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/mem.h"
 #include "compute/gemm_backend.h"
 
 enum {
@@ -64,14 +65,14 @@ struct arena {
 static inline void *arena_take(struct arena *a, size_t n, size_t size)
 {
     void *p = a->p;
-    a->p += (n * size + 63) / 64 * 64;
+    a->p += size_round_up(n * size, 64);
     return p;
 }
 
 /* Floats of scratch that such a part takes. */
 static inline size_t arena_room(size_t n, size_t size)
 {
-    return (n * size + 63) / 64 * 16;
+    return size_round_up(n * size, 64) / sizeof(float);
 }
 
 #endif

@@ -56,7 +56,7 @@ float *gemm_scratch(struct gemm_scratch *s, size_t n)
 {
     if (n > s->n) {
         free(s->p);
-        s->p = aligned_alloc(64, (n * sizeof(float) + 63) / 64 * 64);
+        s->p = aligned_alloc(64, size_round_up(n * sizeof(float), 64));
         if (!s->p)
             xmalloc(SIZE_MAX); /* reports it and ends */
         s->n = n;
@@ -71,7 +71,7 @@ struct cut cut_evenly(size_t total, size_t most, size_t unit)
     if (c.n == 0)
         c.n = 1;
     c.size = (total + c.n - 1) / c.n;
-    c.size = (c.size + unit - 1) / unit * unit;
+    c.size = size_round_up(c.size, unit);
     c.n = (total + c.size - 1) / c.size;
     return c;
 }

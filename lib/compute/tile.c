@@ -7,14 +7,9 @@
 #include "compute/bf16_kernel.h"
 #include "compute/gemm.h"
 
-static size_t whole(size_t n, size_t unit)
-{
-    return (n + unit - 1) / unit * unit;
-}
-
 size_t tile_panel_words(size_t k, size_t n)
 {
-    return whole(k, BF16_PANEL) / 2 * whole(n, BF16_PANEL);
+    return size_round_up(k, BF16_PANEL) / 2 * size_round_up(n, BF16_PANEL);
 }
 
 static void multiply_floats(const struct tile_left *a, const struct tile_right *b, size_t m,
@@ -64,7 +59,7 @@ struct tile_right tile_along(const uint16_t *rows, size_t ld, size_t k, size_t n
 
 struct tile_right tile_across(const uint16_t *rows, size_t ld, size_t k, size_t n, uint32_t *panels)
 {
-    size_t pairs = whole(k, BF16_PANEL) / 2, words = pairs * BF16_PANEL;
+    size_t pairs = size_round_up(k, BF16_PANEL) / 2, words = pairs * BF16_PANEL;
     for (size_t i = 0; i < n; i += BF16_PANEL)
         bf16_turn((const uint32_t *)(const void *)(rows + i * ld), BF16_PANEL, pairs, ld / 2,
                   panels + i / BF16_PANEL * words, BF16_PANEL);
