@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "base/mem.h"
 #include "base/simd.h"
 
 SIMD_CLONES float row_dot(const float *a, const float *b, size_t n)
@@ -60,6 +61,15 @@ SIMD_CLONES float row_exp(float *x, size_t n, float shift)
     for (; i < n; i++)
         sum += x[i] = simd_exp(x[i] - shift);
     return sum;
+}
+
+double row_exp_long(float *x, size_t n, float shift)
+{
+    enum { BLOCK = 4096 };
+    double total = 0;
+    for (size_t i = 0; i < n; i += BLOCK)
+        total += (double)row_exp(x + i, size_min(BLOCK, n - i), shift);
+    return total;
 }
 
 SIMD_CLONES void row_scale(float *x, size_t n, float by)

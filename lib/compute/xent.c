@@ -66,16 +66,6 @@ void xent_train_head(struct xent *x, float *d_head)
     x->d_head = d_head;
 }
 
-/* x = exp(x - shift); returns the sum, in blocks that are added in double: a vocabulary is long. */
-static double sum_exp(float *x, size_t n, float shift)
-{
-    enum { BLOCK = 4096 };
-    double total = 0;
-    for (size_t start = 0; start < n; start += BLOCK)
-        total += (double)row_exp(x + start, start + BLOCK < n ? BLOCK : n - start, shift);
-    return total;
-}
-
 static double mean(const float *x, size_t n)
 {
     enum { BLOCK = 4096 };
@@ -129,7 +119,7 @@ static void row_task(void *arg, size_t i, size_t thread)
     if (x->capped)
         memcpy(capped, row, v * sizeof *row);
     float at_target = row[rows->target[k]], max = row_max(row, v);
-    double level = rows->mean_logprob ? mean(row, v) : 0, sum = sum_exp(row, v, max);
+    double level = rows->mean_logprob ? mean(row, v) : 0, sum = row_exp_long(row, v, max);
     rows->logprob[k] = (float)((double)at_target - (double)max - log(sum));
     if (rows->mean_logprob)
         rows->mean_logprob[k] = (float)(level - (double)max - log(sum));

@@ -6,17 +6,11 @@
 #include "base/mem.h"
 #include "compute/rows.h"
 
-/* A vocabulary is long: floats are added in blocks of this many, the blocks in double. */
-enum { BLOCK = 4096 };
-
 double logits_log_sum(const float *logits, size_t vocab, float *scratch, float *max)
 {
-    double sum = 0;
     memcpy(scratch, logits, vocab * sizeof *logits);
     *max = row_max(logits, vocab);
-    for (size_t i = 0; i < vocab; i += BLOCK)
-        sum += (double)row_exp(scratch + i, size_min(BLOCK, vocab - i), *max);
-    return (double)*max + log(sum);
+    return (double)*max + log(row_exp_long(scratch, vocab, *max));
 }
 
 static size_t find_first(const float *x, size_t n, float value)
@@ -27,8 +21,10 @@ static size_t find_first(const float *x, size_t n, float value)
     return n; /* they are no numbers */
 }
 
+/* A vocabulary is long: blocks are added in double. */
 static double dot(const float *a, const float *b, size_t n)
 {
+    enum { BLOCK = 4096 };
     double sum = 0;
     for (size_t i = 0; i < n; i += BLOCK)
         sum += (double)row_dot(a + i, b + i, size_min(BLOCK, n - i));
