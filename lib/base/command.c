@@ -12,12 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+#include "base/progress.h"
 
 /* A group of its own can be killed as one. */
 static int start(const char *command, int in, pid_t *pid)
@@ -47,14 +42,14 @@ static int start(const char *command, int in, pid_t *pid)
 static bool wait_for(pid_t pid, double seconds, int *status)
 {
     struct timespec pause = {0, 200000};
-    double end = now() + seconds;
+    double end = clock_seconds() + seconds;
     for (;;) {
         pid_t got = waitpid(pid, status, WNOHANG);
         if (got == pid)
             return true;
         if (got < 0 && errno != EINTR)
             *status = 127 << 8;
-        if ((got < 0 && errno != EINTR) || now() >= end)
+        if ((got < 0 && errno != EINTR) || clock_seconds() >= end)
             return got < 0;
         nanosleep(&pause, NULL);
         if (pause.tv_nsec < 20000000)
