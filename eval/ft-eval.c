@@ -203,10 +203,7 @@ static int print(const struct session *s, struct err *err)
         status = output_write(out, b.p, b.len, err);
     }
     buf_release(&b);
-    if (!status)
-        return output_commit(out, err);
-    output_abandon(out);
-    return -1;
+    return output_end(out, status, err);
 }
 
 static int check_result(const struct session *s, struct err *err)

@@ -260,10 +260,7 @@ static int print(const struct session *s, struct err *err)
         rc = output_write(out, b.p, b.len, err);
     }
     buf_release(&b);
-    if (!rc)
-        return output_commit(out, err);
-    output_abandon(out);
-    return -1;
+    return output_end(out, rc, err);
 }
 
 /* ---- opening ---- */

@@ -569,13 +569,18 @@ void output_abandon(struct output *out)
     free(out);
 }
 
+int output_end(struct output *out, int status, struct err *err)
+{
+    if (!status)
+        return output_commit(out, err);
+    output_abandon(out);
+    return -1;
+}
+
 int output_whole(const char *path, const void *p, size_t len, struct err *err)
 {
     struct output *out;
     if (output_open(&out, path, err))
         return -1;
-    if (!output_write(out, p, len, err))
-        return output_commit(out, err);
-    output_abandon(out);
-    return -1;
+    return output_end(out, output_write(out, p, len, err), err);
 }

@@ -57,6 +57,8 @@ int output_write(struct output *out, const void *p, size_t len, struct err *err)
 int output_flush(struct output *out, struct err *err);
 int output_commit(struct output *out, struct err *err); /* frees out, also on failure */
 void output_abandon(struct output *out);                /* frees out; NULL is allowed */
+/* Commits when status is 0, else abandons; -1 unless both went well. Frees out. */
+int output_end(struct output *out, int status, struct err *err);
 
 /* An output that is these bytes. */
 int output_whole(const char *path, const void *p, size_t len, struct err *err);

@@ -163,10 +163,7 @@ int logits_writer_commit(struct logits_writer *w, struct err *err)
     hash_hex(w->sum, hex);
     if (!status)
         status = output_write(w->out, hex, HEX, err);
-    if (status)
-        output_abandon(w->out);
-    else
-        status = output_commit(w->out, err);
+    status = output_end(w->out, status, err);
     writer_free(w);
     return status;
 }

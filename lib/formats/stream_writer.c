@@ -294,11 +294,7 @@ static void writer_free(struct stream_writer *w)
 int stream_writer_finish(struct stream_writer *w, struct err *err)
 {
     pack_trailer(&w->pack, &w->segment);
-    int status = put_object(w, STREAM_MAX_HEADER, err);
-    if (status)
-        output_abandon(w->out);
-    else
-        status = output_commit(w->out, err);
+    int status = output_end(w->out, put_object(w, STREAM_MAX_HEADER, err), err);
     writer_free(w);
     return status;
 }
