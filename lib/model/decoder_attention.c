@@ -165,15 +165,18 @@ static struct turned turned_queries(struct pass *p)
     return (struct turned){&p->d->ws.q, &p->d->ws.k};
 }
 
-/* Of one product of all scores: what causal attention can't do without. */
-static double attention_operations(const struct pass *p)
+/* So many products of all scores, of which causal attention can't do without half. */
+static void profile_attention(const struct pass *p, bool back, double begun, int products)
 {
     double scores = 0, window = (double)pass_layer(p)->window;
+    if (!p->d->profile)
+        return;
     for (size_t i = 0; i < p->batch->n_documents; i++) {
         const double n = (double)p->batch->lengths[i], seen = n < window ? n : window;
         scores += seen * (n - seen / 2);
     }
-    return 2 * scores * (double)query_width(&p->d->config);
+    profile_end(p->d->profile, PROFILE_ATTENTION, back, begun,
+                2 * products * scores * (double)query_width(&p->d->config));
 }
 
 int attend_documents(struct pass *p)
@@ -185,7 +188,7 @@ int attend_documents(struct pass *p)
     const double begun = profile_begin(p->d->profile);
     int status = attention_forward(p->d->attention, t.q, t.k, &a->v, b->lengths, b->n_documents,
                                    pass_layer(p)->window, &a->out, a->lse, p->err);
-    profile_end(p->d->profile, PROFILE_ATTENTION, false, begun, 2 * attention_operations(p));
+    profile_attention(p, false, begun, 2);
     return status;
 }
 
@@ -288,7 +291,7 @@ int attention_half_backward(struct pass *p, float *d_out, bool below)
     int status = attention_backward(p->d->attention, t.q, t.k, &a->v, &a->out, a->lse, b->lengths,
                                     b->n_documents, pass_layer(p)->window, ws->wide[0], ws->wide[1],
                                     ws->wide[2], ws->dv, p->err);
-    profile_end(p->d->profile, PROFILE_ATTENTION, true, begun, 5 * attention_operations(p));
+    profile_attention(p, true, begun, 5);
     if (status)
         return -1;
     decoder_rows(p->d, b->n, unrotate_rows, p);

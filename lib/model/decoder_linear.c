@@ -83,28 +83,26 @@ static bool group_has_dora(const struct pass *p, const struct linear_group *grou
     return p->lora && p->lora->dora && group_is_adapted(p, group);
 }
 
-/* Of a product of all rows with each of a group's matrices. */
-static double base_operations(const struct pass *p, const struct linear_group *group)
+/* The matrices of a group that rows are multiplied with: the base's, and the adapters' A, which
+ * reads inputs, and B, which makes outputs. */
+enum factors { BASE = 1, A = 2, B = 4 };
+
+static void profile_group(const struct pass *p, const struct linear_group *group, bool back,
+                          double begun, unsigned factors)
 {
     double n = 0;
+    if (!p->d->profile)
+        return;
     for (size_t j = 0; j < group->n; j++) {
         const struct matrix *w = &p->d->layers[p->layer].w[group->slots[j]];
-        n += (double)w->rows * (double)w->cols;
-    }
-    return 2 * n * (double)p->batch->n;
-}
-
-/* The same with its adapters: A, which reads inputs, and B, which makes outputs. */
-static double adapter_operations(const struct pass *p, const struct linear_group *group,
-                                 bool inputs, bool outputs)
-{
-    double n = 0;
-    for (size_t j = 0; j < group->n; j++) {
         const struct lora_pair *pair = lora_find(p->lora, p->layer, group->slots[j]);
-        if (pair)
-            n += (double)pair->r * (double)((inputs ? pair->in : 0) + (outputs ? pair->out : 0));
+        size_t r = pair ? pair->r : 0;
+        n += factors & BASE ? (double)w->rows * (double)w->cols : 0;
+        n += factors & A ? (double)(r * w->cols) : 0;
+        n += factors & B ? (double)(r * w->rows) : 0;
     }
-    return 2 * n * (double)p->batch->n;
+    profile_end(p->d->profile, factors & BASE ? PROFILE_LINEAR : PROFILE_ADAPTERS, back, begun,
+                2 * n * (double)p->batch->n);
 }
 
 void linear_forward(struct pass *p, const struct linear_group *group, const struct operand *x,
@@ -113,9 +111,8 @@ void linear_forward(struct pass *p, const struct linear_group *group, const stru
     const struct layer *l = &p->d->layers[p->layer];
     struct activations *a = pass_activations(p);
     struct gemm_forward jobs[3];
-    struct profile *profile = p->d->profile;
     size_t m = p->batch->n;
-    double begun = profile_begin(profile);
+    double begun = profile_begin(p->d->profile);
     struct operand low = *x;
     if (group_is_adapted(p, group))
         low = adapter_input(p, group, x);
@@ -128,14 +125,13 @@ void linear_forward(struct pass *p, const struct linear_group *group, const stru
         gemm_down(p->d->gemm, &low, m, pair->a, pair->r, pair->scale, a->h[s]);
         jobs[j].lora = (struct gemm_low_rank){pair->b, a->h[s], pair->r};
     }
-    profile_end(profile, PROFILE_ADAPTERS, false, begun, adapter_operations(p, group, true, false));
-    begun = profile_begin(profile);
+    profile_group(p, group, false, begun, A);
+    begun = profile_begin(p->d->profile);
     if (group_has_dora(p, group))
         dora_forward(p, group, x, &low, jobs);
     else
         gemm_forward(p->d->gemm, x, m, jobs, group->n);
-    profile_end(profile, PROFILE_LINEAR, false, begun,
-                base_operations(p, group) + adapter_operations(p, group, false, true));
+    profile_group(p, group, false, begun, BASE | B);
 }
 
 /* The way back: first the gradient of x A^T, which both of the others read. */
@@ -159,8 +155,7 @@ void linear_backward_low(struct pass *p, const struct linear_group *group,
             gemm_down_backward(p->d->gemm, pair_gradient(p, dy, j), p->batch->n, pair->b, pair->r,
                                pair->scale, p->d->ws.dh[j]);
     }
-    profile_end(p->d->profile, PROFILE_ADAPTERS, true, begun,
-                adapter_operations(p, group, false, true));
+    profile_group(p, group, true, begun, B);
 }
 
 void linear_backward_adapters(struct pass *p, const struct linear_group *group,
@@ -184,8 +179,7 @@ void linear_backward_adapters(struct pass *p, const struct linear_group *group,
         gemm_grad_b(p->d->gemm, pair_gradient(p, dy, j), m, a->h[pair->slot], pair->r,
                     pair->grad_b);
     }
-    profile_end(p->d->profile, PROFILE_ADAPTERS, true, begun,
-                adapter_operations(p, group, true, true));
+    profile_group(p, group, true, begun, A | B);
 }
 
 static void undrop_rows(void *arg, size_t r0, size_t r1, float *tmp)
@@ -238,6 +232,5 @@ void linear_backward_input(struct pass *p, const struct linear_group *group,
     gemm_backward(p->d->gemm, dx, p->batch->n, false, dropping ? base : jobs, group->n);
     if (dropping)
         add_dropped(p, group, dy, n, jobs, dx);
-    profile_end(p->d->profile, PROFILE_LINEAR, true, begun,
-                base_operations(p, group) + adapter_operations(p, group, true, false));
+    profile_group(p, group, true, begun, BASE | A);
 }
