@@ -183,8 +183,8 @@ int sandbox_enter(const struct sandbox *s, bool runs, bool *complete, struct err
     *complete = s != NULL;
     if (sandbox_no_new_privileges())
         return err_errno(err, "no_new_privs");
-    if (s && sandbox_in_all_threads(restrict_one, s))
-        return err_errno(err, "Landlock");
+    if (s && sandbox_in_all_threads(restrict_one, s, err))
+        return -1;
     if (sandbox_limit_calls(runs))
         *complete = false;
     return 0;

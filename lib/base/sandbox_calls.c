@@ -42,14 +42,15 @@ static void answer(int sig)
     errno = saved;
 }
 
-/* Asks the threads that are there beside this one; how many, -1 with errno. */
-static int ask_others(int sig)
+/* Asks the threads that are there beside this one; how many, or -1. */
+static int ask_others(int sig, struct err *err)
 {
-    DIR *dir = opendir("/proc/self/task");
+    static const char tasks[] = "/proc/self/task";
+    DIR *dir = opendir(tasks);
     struct dirent *entry;
     int asked = 0;
     if (!dir)
-        return -1;
+        return err_errno(err, "%s", tasks);
     const pid_t self = (pid_t)syscall(SYS_gettid);
     while ((entry = readdir(dir))) {
         const pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
@@ -60,7 +61,7 @@ static int ask_others(int sig)
     return asked;
 }
 
-int sandbox_in_all_threads(int (*f)(const void *arg), const void *arg)
+int sandbox_in_all_threads(int (*f)(const void *arg), const void *arg, struct err *err)
 {
     enum { PATIENCE_MS = 5000 };
     const int sig = SIGRTMIN + 2;
@@ -69,17 +70,20 @@ int sandbox_in_all_threads(int (*f)(const void *arg), const void *arg)
     broadcast.arg = arg;
     broadcast.answers = broadcast.error = 0;
     if (sigaction(sig, &action, &before))
+        return err_errno(err, "sigaction");
+    const int asked = ask_others(sig, err);
+    if (asked < 0)
         return -1;
-    const int asked = ask_others(sig);
     const struct timespec pause = {0, 100000};
     for (int i = 0; i < 10 * PATIENCE_MS && asked > broadcast.answers; i++)
         nanosleep(&pause, NULL);
-    const bool all = asked >= 0 && broadcast.answers == asked;
-    if (!all)
-        return -1; /* the handler stays for one that comes late */
+    if (broadcast.answers != asked) /* the handler stays for one that comes late */
+        return err_set(err, "%d of %d threads don't answer", asked - broadcast.answers, asked);
     sigaction(sig, &before, NULL);
     errno = broadcast.error;
-    return errno ? -1 : f(arg); /* last: the others are found in /proc */
+    if (errno || f(arg)) /* this thread last: the others are found in /proc */
+        return err_errno(err, "Landlock");
+    return 0;
 }
 
 /* ---- system calls ---- */
@@ -160,9 +164,9 @@ int sandbox_no_new_privileges(void)
     return 0;
 }
 
-int sandbox_in_all_threads(int (*f)(const void *arg), const void *arg)
+int sandbox_in_all_threads(int (*f)(const void *arg), const void *arg, struct err *err)
 {
-    return f(arg);
+    return f(arg) ? err_errno(err, "Landlock") : 0;
 }
 
 int sandbox_limit_calls(bool runs)

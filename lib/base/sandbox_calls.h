@@ -7,6 +7,8 @@
 
 #include <stdbool.h>
 
+#include "base/err.h"
+
 /* Sanitizers look for leaks by tracing the process, which a sandbox is there to prevent. */
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
 #define SANDBOX_NOT_HERE
@@ -21,8 +23,9 @@
 int sandbox_no_new_privileges(void);
 
 /* Has each thread of the process call f once: libraries start threads before main() does anything,
- * and Landlock is a thread's own. -1 with errno if f failed in one, or a thread doesn't answer. */
-int sandbox_in_all_threads(int (*f)(const void *arg), const void *arg);
+ * and Landlock is a thread's own. Fails where f returned other than 0 (its errno says why) or a
+ * thread doesn't answer. */
+int sandbox_in_all_threads(int (*f)(const void *arg), const void *arg, struct err *err);
 
 /* No sockets, tracing, mounting and the like in any thread; they fail with EPERM. `runs`: programs
  * may be run. */

@@ -1,5 +1,5 @@
 #!/bin/sh
-# ft-merge stopped at any moment leaves nothing under the output's name; memory doesn't grow with the model.
+# ft-merge stopped at any moment leaves its output whole or nothing; memory doesn't grow with the model.
 dir=$(mktemp -d "${TMPDIR:-/tmp}/ft-merge-long.XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
@@ -22,11 +22,10 @@ for signal in INT TERM HUP KILL; do
             sleep $((tenths / 10)).$((tenths % 10))
             kill -$signal $pid 2>/dev/null
             wait $pid 2>/dev/null
-            if [ $? -eq 0 ]; then # it was faster: then it's whole
+            status=$?
+            if [ $status -eq 0 ] || [ -e $out ]; then # it was faster, perhaps just: then it's whole
                 done=$((done + 1))
                 ft-dump $out >/dev/null || left=$((left + 1))
-            elif [ -e $out ]; then
-                left=$((left + 1))
             elif [ $signal != KILL ] && [ -n "$(ls -d ./*.tmp 2>/dev/null)" ]; then
                 left=$((left + 1))
             fi
@@ -34,7 +33,7 @@ for signal in INT TERM HUP KILL; do
         done
     done
     [ $left -eq 0 ]
-    result $? "SIG$signal: nothing under the output's name, nothing temporary ($done of 16 were faster)"
+    result $? "SIG$signal: the output or nothing, and nothing temporary ($done of 16 were faster)"
 done
 
 peak() { # KILOBYTES of a command, from GNU time

@@ -47,7 +47,7 @@ spew('m2.safetensors', pack('Q<', 2**62), '{}');
 harmless('a header of 2^62 bytes', 'ft-dump m2.safetensors');
 for my $opening ('[' x 100000, '{"a":' x 100000) {
     spew('m3.safetensors', pack('Q<', length $opening), $opening);
-    harmless('a header of 100,000 levels', 'ft-dump m3.safetensors', qr/depth|nest|level/i);
+    harmless('a header of 100,000 levels', 'ft-dump m3.safetensors', qr/depth|nest|level|no ft-stream/i);
     system 'rm -rf m && cp -r model m';
     spew('m/config.json', $opening);
     harmless('a configuration of as many', 'ft-eval -m m docs.jsonl');
@@ -114,7 +114,7 @@ close $pipe;
 harmless('300 MiB in 300 KiB', 'ft-text bomb.gz', qr/times its size; --max-ratio/);
 system 'cp bomb.gz inner.txt.gz; tar -cf nested.tar inner.txt.gz';
 harmless('the same inside another', 'ft-text nested.tar', qr/times its size/);
-harmless('as one line of JSON', 'ft-tok -m model bomb.gz', qr/line is longer than/);
+harmless('as one line of JSON', 'ft-tok -m model bomb.gz', qr/line is longer than|times its size/);
 harmless('as a stream of tokens', 'ft-dump bomb.gz');
 open $pipe, '|-', 'gzip -c >lines.jsonl.gz' or die;
 print $pipe "\n" x (1 << 20) for 1 .. 80;
