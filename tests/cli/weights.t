@@ -124,4 +124,8 @@ for my $way (@ways) {
 ok($bytes{one} eq $bytes{two}, 'the number of threads changes nothing');
 my @losses = map { [map { decode_json($_)->{loss} } split /\n/, slurp("$_.log")] } qw(one micro);
 ok(!grep({ abs($losses[0][$_] - $losses[1][$_]) > 1e-5 } 0 .. $#{$losses[0]}) && @{$losses[0]} > 2, 'nor do micro-batches, but for rounding');
+run("ft-train -m $model --lr 0.01 --rank 4 --seed 3 --backend fp32 --batch 2 --epochs 2 --stop-after 3 many.ft -o cut.out");
+ok($bytes{one} ne slurp('cut.out/adapter_model.safetensors'), 'one is stopped', slurp('err'));
+my (undef, $status) = run('ft-train --resume cut.out many.ft');
+ok(!$status && $bytes{one} eq slurp('cut.out/adapter_model.safetensors'), 'and goes on to the same bytes', slurp('err'));
 finish();
