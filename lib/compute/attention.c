@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/simd.h"
+#include "compute/attention_bf16.h"
 #include "compute/attention_tile.h"
 #include "compute/ops.h"
 #include "compute/rows.h"
@@ -290,15 +291,13 @@ struct both {
     struct tile_left left;
 };
 
-static struct both both_sides(const struct block *b, const float *tile, size_t nk, bool right)
+static struct both both_sides(const struct block *b, const float *tile, size_t nk)
 {
     if (!b->run->q->bf16)
         return (struct both){{tile, QUERY_TILE, false, false}, {tile, QUERY_TILE, false, false}};
-    struct both out = {.left = {b->t.rounded, QUERY_TILE, true, false}};
     floats_to_bf16(tile, b->t.rounded, nk * QUERY_TILE);
-    if (right)
-        out.right = tile_along(b->t.rounded, QUERY_TILE, nk, b->columns, b->t.weights);
-    return out;
+    return (struct both){tile_along(b->t.rounded, QUERY_TILE, nk, b->columns, b->t.weights),
+                         {b->t.rounded, QUERY_TILE, true, false}};
 }
 
 /* Scores of keys k0.. with a soft cap and the mask, not yet scaled where there is no cap. */
@@ -323,22 +322,30 @@ static float scale_left(const struct attention_shape *s)
     return s->softcap != 0 ? 1 : s->scale;
 }
 
-/* Turns a tile of scores into weights and brings what was summed so far to the new maximum, which
- * is one of scores that are not scaled yet. */
-static void online_softmax(struct block *b, size_t nk, size_t d)
+/* Turns a tile of scores into weights, a right operand, and brings what was summed so far to the
+ * new maximum, which is one of scores that are not scaled yet. */
+static struct tile_right online_softmax(struct block *b, size_t nk, size_t d)
 {
     struct tiles *t = &b->t;
+    const bool bf16 = b->run->q->bf16;
     float shift[QUERY_TILE], keep[QUERY_TILE], scale = scale_left(&b->run->a->shape);
     memcpy(shift, t->max, sizeof shift);
-    tile_max(t->scores, nk, b->columns, t->max);
-    for (size_t q = 0; q < b->columns; q++) {
+    (bf16 ? bf16_tile_max : tile_max)(t->scores, nk, b->columns, t->max);
+    bool moved = memcmp(shift, t->max, sizeof shift);
+    for (size_t q = 0; q < QUERY_TILE; q++) {
         keep[q] = shift[q] == -INFINITY ? 0 : simd_exp((shift[q] - t->max[q]) * scale);
         t->sum[q] *= keep[q];
         /* A window can hide a whole tile from a row. */
         shift[q] = t->max[q] == -INFINITY ? 0 : t->max[q] * scale;
     }
+    if (moved)
+        tile_scale(t->sums, d, b->columns, keep);
+    if (bf16) {
+        bf16_tile_exp(t->scores, nk, b->columns, scale, shift, t->sum, t->weights);
+        return tile_panels(t->weights, nk);
+    }
     tile_exp(t->scores, nk, b->columns, scale, shift, t->sum);
-    tile_scale(t->sums, d, b->columns, keep);
+    return (struct tile_right){t->scores, QUERY_TILE, false, false};
 }
 
 static void forward_task(void *arg, size_t i, size_t thread)
@@ -354,16 +361,15 @@ static void forward_task(void *arg, size_t i, size_t thread)
     load_queries(&b);
     struct tile_right queries = across(&b, t->q, t->q16, t->q_across);
     memset(t->sums, 0, size_round_up(d, TILE_UNIT) * QUERY_TILE * sizeof *t->sums);
-    for (size_t q = 0; q < b.columns; q++) {
+    for (size_t q = 0; q < QUERY_TILE; q++) {
         t->max[q] = -INFINITY;
         t->sum[q] = 0;
     }
     for (size_t k0 = first_seen(b.q0, run->window); k0 < b.task->q1; k0 += KEY_TILE) {
         size_t nk = size_min(KEY_TILE, b.task->q1 - k0);
         score_tile(&b, &queries, k0, nk, NULL);
-        online_softmax(&b, nk, d);
+        struct tile_right weights = online_softmax(&b, nk, d);
         struct tile_left values = head_turned(run, b.task, k0, b.kv_head);
-        struct tile_right weights = both_sides(&b, t->scores, nk, true).right;
         tile_multiply(&values, &weights, d, b.columns, nk, t->sums, QUERY_TILE, true);
     }
     tile_turn(t->sums, QUERY_TILE, size_round_up(d, TILE_UNIT), b.columns, t->rows, t->wide);
@@ -397,7 +403,7 @@ static void load_gradients(struct block *b)
     size_t d = run->a->shape.head_dim, n_heads = run->a->shape.n_heads, wide = b->t.wide;
     struct tiles *t = &b->t;
     memset(t->g, 0, QUERY_TILE * wide * sizeof *t->g);
-    for (size_t r = 0; r < b->columns; r++) {
+    for (size_t r = 0; r < QUERY_TILE; r++) {
         t->sum[r] = 0;
         t->max[r] = INFINITY;
         if (r >= b->nq)
@@ -410,6 +416,37 @@ static void load_gradients(struct block *b)
     }
     if (run->q->bf16)
         floats_to_bf16(t->g, t->g16, QUERY_TILE * wide);
+}
+
+/* A tile's weights from its scores, in their place and as a left operand. */
+static struct tile_left weights_again(const struct block *b, size_t nk)
+{
+    const struct tiles *t = &b->t;
+    float scale = scale_left(&b->run->a->shape);
+    if (b->run->q->bf16) {
+        bf16_tile_weights(t->scores, nk, b->columns, scale, t->max, t->rounded);
+        return (struct tile_left){t->rounded, QUERY_TILE, true, false};
+    }
+    tile_weights(t->scores, nk, b->columns, scale, t->max);
+    return (struct tile_left){t->scores, QUERY_TILE, false, false};
+}
+
+/* The gradient of a tile's scores from that of its weights. */
+static struct both score_gradients(const struct block *b, size_t nk)
+{
+    const struct attention_shape *s = &b->run->a->shape;
+    const struct tiles *t = &b->t;
+    float scale = scale_left(s);
+    if (b->run->q->bf16 && !t->capped) {
+        bf16_tile_softmax_backward(t->d_scores, t->scores, nk, b->columns, scale, t->sum,
+                                   t->rounded, t->weights);
+        return (struct both){tile_panels(t->weights, nk), {t->rounded, QUERY_TILE, true, false}};
+    }
+    tile_softmax_backward(t->d_scores, t->scores, nk, b->columns, scale, t->sum);
+    for (size_t j = 0; t->capped && j < nk; j++)
+        softcap_backward(t->d_scores + j * QUERY_TILE, t->capped + j * QUERY_TILE, b->columns,
+                         s->scale, s->softcap);
+    return both_sides(b, t->d_scores, nk);
 }
 
 /* A block of queries against all keys before its end: adds to dk and dv of this head. */
@@ -432,15 +469,10 @@ static void backward_queries(struct block *b)
         float *dv = run->a->dv_heads + key * width + b->task->head * d;
         struct tile_left values = head_rows(run->v, key, b->kv_head, d);
         score_tile(b, &q_across, k0, nk, t->capped);
-        tile_weights(t->scores, nk, b->columns, scale_left(s), t->max);
-        struct tile_left weights = both_sides(b, t->scores, nk, false).left;
+        struct tile_left weights = weights_again(b, nk);
         tile_multiply(&weights, &g_along, nk, d, b->columns, dv, width, true);
         tile_multiply(&values, &g_across, nk, b->columns, d, t->d_scores, QUERY_TILE, false);
-        tile_softmax_backward(t->d_scores, t->scores, nk, b->columns, scale_left(s), t->sum);
-        for (size_t j = 0; t->capped && j < nk; j++)
-            softcap_backward(t->d_scores + j * QUERY_TILE, t->capped + j * QUERY_TILE, b->columns,
-                             s->scale, s->softcap);
-        struct both d_scores = both_sides(b, t->d_scores, nk, true);
+        struct both d_scores = score_gradients(b, nk);
         struct tile_left keys = head_turned(run, b->task, k0, b->kv_head);
         tile_multiply(&keys, &d_scores.right, d, b->columns, nk, t->sums, QUERY_TILE, true);
         tile_multiply(&d_scores.left, &q_along, nk, d, b->columns, dk, width, true);

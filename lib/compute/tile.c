@@ -12,6 +12,11 @@ size_t tile_panel_words(size_t k, size_t n)
     return size_round_up(k, BF16_PANEL) / 2 * size_round_up(n, BF16_PANEL);
 }
 
+struct tile_right tile_panels(const uint32_t *panels, size_t k)
+{
+    return (struct tile_right){panels, bf16_pairs(k) * BF16_PANEL, true, false};
+}
+
 static void multiply_floats(const struct tile_left *a, const struct tile_right *b, size_t m,
                             size_t n, size_t k, float *c, size_t ldc, bool add)
 {
@@ -52,9 +57,8 @@ void tile_multiply(const struct tile_left *a, const struct tile_right *b, size_t
 
 struct tile_right tile_along(const uint16_t *rows, size_t ld, size_t k, size_t n, uint32_t *panels)
 {
-    size_t words = bf16_pairs(k) * BF16_PANEL;
-    bf16_pack_columns(rows, k, ld, n, BF16_PANEL, 0, words, panels);
-    return (struct tile_right){panels, words, true, false};
+    bf16_pack_columns(rows, k, ld, n, BF16_PANEL, 0, bf16_pairs(k) * BF16_PANEL, panels);
+    return tile_panels(panels, k);
 }
 
 struct tile_right tile_across(const uint16_t *rows, size_t ld, size_t k, size_t n, uint32_t *panels)

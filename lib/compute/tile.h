@@ -40,6 +40,9 @@ struct tile_right tile_along(const uint16_t *rows, size_t ld, size_t k, size_t n
 struct tile_right tile_across(const uint16_t *rows, size_t ld, size_t k, size_t n,
                               uint32_t *panels);
 
+/* Panels that were made elsewhere, laid out as tile_along makes those of k rows. */
+struct tile_right tile_panels(const uint32_t *panels, size_t k);
+
 /* x [rows, cols] in bfloat16, turned: out [cols up to a multiple of 16, ldo], zero up to ldo, which
  * is a multiple of 32. */
 void tile_turn_bf16(const uint16_t *x, size_t ld, size_t rows, size_t cols, uint16_t *out,
