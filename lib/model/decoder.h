@@ -150,6 +150,8 @@ int kv_cache_new(struct kv_cache **cache, const struct decoder *d, size_t n_slot
                  size_t max_tokens, struct err *err);
 void kv_cache_free(struct kv_cache *cache);
 void kv_cache_clear(struct kv_cache *cache, size_t slot); /* the slot's sequence becomes empty */
+/* The slot's sequence becomes the beginning that it shares with ids [n]; returns its length. */
+size_t kv_cache_keep(struct kv_cache *cache, size_t slot, const uint32_t *ids, size_t n);
 size_t kv_cache_length(const struct kv_cache *cache, size_t slot);
 
 /*

@@ -8,9 +8,11 @@
 struct kv_cache {
     size_t n_slots, max_tokens, width; /* width = n_kv_heads * D */
     size_t n_layers;
-    float *keys, *values; /* [n_layers, n_slots, max_tokens, width], rotated keys */
-    uint32_t *ids;        /* [n_slots, max_tokens] */
-    size_t *lengths;      /* [n_slots] */
+    float *keys, *values;   /* [n_layers, n_slots, max_tokens, width], rotated keys */
+    uint32_t *ids;          /* [n_slots, max_tokens] */
+    size_t *lengths;        /* [n_slots] */
+    size_t whole_positions; /* a sequence up to that length is turned by the same angles as its
+                               beginning, a longer one may not be */
 };
 
 int kv_cache_new(struct kv_cache **out, const struct decoder *d, size_t n_slots, size_t max_tokens,
@@ -23,7 +25,10 @@ int kv_cache_new(struct kv_cache **out, const struct decoder *d, size_t n_slots,
     *cache = (struct kv_cache){.n_slots = n_slots,
                                .max_tokens = max_tokens,
                                .width = key_width(c),
-                               .n_layers = c->n_layers};
+                               .n_layers = c->n_layers,
+                               .whole_positions = rope_depends_on_length(&c->rope)
+                                                      ? c->rope.original_positions
+                                                      : SIZE_MAX};
     if (!size_mul(c->n_layers * cache->width, n_slots, &n) || !size_mul(n, max_tokens, &n))
         n = SIZE_MAX;
     cache->keys = mem_array(n, sizeof(float), "key cache", err);
@@ -54,6 +59,18 @@ void kv_cache_free(struct kv_cache *cache)
 void kv_cache_clear(struct kv_cache *cache, size_t slot)
 {
     cache->lengths[slot] = 0;
+}
+
+size_t kv_cache_keep(struct kv_cache *cache, size_t slot, const uint32_t *ids, size_t n)
+{
+    const uint32_t *held = cache->ids + slot * cache->max_tokens;
+    size_t same = 0, most = size_min(n, cache->lengths[slot]);
+    while (same < most && held[same] == ids[same])
+        same++;
+    /* Keys of a sequence that grew beyond the original positions are turned by other angles. */
+    if (same < cache->lengths[slot] && cache->lengths[slot] > cache->whole_positions)
+        same = 0;
+    return cache->lengths[slot] = same;
 }
 
 size_t kv_cache_length(const struct kv_cache *cache, size_t slot)

@@ -142,6 +142,8 @@ static int grow_cache(struct generator *g, struct err *err)
         room = needed > room ? needed : room;
     }
     size_t rounded = (room + 63) / 64 * 64; /* so that a slightly longer prompt fits as well */
+    if (g->options.reuse)
+        rounded *= 2; /* a larger cache begins empty */
     room = rounded < g->context ? rounded : g->context;
     kv_cache_free(g->cache);
     g->cache = NULL;
@@ -150,6 +152,16 @@ static int grow_cache(struct generator *g, struct err *err)
         return -1;
     g->capacity = room;
     return 0;
+}
+
+/* The last token of a prompt always goes through the decoder: it gives the first logits. */
+static void begin_sequence(struct generator *g, size_t slot)
+{
+    struct sequence *s = g->slots[slot];
+    if (g->options.reuse)
+        s->fed = kv_cache_keep(g->cache, slot, s->ids, s->n - 1);
+    else
+        kv_cache_clear(g->cache, slot);
 }
 
 /* Gives free slots to waiting prompts. One that needs a larger cache waits until none runs. */
@@ -165,8 +177,8 @@ static int admit(struct generator *g, struct err *err)
             if (grow_cache(g, err))
                 return -1;
         }
-        kv_cache_clear(g->cache, slot);
         g->slots[slot] = g->queue[taken++];
+        begin_sequence(g, slot);
         g->n_running++;
     }
     if (taken)

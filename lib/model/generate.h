@@ -40,6 +40,8 @@ struct generate_options {
     const uint32_t *end_ids; /* [n_end_ids] end a completion and are no part of it */
     size_t n_end_ids;
     bool logprobs;
+    bool reuse; /* what a prompt shares with the one before it in its slot isn't computed again;
+                   the rounding then depends on which that was */
 };
 
 struct generator;

@@ -1,6 +1,7 @@
 /* Generation sees what scoring sees: a sequence that grows in a cache, piece by piece beside
- * another one, has after each piece the logits of a document that ends there. For every reference
- * model: windows, longrope's change of angles, learned positions and all. */
+ * another one, has after each piece the logits of a document that ends there; so has one that is
+ * cut back and goes on otherwise. For every reference model: windows, longrope's change of angles,
+ * learned positions and all. */
 #include "fixture.h"
 
 /* Logits after the last of n tokens, as a document. */
@@ -59,6 +60,37 @@ static void check_growth(struct decoder *d, const char *name, const uint32_t *id
     free(want);
 }
 
+/* The whole document, then its first `keep` tokens with others behind them. */
+static void check_return(struct decoder *d, const char *name, const uint32_t *ids, size_t n,
+                         size_t keep)
+{
+    struct err err;
+    struct kv_cache *cache;
+    size_t vocab = decoder_config(d)->vocab, slot = 1, kept, left;
+    float *logits = xcalloc(vocab, sizeof *logits), *want = xcalloc(vocab, sizeof *want);
+    uint32_t *other = xcalloc(n, sizeof *other);
+    memcpy(other, ids, n * sizeof *ids);
+    for (size_t i = keep; i < n; i++)
+        other[i] = (ids[i] + 1) % (uint32_t)vocab;
+    if (kv_cache_new(&cache, d, 2, n, &err) ||
+        decoder_extend(d, NULL, cache, &slot, &n, 1, ids, logits, &err))
+        tap_ok(false, "%s: %s", name, err.msg);
+    kept = kv_cache_keep(cache, slot, other, n - 1);
+    left = n - kept;
+    tap_ok(kept == size_min(keep, n - 1) || kept == 0, "%s: keeps %zu of %zu", name, kept, keep);
+    tap_ok(kv_cache_length(cache, slot) == kept, "%s: and no more", name);
+    if (decoder_extend(d, NULL, cache, &slot, &left, 1, other + kept, logits, &err))
+        tap_ok(false, "%s: %s", name, err.msg);
+    score_prefix(d, other, n, want);
+    char what[200];
+    snprintf(what, sizeof what, "%s: the last of %zu tokens, %zu kept", name, n, kept);
+    tap_close(what, logits, want, vocab, 2e-5);
+    kv_cache_free(cache);
+    free(other);
+    free(logits);
+    free(want);
+}
+
 static void check_model(const char *dir, const char *name)
 {
     struct err err;
@@ -72,6 +104,9 @@ static void check_model(const char *dir, const char *name)
     struct fixture_inputs in = fixture_inputs(dir);
     size_t start = 0, n = longest(&in, &start);
     check_growth(d, name, in.ids + start, n);
+    check_return(d, name, in.ids + start, n, 0);
+    check_return(d, name, in.ids + start, n, n / 2);
+    check_return(d, name, in.ids + start, n, n);
     fixture_inputs_release(&in);
     decoder_close(d);
     checkpoint_close(c);
