@@ -13,6 +13,7 @@
 #include "base/progress.h"
 #include "formats/archive.h"
 #include "formats/json.h"
+#include "model/conversation.h"
 #include "model/respond.h"
 #include "model/tuned.h"
 #include "text/chat.h"
@@ -24,7 +25,7 @@ static struct {
     const char *output, *format_check;
     double check_seconds;
     struct string_list adapters, stops;
-    bool compare, text, lines, ids, logprobs, keep_special;
+    bool compare, text, lines, chat_asked, ids, logprobs, keep_special;
     struct chat_options chat;
     struct chat_args args;
     struct generate_options generate;
@@ -45,6 +46,8 @@ static const struct option_spec options[] = {
     {OPT_HEADING, 0, "Prompts", NULL, NULL, NULL, NULL, 0, 0},
     {OPT_FLAG, 0, "lines", &opt.lines, NULL, "each line is a prompt, not JSON", NULL, 0, 0},
     {OPT_FLAG, 0, "text", &opt.text, NULL, "each file is a prompt", NULL, 0, 0},
+    {OPT_FLAG, 0, "chat", &opt.chat_asked, NULL,
+     "a conversation: each line is what is said next [on a terminal]", NULL, 0, 0},
     {OPT_LIST, 0, "field", &opt.args.fields, "FIELD=KEY",
      "take a field (prompt, ...) from this key", NULL, 0, 0},
     {OPT_CHOICE, 0, "style", &opt.args.style, NULL, "how a prompt that is one text is put [auto]",
@@ -117,7 +120,6 @@ struct session {
     uint64_t n_responses, n_context; /* and of them, those that the model's context ended */
     uint64_t n_pass[RESPOND_MAX_SIDES], n_timeout; /* of --format-check */
     bool unflushed;
-    size_t shown; /* on a terminal: bytes of the completion that stand there */
 };
 
 /* ---- JSON ---- */
@@ -272,59 +274,6 @@ static int next_json(void *arg, struct prompt *p, struct err *err)
     return prompt_read(s->reader, p, err);
 }
 
-/* ---- on a terminal ---- */
-
-static int next_asked(void *arg, struct prompt *p, struct err *err)
-{
-    struct session *s = arg;
-    char *line = NULL;
-    size_t cap = 0;
-    ssize_t len;
-    do {
-        fputs("> ", stderr);
-        len = getline(&line, &cap, stdin);
-        if (len > 0 && line[len - 1] == '\n')
-            line[--len] = 0;
-    } while (!len);
-    int status = 0;
-    if (len < 0)
-        fputc('\n', stderr);
-    else
-        status = prompt_from_text(p, s->reader, line, (size_t)len, err) ? -1 : 1;
-    free(line);
-    s->shown = 0;
-    return status;
-}
-
-static int show_growth(void *arg, const struct response *r, struct err *err)
-{
-    struct session *s = arg;
-    const struct completion *c = &r->sides[0].completion;
-    size_t settled = completion_settled(c);
-    if (opt.compare || settled <= s->shown)
-        return 0;
-    if (output_write(s->out, c->text.p + s->shown, settled - s->shown, err))
-        return -1;
-    s->shown = settled;
-    return output_flush(s->out, err);
-}
-
-static int show_response(void *arg, const struct response *r, struct err *err)
-{
-    struct session *s = arg;
-    buf_clear(&s->line);
-    for (size_t i = 0; i < 1u + opt.compare; i++) {
-        const struct buf *text = &r->sides[i].completion.text;
-        if (opt.compare)
-            buf_addstr(&s->line, i ? "[tuned] " : "[base] ");
-        buf_add(&s->line, text->p + s->shown, text->len - s->shown);
-        buf_addch(&s->line, '\n');
-    }
-    if (output_write(s->out, s->line.p, s->line.len, err))
-        return -1;
-    return output_flush(s->out, err);
-}
-
 /* ---- opening ---- */
 
 static int open_tokenizer(struct session *s, struct err *err)
@@ -357,7 +306,20 @@ static void session_release(struct session *s)
     buf_release(&s->line);
 }
 
-static int generate(struct session *s, bool ask, struct err *err)
+static int converse(const struct session *s, const struct respond_options *how, struct err *err)
+{
+    const struct conversation_options with = {
+        .respond = *how,
+        .reader = s->reader,
+        .apart = opt.compare || !chat_has_template(s->chat) || opt.args.style == CHAT_STYLE_PLAIN,
+        .in = STDIN_FILENO,
+        .out = s->out,
+        .talk = stderr,
+    };
+    return conversation_hold(&with, err);
+}
+
+static int generate(struct session *s, struct err *err)
 {
     struct lora *sides[] = {opt.compare ? NULL : s->model.adapter, s->model.adapter};
     struct respond_options how = {
@@ -367,21 +329,18 @@ static int generate(struct session *s, bool ask, struct err *err)
         .samples = opt.samples,
         .generate = opt.generate,
         .text = {s->tokenizer, opt.keep_special, opt.stops.items, opt.stops.n},
-        .next = ask ? next_asked : next_json,
-        .put = ask ? show_response : put_json,
-        .step = ask ? NULL : after_step,
-        .grown = ask ? show_growth : NULL,
+        .next = next_json,
+        .put = put_json,
+        .step = after_step,
         .arg = s,
     };
     uint32_t *ends = tuned_end_ids(&s->model, s->tokenizer, &how.generate.n_end_ids);
     how.generate.end_ids = ends;
     how.generate.logprobs = opt.logprobs;
-    if (ask)
-        how.generate.slots = how.samples = 1;
-    int status = respond(&how, err);
+    int status = opt.chat_asked ? converse(s, &how, err) : respond(&how, err);
     free(ends);
     progress_clear(&s->progress);
-    if (!status && !ask && !s->n_responses)
+    if (!status && !opt.chat_asked && !s->n_responses)
         status = err_set(err, "there are no prompts");
     return status;
 }
@@ -403,21 +362,20 @@ static void open_prompts(struct session *s, char **files, size_t n)
 
 static int run(struct session *s, char **files, size_t n, struct err *err)
 {
-    bool ask = !n && !opt.lines && !opt.text && isatty(STDIN_FILENO);
     if (open_model(s, err))
         return -1;
     open_prompts(s, files, n);
     if (opt.format_check && !s->tokenizer)
         return err_set(err, "%s has no tokenizer: --format-check has no text", opt.base.model);
-    if (ask && !s->tokenizer)
-        return err_set(err, "%s has no tokenizer: prompts must be given as ids", opt.base.model);
+    if (opt.chat_asked && !s->tokenizer)
+        return err_set(err, "%s has no tokenizer: there is nothing to talk in", opt.base.model);
     if (output_open(&s->out, opt.output, err))
         return -1;
-    if (generate(s, ask, err)) {
+    if (generate(s, err)) {
         output_abandon(s->out);
         return -1;
     }
-    if (opt.format_check && !ask)
+    if (opt.format_check)
         report_format(s);
     if (s->n_context)
         warn("warning: %" PRIu64 " completions end where the model's context of %zu tokens does",
@@ -425,17 +383,29 @@ static int run(struct session *s, char **files, size_t n, struct err *err)
     return output_commit(s->out, err);
 }
 
+static void check_options(size_t n_files)
+{
+    if (!opt.base.model)
+        usage_error("which model? (-m MODEL)");
+    if (opt.text + opt.lines + opt.chat_asked > 1)
+        usage_error("only one of --text, --lines and --chat");
+    if (opt.compare && !opt.adapters.n)
+        usage_error("--compare needs an adapter to compare with the base (-a ADAPTER)");
+    if (opt.chat_asked && n_files)
+        usage_error("--chat reads the standard input, no files");
+    if (!n_files && !opt.lines && !opt.text && isatty(STDIN_FILENO))
+        opt.chat_asked = true;
+    if (opt.chat_asked && (opt.samples > 1 || opt.ids || opt.logprobs || opt.format_check))
+        usage_error("a conversation has no --samples, --ids, --logprobs and --format-check; "
+                    "give a file of prompts");
+}
+
 int main(int argc, char **argv)
 {
     int first = program_start(&program, argc, argv);
     struct session s = {0};
     struct err err;
-    if (!opt.base.model)
-        usage_error("which model? (-m MODEL)");
-    if (opt.text && opt.lines)
-        usage_error("only one of --text and --lines");
-    if (opt.compare && !opt.adapters.n)
-        usage_error("--compare needs an adapter to compare with the base (-a ADAPTER)");
+    check_options((size_t)(argc - first));
     if (chat_args_parse(&opt.args, &err))
         usage_error("%s", err.msg);
     /* The user's own command may read and run what it likes, and it inherits what holds here. */

@@ -62,9 +62,10 @@ static int take_token(void *arg, uint32_t id, double logprob, struct err *err)
     struct responder *r = job->owner;
     int status = completion_add(&job->response.sides[ticket->side].completion, id, logprob, err);
     r->tokens++;
-    if (status >= 0 && r->options->grown && r->options->grown(r->options->arg, &job->response, err))
-        return -1;
-    return status;
+    if (status < 0 || !r->options->grown)
+        return status;
+    int grown = r->options->grown(r->options->arg, &job->response, err);
+    return grown < 0 ? -1 : status || grown;
 }
 
 static int take_end(void *arg, enum finish finish, struct err *err)

@@ -46,7 +46,8 @@ struct respond_options {
     /* Called after every step with the number of tokens generated so far; may be NULL. A step's
      * responses have all been put. 0 or -1. */
     int (*step)(void *arg, uint64_t tokens, struct err *err);
-    /* A token of a response that is not complete, for showing it as it comes; may be NULL. */
+    /* A token of a response that is not complete, for showing it as it comes; may be NULL. 0 to go
+     * on, 1 to end that side of it here, -1. */
     int (*grown)(void *arg, const struct response *r, struct err *err);
     void *arg;
 };

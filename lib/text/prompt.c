@@ -141,11 +141,10 @@ static int from_json(struct prompt *p, struct prompt_reader *r, json_t *value, s
     return 0;
 }
 
-int prompt_from_text(struct prompt *p, struct prompt_reader *r, const char *text, size_t len,
-                     struct err *err)
+/* A document that is made here: the user's names of fields aren't its. Takes value. */
+static int from_made(struct prompt *p, struct prompt_reader *r, json_t *value, struct err *err)
 {
     struct document_fields fields = r->options.fields, none = {NULL, 0};
-    json_t *value = json_pack("{s:s%}", "prompt", text, len);
     if (!value)
         return err_set(err, "the text is no UTF-8");
     r->options.fields = none;
@@ -153,6 +152,18 @@ int prompt_from_text(struct prompt *p, struct prompt_reader *r, const char *text
     r->options.fields = fields;
     json_decref(value);
     return status;
+}
+
+int prompt_from_text(struct prompt *p, struct prompt_reader *r, const char *text, size_t len,
+                     struct err *err)
+{
+    return from_made(p, r, json_pack("{s:s%}", "prompt", text, len), err);
+}
+
+int prompt_from_messages(struct prompt *p, struct prompt_reader *r, const json_t *messages,
+                         struct err *err)
+{
+    return from_made(p, r, json_pack("{s:O}", "messages", messages), err);
 }
 
 /* ---- lines ---- */

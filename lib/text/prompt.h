@@ -58,4 +58,9 @@ int prompt_read(struct prompt_reader *r, struct prompt *p, struct err *err);
 int prompt_from_text(struct prompt *p, struct prompt_reader *r, const char *text, size_t len,
                      struct err *err);
 
+/* A conversation, a list of messages of which the last isn't the assistant's, up to where the next
+ * answer begins. */
+int prompt_from_messages(struct prompt *p, struct prompt_reader *r, const json_t *messages,
+                         struct err *err);
+
 #endif

@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 # ft-gen as a user types it: prompts of every shape, random and not, in any company, where completions
-# end, base against tuned, on a terminal, and what it refuses.
+# end, base against tuned, and what it refuses.
 use strict;
 use warnings;
 use File::Copy qw(copy);
@@ -191,22 +191,6 @@ spew('many.jsonl', map { encode_json({id => "m$_", text => substr('A text that i
     close $questions;
     waitpid $pid, 0;
     is("@ids", '5 6', 'answers one by one');
-}
-
-# On a terminal.
-if (grep { -x "$_/script" } split /:/, $ENV{PATH}) {
-    spew('typed', "Tell me.\n\nAnd me.\n");
-    my @want = map { $_->{completion} } gen("-m model $few --lines lines");
-    my $seen = run("(cat typed; sleep 1; printf '\\004') | script -qec 'ft-gen -m model $few' /dev/null");
-    $seen =~ s/\r\n/\n/g;
-    my $good = 1;
-    for my $text (@want) {
-        my $shown = join '.*', map { quotemeta } split /[^ -~]+/, $text; # a terminal changes others
-        $good &&= $seen =~ s/^.*?$shown//s;
-    }
-    ok($good, 'asks and answers on a terminal', "saw $seen", "want @want");
-} else {
-    ok(1, 'asks and answers on a terminal # SKIP no script(1)');
 }
 
 # Wrong input.
