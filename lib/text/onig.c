@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "text/unicode.h"
 #include "text/unicode_versions.h"
 
 /* What stands for a shorthand inside a class. Both take white space and \w by other Unicode data.
@@ -16,7 +17,9 @@
     "\\x{1681}-\\x{1fff}\\x{200b}-\\x{2027}\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}"                 \
     "\\x{2060}-\\x{2fff}\\x{3001}-\\x{10ffff}"
 #define CIRCLED "\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}"
+#define LATIN_NUMBERS "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
 #define HEX "0-9a-fA-F"
+#define NOT_HEX "\\x00-/:-@G-`g-\\x{10ffff}"
 
 struct translation {
     struct buf *out;
@@ -87,17 +90,56 @@ static int translate_property(struct translation *t, bool negated)
     return 0;
 }
 
-static int translate_word(struct translation *t, bool negated)
+static bool is_word(uint32_t c)
 {
-    if (negated && t->in_class)
-        return refuse(t, "\\W in a class");
-    open_class(t, negated);
-    add_word(t->out);
-    close_class(t);
-    return 0;
+    return unicode_is_word(c) && c != 0x200c && c != 0x200d; /* Rust's has the joiners too */
 }
 
-/* Where a word begins or ends; unlike \w, Latin-1's numbers are of it. */
+static bool is_digit(uint32_t c)
+{
+    return !strcmp(unicode_category(c), "Nd");
+}
+
+/* All characters but those of a set. */
+static void add_complement(struct buf *out, bool (*is_in)(uint32_t c))
+{
+    const uint32_t end = 0x110000;
+    uint32_t first = 0;
+    for (uint32_t c = 0; c <= end; c++) {
+        if (c < end && !is_in(c))
+            continue;
+        if (c > first)
+            buf_addf(out, "\\x{%x}-\\x{%x}", first, c - 1);
+        first = c + 1;
+    }
+}
+
+/* \w and \W. Latin-1's numbers are of a word, but not in a class. */
+static void translate_word(struct translation *t, bool negated)
+{
+    open_class(t, negated);
+    if (negated && t->in_class)
+        add_complement(t->out, is_word);
+    else
+        add_word(t->out);
+    if (!t->in_class)
+        buf_addstr(t->out, LATIN_NUMBERS);
+    close_class(t);
+}
+
+static void translate_digit(struct translation *t, bool negated)
+{
+    open_class(t, negated);
+    if (negated && t->in_class) {
+        add_complement(t->out, is_digit);
+    } else {
+        buf_addstr(t->out, "\\p{Nd}");
+        add_news(t->out, "Nd", 2);
+    }
+    close_class(t);
+}
+
+/* Where a word begins or ends. */
 static int translate_boundary(struct translation *t, bool negated)
 {
     struct buf word = BUF_INIT;
@@ -106,7 +148,7 @@ static int translate_boundary(struct translation *t, bool negated)
         return 0;
     }
     add_word(&word);
-    buf_addstr(&word, "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}");
+    buf_addstr(&word, LATIN_NUMBERS);
     buf_addf(t->out,
              negated ? "(?:(?<=[%s])(?=[%s])|(?<![%s])(?![%s]))"
                      : "(?:(?<=[%s])(?![%s])|(?<![%s])(?=[%s]))",
@@ -148,21 +190,15 @@ static int translate_escape(struct translation *t)
         return translate_set(t, SPACE, NOT_SPACE, c == 'S');
     case 'd':
     case 'D':
-        if (c == 'D' && t->in_class)
-            return refuse(t, "\\D in a class");
-        open_class(t, c == 'D');
-        buf_addstr(t->out, "\\p{Nd}");
-        add_news(t->out, "Nd", 2);
-        close_class(t);
+        translate_digit(t, c == 'D');
         return 0;
     case 'w':
     case 'W':
-        return translate_word(t, c == 'W');
+        translate_word(t, c == 'W');
+        return 0;
     case 'h':
     case 'H':
-        if (c == 'H' && t->in_class)
-            return refuse(t, "\\H in a class");
-        return translate_set(t, HEX, "", c == 'H');
+        return translate_set(t, HEX, NOT_HEX, c == 'H');
     case 'b':
     case 'B':
         return translate_boundary(t, c == 'B');
