@@ -33,7 +33,7 @@ struct attention {
 /* What one thread does at a time: rows [q0, q1) of one document and head. */
 struct attention_task {
     size_t start;  /* first row of the document */
-    size_t turned; /* rows before it when each document has a multiple of 32 */
+    size_t turned; /* rows before it, each document's turned_width */
     size_t length; /* of the document */
     size_t q0, q1; /* rows, counted in the document */
     size_t head;
@@ -60,6 +60,14 @@ static size_t padded(size_t n)
 {
     enum { UNIT = 32 };
     return size_round_up(n, UNIT);
+}
+
+/* Columns of a document's turned heads: an odd number of cache lines, since rows that lie a power
+ * of two apart take each other's places in the cache. */
+static size_t turned_width(size_t length)
+{
+    size_t lines = size_round_up(length, 32) / 32;
+    return (lines | 1) * 32;
 }
 
 /* The next n bytes of scratch memory; counts alone while there is none. */
@@ -154,7 +162,8 @@ static void add_tasks(struct attention *a, const size_t *lengths, size_t n_docum
 {
     size_t start = 0, turned = 0;
     a->n_tasks = 0;
-    for (size_t i = 0; i < n_documents; start += lengths[i], turned += padded(lengths[i]), i++)
+    for (size_t i = 0; i < n_documents;
+         start += lengths[i], turned += turned_width(lengths[i]), i++)
         for (size_t q0 = 0; q0 < lengths[i]; q0 += size_min(rows, lengths[i] - q0))
             for (size_t h = 0; h < heads; h++) {
                 size_t q1 = q0 + size_min(rows, lengths[i] - q0);
@@ -169,14 +178,14 @@ static size_t key_head(const struct attention_shape *s, size_t head)
     return head / (s->n_heads / s->n_kv_heads);
 }
 
-/* Where a document's turned head is: [D up to a multiple of 32, its padded length]. */
+/* Where a document's turned head is: [D up to a multiple of 32, its turned_width]. */
 static uint16_t *turned_head(const struct attention_run *run, const struct attention_task *task,
                              size_t kv_head)
 {
     const struct attention_shape *s = &run->a->shape;
     size_t wide = padded(s->head_dim);
     return run->a->turned + task->turned * s->n_kv_heads * wide +
-           kv_head * wide * padded(task->length);
+           kv_head * wide * turned_width(task->length);
 }
 
 static void turn_task(void *arg, size_t i, size_t thread)
@@ -186,7 +195,7 @@ static void turn_task(void *arg, size_t i, size_t thread)
     const struct attention_task *task = &run->a->tasks[i];
     size_t d = run->a->shape.head_dim, cols = run->to_turn->cols;
     tile_turn_bf16(operand_bf16(run->to_turn, task->start) + task->head * d, cols, task->length, d,
-                   turned_head(run, task, task->head), padded(task->length));
+                   turned_head(run, task, task->head), turned_width(task->length));
 }
 
 /* Turns keys or values of all documents, where the arithmetic asks for it. */
@@ -201,7 +210,7 @@ static int turn(struct attention_run *run, const size_t *lengths, size_t n_docum
         return err_set(err, "attention: bfloat16 with heads of %zu, an odd number",
                        a->shape.head_dim);
     for (size_t i = 0; i < n_documents; i++)
-        rows += padded(lengths[i]);
+        rows += turned_width(lengths[i]);
     n = rows * a->shape.n_kv_heads * padded(a->shape.head_dim);
     if (n > a->turned_cap) {
         free(a->turned);
@@ -230,8 +239,8 @@ static struct tile_left head_turned(const struct attention_run *run,
 {
     const struct operand *o = run->to_turn;
     if (o->bf16)
-        return (struct tile_left){turned_head(run, task, kv_head) + k0, padded(task->length), true,
-                                  false};
+        return (struct tile_left){turned_head(run, task, kv_head) + k0, turned_width(task->length),
+                                  true, false};
     struct tile_left rows = head_rows(o, task->start + k0, kv_head, run->a->shape.head_dim);
     rows.turned = true;
     return rows;

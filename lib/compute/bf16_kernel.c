@@ -63,6 +63,7 @@ BF16_TARGET static KERNEL_INLINE void kernel(const struct rows_view *a1, const s
     panel = multiply(acc, a1, row, panel, rows, vectors);
     if (a2)
         multiply(acc, a2, row, panel, rows, vectors);
+    KERNEL_UNROLL
     for (int v = 0; v < vectors; v++) {
         size_t left = columns > (size_t)v * BF16_VECTOR ? columns - (size_t)v * BF16_VECTOR : 0;
         __mmask16 mask = left >= BF16_VECTOR ? 0xffff : (__mmask16)((1u << left) - 1);
