@@ -12,9 +12,9 @@
 #include "base/program.h"
 #include "base/progress.h"
 #include "formats/archive.h"
-#include "formats/json.h"
 #include "model/conversation.h"
 #include "model/respond.h"
+#include "model/response_report.h"
 #include "model/tuned.h"
 #include "text/chat.h"
 #include "text/chat_args.h"
@@ -25,7 +25,7 @@ static struct {
     const char *output, *format_check;
     double check_seconds;
     struct string_list adapters, stops;
-    bool compare, text, lines, chat_asked, ids, logprobs, keep_special;
+    bool compare, text, lines, chat_asked, ids, keep_special;
     struct chat_options chat;
     struct chat_args args;
     struct generate_options generate;
@@ -80,7 +80,9 @@ static const struct option_spec options[] = {
      0},
     {OPT_HEADING, 0, "Output", NULL, NULL, NULL, NULL, 0, 0},
     {OPT_FLAG, 0, "ids", &opt.ids, NULL, "also the token ids of prompt and completion", NULL, 0, 0},
-    {OPT_FLAG, 0, "logprobs", &opt.logprobs, NULL, "also log p of each token", NULL, 0, 0},
+    {OPT_FLAG, 0, "logprobs", &opt.generate.logprobs, NULL, "also log p of each token", NULL, 0, 0},
+    {OPT_SIZE, 0, "top-logprobs", &opt.generate.n_top, "N",
+     "and at each place the N likeliest tokens with theirs [0]", NULL, 0, 1 << 20},
     {OPT_STRING, 0, "format-check", &opt.format_check, "COMMAND",
      "a shell command that reads a completion and fails if it is of no use", NULL, 0, 0},
     {OPT_DOUBLE, 0, "check-seconds", &opt.check_seconds, "S", "at most for each [10]", NULL, 0.001,
@@ -122,92 +124,7 @@ struct session {
     bool unflushed;
 };
 
-/* ---- JSON ---- */
-
-static void add_key(struct buf *b, const char *prefix, const char *name)
-{
-    buf_addf(b, ",\"%s%s\":", prefix, name);
-}
-
-static void add_ids(struct buf *b, const uint32_t *ids, size_t n)
-{
-    buf_addch(b, '[');
-    for (size_t i = 0; i < n; i++) {
-        if (i)
-            buf_addch(b, ',');
-        buf_addu(b, ids[i]);
-    }
-    buf_addch(b, ']');
-}
-
-static void add_text(struct buf *b, bool known, const struct buf *text)
-{
-    if (known)
-        json_add_string(b, text->p, text->len);
-    else
-        buf_addstr(b, "null");
-}
-
-static const char *const verdict_names[] = {"pass", "fail", "timeout"};
-
-/* prefix "": the only side. */
-static void add_details(const struct response_side *side, const char *prefix, enum verdict verdict,
-                        bool with_ids, struct buf *b)
-{
-    const struct completion *c = &side->completion;
-    add_key(b, prefix, "finish");
-    buf_addstr(b, side->finish == FINISH_STOP ? "\"stop\"" : "\"length\"");
-    if (opt.format_check) {
-        add_key(b, prefix, "format");
-        buf_addf(b, "\"%s\"", verdict_names[verdict]);
-    }
-    if (with_ids) {
-        add_key(b, *prefix ? prefix : "completion_", "ids");
-        add_ids(b, completion_ids(c), completion_count(c));
-    }
-    if (!opt.logprobs)
-        return;
-    add_key(b, prefix, "logprobs");
-    for (size_t i = 0; i < completion_count(c); i++) {
-        buf_addch(b, i ? ',' : '[');
-        json_add_real(b, c->logprobs[i]);
-    }
-    buf_addstr(b, completion_count(c) ? "]" : "[]");
-}
-
-static void add_response(const struct session *s, const struct response *r,
-                         const enum verdict *verdicts, struct buf *b)
-{
-    const struct prompt *p = r->prompt;
-    bool with_text = s->tokenizer != NULL, with_ids = opt.ids || !with_text;
-    buf_addstr(b, "{\"id\":");
-    json_add(b, p->id);
-    if (opt.samples > 1)
-        buf_addf(b, ",\"sample\":%zu", r->sample);
-    add_key(b, "", "prompt");
-    add_text(b, p->has_text, &p->text);
-    if (with_ids) {
-        add_key(b, "", "prompt_ids");
-        add_ids(b, p->ids, p->n);
-    }
-    if (opt.compare) {
-        add_key(b, "", "base");
-        add_text(b, with_text, &r->sides[0].completion.text);
-        add_key(b, "", "tuned");
-        add_text(b, with_text, &r->sides[1].completion.text);
-        add_details(&r->sides[0], "base_", verdicts[0], with_ids, b);
-        add_details(&r->sides[1], "tuned_", verdicts[1], with_ids, b);
-    } else {
-        add_key(b, "", "completion");
-        add_text(b, with_text, &r->sides[0].completion.text);
-        add_details(&r->sides[0], "", verdicts[0], with_ids, b);
-    }
-    if (p->has_reference) {
-        add_key(b, "", "reference");
-        add_text(b, true, &p->reference);
-    }
-    buf_addstr(b, "}\n");
-}
+/* ---- responses ---- */
 
 /* What the user's command says of a completion. */
 static int check_format(struct session *s, const struct response *r, size_t side,
@@ -242,6 +159,12 @@ static void report_format(const struct session *s)
 static int put_json(void *arg, const struct response *r, struct err *err)
 {
     struct session *s = arg;
+    const struct response_report how = {.tokenizer = s->tokenizer,
+                                        .sampled = opt.samples > 1,
+                                        .compare = opt.compare,
+                                        .ids = opt.ids,
+                                        .logprobs = opt.generate.logprobs,
+                                        .checked = opt.format_check != NULL};
     enum verdict verdicts[RESPOND_MAX_SIDES] = {VERDICT_PASS};
     for (size_t i = 0; i < 1u + opt.compare; i++) {
         s->n_context += r->sides[i].finish == FINISH_CONTEXT;
@@ -251,7 +174,7 @@ static int put_json(void *arg, const struct response *r, struct err *err)
     s->n_responses++;
     s->unflushed = true;
     buf_clear(&s->line);
-    add_response(s, r, verdicts, &s->line);
+    response_report(&how, r, verdicts, &s->line);
     return output_write(s->out, s->line.p, s->line.len, err);
 }
 
@@ -321,6 +244,8 @@ static int converse(const struct session *s, const struct respond_options *how, 
 
 static int generate(struct session *s, struct err *err)
 {
+    opt.generate.n_top = size_min(opt.generate.n_top, decoder_config(s->model.decoder)->vocab);
+    opt.generate.logprobs |= opt.generate.n_top > 0;
     struct lora *sides[] = {opt.compare ? NULL : s->model.adapter, s->model.adapter};
     struct respond_options how = {
         .decoder = s->model.decoder,
@@ -328,7 +253,7 @@ static int generate(struct session *s, struct err *err)
         .n_sides = 1u + opt.compare,
         .samples = opt.samples,
         .generate = opt.generate,
-        .text = {s->tokenizer, opt.keep_special, opt.stops.items, opt.stops.n},
+        .text = {s->tokenizer, opt.keep_special, opt.stops.items, opt.stops.n, opt.generate.n_top},
         .next = next_json,
         .put = put_json,
         .step = after_step,
@@ -336,7 +261,6 @@ static int generate(struct session *s, struct err *err)
     };
     uint32_t *ends = tuned_end_ids(&s->model, s->tokenizer, &how.generate.n_end_ids);
     how.generate.end_ids = ends;
-    how.generate.logprobs = opt.logprobs;
     int status = opt.chat_asked ? converse(s, &how, err) : respond(&how, err);
     free(ends);
     progress_clear(&s->progress);
@@ -395,8 +319,10 @@ static void check_options(size_t n_files)
         usage_error("--chat reads the standard input, no files");
     if (!n_files && !opt.lines && !opt.text && isatty(STDIN_FILENO))
         opt.chat_asked = true;
-    if (opt.chat_asked && (opt.samples > 1 || opt.ids || opt.logprobs || opt.format_check))
-        usage_error("a conversation has no --samples, --ids, --logprobs and --format-check; "
+    if (opt.chat_asked && (opt.samples > 1 || opt.ids || opt.generate.logprobs ||
+                           opt.generate.n_top || opt.format_check))
+        usage_error("a conversation has no --samples, --ids, --logprobs, --top-logprobs and "
+                    "--format-check; "
                     "give a file of prompts");
 }
 

@@ -25,8 +25,14 @@ void completion_release(struct completion *c)
 {
     free(c->window);
     free(c->logprobs);
+    free(c->top);
     buf_release(&c->text);
     *c = (struct completion){0};
+}
+
+const struct token_chance *completion_top(const struct completion *c, size_t i)
+{
+    return c->top + i * c->options->n_top;
 }
 
 size_t completion_count(const struct completion *c)
@@ -88,11 +94,24 @@ static bool cut_at_stop(struct completion *c, size_t old)
     return c->stopped = true;
 }
 
-int completion_add(struct completion *c, uint32_t id, double logprob, struct err *err)
+static void keep_top(struct completion *c, const struct token_chance *top, size_t n)
+{
+    size_t each = c->options->n_top;
+    if (n == c->top_cap) {
+        c->top_cap = n ? 2 * n : 16;
+        c->top = xreallocarray(c->top, c->top_cap, each * sizeof *c->top);
+    }
+    memcpy(c->top + n * each, top, each * sizeof *top);
+}
+
+int completion_add(struct completion *c, uint32_t id, double logprob,
+                   const struct token_chance *top, struct err *err)
 {
     size_t old = c->text.len, n = completion_count(c);
     ARRAY_GROW(c->logprobs, n, c->logprobs_cap);
     c->logprobs[n] = logprob;
+    if (c->options->n_top)
+        keep_top(c, top, n);
     ARRAY_GROW(c->window, c->n_window, c->window_cap);
     c->window[c->n_window++] = id;
     if (!c->options->tokenizer)

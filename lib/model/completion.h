@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "model/sample.h"
 #include "text/tokenizer.h"
 
 struct completion_options {
@@ -21,6 +22,7 @@ struct completion_options {
     bool keep_special;                 /* special tokens show in the text */
     const char *const *stops; /* [n_stops] strings that end the completion; not part of it */
     size_t n_stops;
+    size_t n_top; /* likeliest tokens that are kept at each place */
 };
 
 struct completion {
@@ -30,6 +32,8 @@ struct completion {
     size_t from, to;  /* window[from..to) is decoded into text or context already */
     double *logprobs; /* [completion_count] */
     size_t logprobs_cap;
+    struct token_chance *top; /* [completion_count, options.n_top] */
+    size_t top_cap;
     struct buf text;
     bool stopped; /* a stop string was found, and the text cut there */
 };
@@ -39,11 +43,15 @@ void completion_init(struct completion *c, const struct completion_options *opti
                      const uint32_t *prompt, size_t n);
 void completion_release(struct completion *c);
 
-/* 1 when a stop string ends it, else 0; -1 on failure. */
-int completion_add(struct completion *c, uint32_t id, double logprob, struct err *err);
+/* top [options.n_top] may be NULL if that is 0. 1 when a stop string ends it, else 0; -1 on
+ * failure. */
+int completion_add(struct completion *c, uint32_t id, double logprob,
+                   const struct token_chance *top, struct err *err);
 /* Decodes what is left, an unfinished character included. */
 int completion_end(struct completion *c, struct err *err);
 
+/* The likeliest tokens at place i, [options.n_top]. */
+const struct token_chance *completion_top(const struct completion *c, size_t i);
 size_t completion_count(const struct completion *c);
 const uint32_t *completion_ids(const struct completion *c);
 /* How much of the text stays whatever comes: not the beginning of a stop string. */

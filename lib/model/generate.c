@@ -34,7 +34,8 @@ struct generator {
     struct kv_cache *cache;
     size_t capacity; /* tokens a slot of the cache holds */
     struct sampler *sampler;
-    float *logits; /* [options.slots, vocab] */
+    float *logits;            /* [options.slots, vocab] */
+    struct token_chance *top; /* [options.n_top] */
 
     size_t *part_slots, *part_counts; /* [options.slots]: what decoder_extend is given */
     uint32_t *ids;
@@ -53,6 +54,8 @@ struct generator *generator_new(struct decoder *d, const struct lora *lora,
     g->slots = xcalloc(options->slots, sizeof *g->slots);
     g->part_slots = xcalloc(options->slots, sizeof *g->part_slots);
     g->part_counts = xcalloc(options->slots, sizeof *g->part_counts);
+    g->options.n_top = size_min(options->n_top, g->vocab);
+    g->top = xcalloc(g->options.n_top, sizeof *g->top);
     g->sampler = sampler_new(g->vocab);
     return g;
 }
@@ -78,6 +81,7 @@ void generator_free(struct generator *g)
     free(g->queue);
     free(g->slots);
     free(g->logits);
+    free(g->top);
     free(g->part_slots);
     free(g->part_counts);
     free(g->ids);
@@ -229,18 +233,21 @@ static bool is_end(const struct generate_options *o, uint32_t id)
 static int take_token(struct generator *g, struct sequence *s, const float *logits,
                       enum finish *finish, struct err *err)
 {
-    uint32_t id;
-    double u = rng_uniform(&s->rng), logprob = NAN;
+    const struct generate_options *o = &g->options;
+    struct generated_token token = {.logprob = NAN, .top = g->top};
+    double u = rng_uniform(&s->rng);
     ARRAY_GROW(s->ids, s->n, s->cap);
-    if (sample_token(g->sampler, &g->options.sampling, logits, s->ids, s->n, u, &id, err))
+    if (sample_token(g->sampler, &o->sampling, logits, s->ids, s->n, u, &token.id, err))
         return -1;
     *finish = FINISH_STOP;
-    if (is_end(&g->options, id))
+    if (is_end(o, token.id))
         return 1;
-    s->ids[s->n++] = id;
-    if (g->options.logprobs)
-        logprob = logits_logprob(logits, g->vocab, id);
-    int status = s->receiver.token(s->receiver.arg, id, logprob, err);
+    s->ids[s->n++] = token.id;
+    if (o->logprobs)
+        token.logprob = logits_logprob(logits, g->vocab, token.id);
+    if (o->n_top)
+        logits_likeliest(logits, g->vocab, o->n_top, g->top);
+    int status = s->receiver.token(s->receiver.arg, &token, err);
     if (status)
         return status;
     bool full = s->n - s->n_prompt >= g->options.max_tokens;

@@ -23,11 +23,17 @@ enum finish {
     FINISH_CONTEXT, /* the model has no more positions */
 };
 
+/* A token that was chosen; chances are of the model's own distribution, before any filter. */
+struct generated_token {
+    uint32_t id;
+    double logprob;                 /* NaN unless asked for */
+    const struct token_chance *top; /* [options.n_top] the likeliest at its place */
+};
+
 /* Who gets the tokens of one prompt, in order. */
 struct generate_receiver {
-    /* A token, not an end token. logprob: of the model's own distribution, before any filter, NaN
-     * unless asked for. 0 to go on, 1 to stop here, -1 to fail. */
-    int (*token)(void *arg, uint32_t id, double logprob, struct err *err);
+    /* A token, not an end token. 0 to go on, 1 to stop here, -1 to fail. */
+    int (*token)(void *arg, const struct generated_token *token, struct err *err);
     int (*done)(void *arg, enum finish finish, struct err *err); /* 0 or -1 */
     void *arg;
 };
@@ -40,8 +46,9 @@ struct generate_options {
     const uint32_t *end_ids; /* [n_end_ids] end a completion and are no part of it */
     size_t n_end_ids;
     bool logprobs;
-    bool reuse; /* what a prompt shares with the one before it in its slot isn't computed again;
-                   the rounding then depends on which that was */
+    size_t n_top; /* of the likeliest tokens, how many are handed out too; up to the vocabulary */
+    bool reuse;   /* what a prompt shares with the one before it in its slot isn't computed again;
+                     the rounding then depends on which that was */
 };
 
 struct generator;

@@ -55,12 +55,13 @@ static void job_free(struct job *job, size_t n_sides)
     free(job);
 }
 
-static int take_token(void *arg, uint32_t id, double logprob, struct err *err)
+static int take_token(void *arg, const struct generated_token *token, struct err *err)
 {
     const struct ticket *ticket = arg;
     struct job *job = ticket->job;
     struct responder *r = job->owner;
-    int status = completion_add(&job->response.sides[ticket->side].completion, id, logprob, err);
+    int status = completion_add(&job->response.sides[ticket->side].completion, token->id,
+                                token->logprob, token->top, err);
     r->tokens++;
     if (status < 0 || !r->options->grown)
         return status;

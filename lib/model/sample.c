@@ -184,7 +184,8 @@ int sample_token(struct sampler *s, const struct sampling *how, const float *log
     return 0;
 }
 
-double logits_logprob(const float *logits, size_t vocab, uint32_t token)
+/* What is taken from a logit to make it a log p. */
+static double log_sum_exp(const float *logits, size_t vocab)
 {
     double top = -INFINITY, sum = 0;
     for (size_t i = 0; i < vocab; i++)
@@ -192,5 +193,26 @@ double logits_logprob(const float *logits, size_t vocab, uint32_t token)
             top = logits[i];
     for (size_t i = 0; i < vocab; i++)
         sum += exp((double)logits[i] - top);
-    return (double)logits[token] - top - log(sum);
+    return top + log(sum);
+}
+
+double logits_logprob(const float *logits, size_t vocab, uint32_t token)
+{
+    return (double)logits[token] - log_sum_exp(logits, vocab);
+}
+
+/* out [n] stays sorted; most tokens are less likely than its last. */
+void logits_likeliest(const float *logits, size_t vocab, size_t n, struct token_chance *out)
+{
+    double norm = log_sum_exp(logits, vocab);
+    size_t held = 0;
+    for (size_t i = 0; i < vocab && n; i++) {
+        double logprob = (double)logits[i] - norm;
+        if (held == n && logprob <= out[n - 1].logprob)
+            continue;
+        size_t at = held < n ? held++ : n - 1;
+        for (; at && out[at - 1].logprob < logprob; at--)
+            out[at] = out[at - 1];
+        out[at] = (struct token_chance){(uint32_t)i, logprob};
+    }
 }

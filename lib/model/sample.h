@@ -43,4 +43,12 @@ int sample_token(struct sampler *s, const struct sampling *how, const float *log
 /* log p of one token: the softmax of the logits [vocab] as they are, summed in double. */
 double logits_logprob(const float *logits, size_t vocab, uint32_t token);
 
+struct token_chance {
+    uint32_t id;
+    double logprob;
+};
+
+/* The n likeliest tokens [n], the likeliest first, of equal ones the lower id; n up to vocab. */
+void logits_likeliest(const float *logits, size_t vocab, size_t n, struct token_chance *out);
+
 #endif

@@ -107,6 +107,30 @@ spew('many.jsonl', map { encode_json({id => "m$_", text => substr('A text that i
     ok(@scored == 4 && $worst < 1e-4, 'log p of each token is what ft-eval says', "largest difference $worst");
 }
 
+# The likeliest tokens at each place.
+{
+    my @greedy = gen("-m model $few --ids --top-logprobs 3 many.jsonl");
+    my @wrong = grep { my $r = $_; grep { $r->{top_logprobs}[$_][0]{id} != $r->{completion_ids}[$_]
+            || $r->{top_logprobs}[$_][0]{logprob} != $r->{logprobs}[$_] } 0 .. $#{$r->{completion_ids}} } @greedy;
+    ok(!@wrong, 'what is greedily taken is the likeliest');
+    @wrong = grep { my $top = $_; @$top != 3 || $top->[0]{logprob} < $top->[1]{logprob} || $top->[1]{logprob} < $top->[2]{logprob} } map { @{$_->{top_logprobs}} } @greedy;
+    ok(!@wrong, 'three of them, in order');
+    my $vocab = decode_json(slurp('model/tokenizer.json'))->{model}{vocab};
+    ok(!(grep { exists $vocab->{$_->{token}} && $vocab->{$_->{token}} != $_->{id} } map { map { @$_ } @{$_->{top_logprobs}} } @greedy), "with the vocabulary's names");
+    is($greedy[0]{completion}, (gen("-m model $few many.jsonl"))[0]{completion}, 'and the completion is the same');
+    my ($all) = gen('-m model --max-tokens 1 --top-logprobs 9999 many.jsonl');
+    my $sum = 0;
+    $sum += exp $_->{logprob} for @{$all->{top_logprobs}[0]};
+    ok(@{$all->{top_logprobs}[0]} == 500 && abs($sum - 1) < 1e-9, 'all of them are a distribution', $sum);
+    my @hot = gen("-m model $few --temperature 2 --ids --top-logprobs 500 many.jsonl");
+    @wrong = grep { my $r = $_; grep { my $i = $_; my ($chosen) = grep { $_->{id} == $r->{completion_ids}[$i] } @{$r->{top_logprobs}[$i]};
+            !$chosen || $chosen->{logprob} != $r->{logprobs}[$i] } 0 .. $#{$r->{completion_ids}} } @hot;
+    ok(!@wrong, 'what was drawn is among all, by the same log p');
+    spew_json('bare.jsonl', {ids => [5, 6]});
+    my ($bare) = gen("-m $llama -a $llama/lora/initial --compare --max-tokens 2 --top-logprobs 2 bare.jsonl");
+    ok(@{$bare->{base_top_logprobs}} && @{$bare->{tuned_top_logprobs}} && !exists $bare->{base_top_logprobs}[0][0]{token}, 'of both sides; no tokenizer, no names');
+}
+
 # Where completions end.
 {
     my ($full) = gen("-m model --max-tokens 40 --ids many.jsonl");

@@ -35,7 +35,7 @@ struct counts {
 static void check_split(const uint32_t *ids, size_t n_prompt, size_t n, bool keep_special,
                         struct counts *counts)
 {
-    struct completion_options o = {tokenizer, keep_special, NULL, 0};
+    struct completion_options o = {tokenizer, keep_special, NULL, 0, 0};
     struct completion c;
     struct buf want = BUF_INIT, seen = BUF_INIT;
     struct err err;
@@ -43,7 +43,7 @@ static void check_split(const uint32_t *ids, size_t n_prompt, size_t n, bool kee
         return;
     completion_init(&c, &o, ids, n_prompt);
     for (size_t i = n_prompt; i < n; i++) {
-        completion_add(&c, ids[i], 0, &err);
+        completion_add(&c, ids[i], 0, NULL, &err);
         size_t settled = completion_settled(&c);
         counts->taken_back += settled < seen.len || memcmp(c.text.p, seen.p, seen.len) != 0;
         buf_clear(&seen);
@@ -104,7 +104,7 @@ static size_t feed(struct completion *c, const char *text, bool *stopped)
     tokenizer_encode(tokenizer, s, text, strlen(text), 0, &l, &err);
     for (size_t i = 0; i < l.n && !*stopped; i++) {
         settled = completion_settled(c);
-        *stopped = completion_add(c, l.ids[i], 0, &err) == 1;
+        *stopped = completion_add(c, l.ids[i], 0, NULL, &err) == 1;
     }
     token_list_release(&l);
     tokenizer_scratch_free(s);
@@ -114,7 +114,7 @@ static size_t feed(struct completion *c, const char *text, bool *stopped)
 static void test_stops(void)
 {
     static const char *const stops[] = {"\n\n", "xyz", ""};
-    struct completion_options o = {tokenizer, false, stops, ARRAY_SIZE(stops)};
+    struct completion_options o = {tokenizer, false, stops, ARRAY_SIZE(stops), 0};
     struct completion c;
     struct err err;
     bool stopped;
@@ -140,12 +140,12 @@ static void test_stops(void)
 
 static void test_no_tokenizer(void)
 {
-    struct completion_options o = {NULL, false, NULL, 0};
+    struct completion_options o = {NULL, false, NULL, 0, 0};
     struct completion c;
     struct err err;
     completion_init(&c, &o, (uint32_t[]){1, 2, 3}, 3);
     for (uint32_t i = 0; i < 200; i++)
-        completion_add(&c, i, i, &err);
+        completion_add(&c, i, i, NULL, &err);
     completion_end(&c, &err);
     tap_ok(completion_count(&c) == 200 && completion_ids(&c)[199] == 199 && c.logprobs[199] == 199,
            "ids alone");

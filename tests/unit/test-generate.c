@@ -18,13 +18,13 @@ struct result {
     bool done;
 };
 
-static int take(void *arg, uint32_t id, double logprob, struct err *err)
+static int take(void *arg, const struct generated_token *token, struct err *err)
 {
     struct result *r = arg;
     if (r->n == MAX_TOKENS)
         return err_set(err, "too many tokens");
-    r->logprobs[r->n] = logprob;
-    r->ids[r->n++] = id;
+    r->logprobs[r->n] = token->logprob;
+    r->ids[r->n++] = token->id;
     return r->n == r->stop_after;
 }
 

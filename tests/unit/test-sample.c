@@ -196,6 +196,30 @@ static void test_logprob(void)
     tap_ok(fabs(logits_logprob((float[]){0, logf(3)}, 2, 0) - log(0.25)) < 1e-7, "log p");
 }
 
+/* Against a choice of the best of what is left, again and again. */
+static void test_likeliest(void)
+{
+    float logits[VOCAB];
+    struct token_chance got[VOCAB];
+    make_logits(logits, 3);
+    logits[7] = logits[3] = logits[11]; /* ties */
+    for (size_t n = 0; n <= VOCAB; n += n < 3 ? 1 : VOCAB - 3) {
+        bool taken[VOCAB] = {false}, same = true;
+        logits_likeliest(logits, VOCAB, n, got);
+        for (size_t k = 0; k < n; k++) {
+            uint32_t best = 0;
+            while (taken[best])
+                best++;
+            for (uint32_t i = best; i < VOCAB; i++)
+                if (!taken[i] && logits[i] > logits[best])
+                    best = i;
+            taken[best] = true;
+            same &= got[k].id == best && got[k].logprob == logits_logprob(logits, VOCAB, best);
+        }
+        tap_ok(same, "the %zu likeliest tokens", n);
+    }
+}
+
 int main(void)
 {
     struct sampler *s = sampler_new(VOCAB);
@@ -204,5 +228,6 @@ int main(void)
     test_top_p_edge();
     test_greedy();
     test_logprob();
+    test_likeliest();
     return tap_done();
 }
