@@ -6,8 +6,8 @@
 #include "base/mem.h"
 #include "compute/gemm_backend.h"
 
-/* Rows of W in a task when there are few rows of x, so that all threads have work. */
-enum { NARROW = 64, FEW_ROWS = 32, GRAD_BLOCK = 192 };
+/* Rows of x, and columns of a gradient, in a task. */
+enum { FEW_ROWS = 32, GRAD_BLOCK = 192 };
 /* Rows and columns in a tile of a whole matrix's gradient. */
 enum { GRAD_ROWS = 128, GRAD_COLUMNS = 768 };
 
@@ -21,6 +21,7 @@ int gemm_new(struct gemm **out, enum backend backend, struct pool *pool, struct 
     struct gemm *g = xcalloc(1, sizeof *g);
     g->backend = backend;
     g->ops = backend == BACKEND_BF16 ? &gemm_bf16_ops : &gemm_fp32_ops;
+    g->kernels = row_kernels();
     g->pool = pool;
     g->scratch = xcalloc(pool_threads(pool), sizeof *g->scratch);
     g->columns = xcalloc(pool_threads(pool), sizeof *g->columns);
@@ -76,42 +77,13 @@ struct cut cut_evenly(size_t total, size_t most, size_t unit)
     return c;
 }
 
-struct few_run {
-    struct gemm *g;
-    const struct operand *x;
-    size_t m;
-    const struct gemm_forward *jobs;
-};
-
-static size_t narrow_tasks(const struct gemm_forward *job)
-{
-    return (job->w->rows + NARROW - 1) / NARROW;
-}
-
-static void few_task(void *arg, size_t i, size_t thread)
-{
-    const struct few_run *run = arg;
-    const struct gemm_forward *job = run->jobs;
-    for (; i >= narrow_tasks(job); job++)
-        i -= narrow_tasks(job);
-    gemm_forward_few(&run->g->scratch[thread], run->x, run->m, job, i * NARROW,
-                     size_min((i + 1) * NARROW, job->w->rows));
-}
-
 void gemm_forward(struct gemm *g, const struct operand *x, size_t m,
                   const struct gemm_forward *jobs, size_t n_jobs)
 {
-    if (m > GEMM_FEW) {
-        for (size_t j = 0; j < n_jobs; j++)
-            g->ops->forward(g, x, m, &jobs[j]);
-        return;
-    }
-    struct few_run run = {g, x, m, jobs};
-    size_t tasks = 0;
-    for (size_t j = 0; j < n_jobs; j++)
-        tasks += narrow_tasks(&jobs[j]);
-    if (m)
-        pool_run(g->pool, tasks, few_task, &run);
+    if (m && m <= GEMM_FEW)
+        gemm_forward_few(g, x, m, jobs, n_jobs);
+    for (size_t j = 0; m > GEMM_FEW && j < n_jobs; j++)
+        g->ops->forward(g, x, m, &jobs[j]);
 }
 
 void gemm_backward(struct gemm *g, float *dx, size_t m, bool add, const struct gemm_backward *jobs,

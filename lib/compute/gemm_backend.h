@@ -8,6 +8,7 @@
 #define COMPUTE_GEMM_BACKEND_H
 
 #include "compute/gemm.h"
+#include "compute/row_product.h"
 
 struct gemm_ops;
 
@@ -19,6 +20,7 @@ struct gemm_scratch {
 struct gemm {
     enum backend backend;
     const struct gemm_ops *ops;
+    const struct row_kernels *kernels; /* for few rows */
     struct pool *pool;
     struct gemm_scratch *scratch; /* one for each thread */
     struct gemm_scratch *columns; /* the same, for gemm_grad_w */
@@ -34,11 +36,14 @@ struct cut {
 };
 struct cut cut_evenly(size_t total, size_t most, size_t unit);
 
-/* Rows of x up to which each row of W is expanded and multiplied by itself, in float32 for every
- * backend: reading W is what costs. A row's result doesn't depend on how many rows there are. */
+/* Rows of x up to which rows of W are multiplied as they are read, in float32 for every backend:
+ * reading W is what costs. A row's result doesn't depend on how many rows there are. */
 enum { GEMM_FEW = 16 };
-void gemm_forward_few(struct gemm_scratch *s, const struct operand *x, size_t m,
-                      const struct gemm_forward *job, size_t n0, size_t n1);
+void gemm_forward_few(struct gemm *g, const struct operand *x, size_t m,
+                      const struct gemm_forward *jobs, size_t n_jobs);
+
+/* Adds the low-rank part to columns n0..n1 of rows m0..m0 + m. */
+void gemm_add_low_rank(const struct gemm_forward *job, size_t m0, size_t m, size_t n0, size_t n1);
 
 /* Puts the bias under columns n0..n1 of m rows that products are added to. */
 void gemm_start_tile(const struct gemm_forward *job, size_t m0, size_t m, size_t n0, size_t n1);

@@ -4,12 +4,9 @@
 #include <cblas.h>
 
 #include "base/mem.h"
-#include "base/simd.h"
 
 enum {
-    FEW = 16,               /* rows of x up to which dot products beat OpenBLAS's packing */
     PANEL_FLOATS = 1 << 19, /* an expanded panel of W should stay in the second-level cache */
-    TURNED_ROWS = 16,       /* rows of a transposed W that share its cache lines */
     ROW_BLOCK = 256,        /* rows of x in a tile */
     COLUMN_BLOCK = 512,     /* columns of the result in a tile */
     THIN = 64,              /* a result of no more columns is cut into tiles of fewer rows */
@@ -33,46 +30,7 @@ void gemm_tile(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k,
                 a, (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
 }
 
-typedef float lanes __attribute__((vector_size(64), aligned(4)));
-
-/* Four rows of x against one row of w, each sum over 16 lanes in a fixed order. */
-SIMD_CLONES static void dot4(const float *w, const float *x, size_t ldx, size_t n, float out[4])
-{
-    lanes s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
-    const float *x1 = x + ldx, *x2 = x1 + ldx, *x3 = x2 + ldx;
-    size_t k = 0;
-    for (; k + SIMD_LANES <= n; k += SIMD_LANES) {
-        lanes v = *(const lanes *)(w + k);
-        s0 += v * *(const lanes *)(x + k);
-        s1 += v * *(const lanes *)(x1 + k);
-        s2 += v * *(const lanes *)(x2 + k);
-        s3 += v * *(const lanes *)(x3 + k);
-    }
-    out[0] = simd_sum((const float *)&s0);
-    out[1] = simd_sum((const float *)&s1);
-    out[2] = simd_sum((const float *)&s2);
-    out[3] = simd_sum((const float *)&s3);
-    for (; k < n; k++) {
-        out[0] += w[k] * x[k];
-        out[1] += w[k] * x1[k];
-        out[2] += w[k] * x2[k];
-        out[3] += w[k] * x3[k];
-    }
-}
-
-SIMD_CLONES static float dot1(const float *w, const float *x, size_t n)
-{
-    lanes s = {0};
-    size_t k = 0;
-    for (; k + SIMD_LANES <= n; k += SIMD_LANES)
-        s += *(const lanes *)(w + k) * *(const lanes *)(x + k);
-    float sum = simd_sum((const float *)&s);
-    for (; k < n; k++)
-        sum += w[k] * x[k];
-    return sum;
-}
-
-static void add_low_rank(const struct gemm_forward *job, size_t m0, size_t m, size_t n0, size_t n1)
+void gemm_add_low_rank(const struct gemm_forward *job, size_t m0, size_t m, size_t n0, size_t n1)
 {
     const struct gemm_low_rank *l = &job->lora;
     size_t ldy = job->w->rows;
@@ -88,40 +46,6 @@ void gemm_start_tile(const struct gemm_forward *job, size_t m0, size_t m, size_t
         for (size_t n = n0; n < n1; n++)
             row[n] = (job->add ? row[n] : 0) + job->bias[n];
     }
-}
-
-/* One row of W against m rows of x; out[i] belongs to row i. */
-static void dot_rows(const float *w, const float *x, size_t m, size_t n, float *out)
-{
-    size_t i = 0;
-    for (; i + 4 <= m; i += 4)
-        dot4(w, x + i * n, n, n, out + i);
-    for (; i < m; i++)
-        out[i] = dot1(w, x + i * n, n);
-}
-
-void gemm_forward_few(struct gemm_scratch *s, const struct operand *x, size_t m,
-                      const struct gemm_forward *job, size_t n0, size_t n1)
-{
-    const struct matrix *w = job->w;
-    const float *direct = w->transposed ? NULL : matrix_direct(w);
-    size_t step = w->transposed ? TURNED_ROWS : 1; /* rows of W expanded at a time */
-    float *expanded = gemm_scratch(s, w->cols * (step + m)), *rounded = expanded + step * w->cols,
-          out[GEMM_FEW];
-    const float *xs = x->bf16 ? rounded : operand_f32(x, 0);
-    if (x->bf16)
-        bf16_to_floats(operand_bf16(x, 0), rounded, m * w->cols);
-    for (size_t n = n0; n < n1; n++) {
-        size_t at = (n - n0) % step;
-        if (!direct && !at)
-            matrix_floats(w, n, size_min(step, n1 - n), 0, w->cols, expanded, w->cols);
-        dot_rows(direct ? direct + n * w->cols : expanded + at * w->cols, xs, m, w->cols, out);
-        for (size_t i = 0; i < m; i++) {
-            float *to = &job->y[i * w->rows + n];
-            *to = (job->add ? *to : 0) + (job->bias ? job->bias[n] : 0) + out[i];
-        }
-    }
-    add_low_rank(job, 0, m, n0, n1);
 }
 
 static void forward_tile(struct gemm_scratch *s, const struct operand *x, size_t m0, size_t m1,
@@ -146,7 +70,7 @@ static void forward_tile(struct gemm_scratch *s, const struct operand *x, size_t
             gemm_tile(false, true, m, rows, k, 1, xs, k, direct ? direct + n * k : expanded, k,
                       beta, y, ldy);
     }
-    add_low_rank(job, m0, m, n0, n1);
+    gemm_add_low_rank(job, m0, m, n0, n1);
 }
 
 static void backward_tile(struct gemm_scratch *s, float *dx, size_t ld, size_t m0, size_t m1,

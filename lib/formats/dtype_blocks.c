@@ -299,17 +299,18 @@ SIMD_CLONES void q5_1_from_float(const float *in, void *out, size_t n)
     }
 }
 
+const int8_t iq4_nl_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                  1,    13,   25,  38,  53,  69,  89,  113};
+
 /* IQ4_NL: f16 d, nibbles that choose among 16 uneven values; x = d * value. */
 SIMD_CLONES void iq4_nl_to_float(const void *in, float *out, size_t n)
 {
-    static const int8_t values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                      1,    13,   25,  38,  53,  69,  89,  113};
     const uint8_t *p = in;
     int q[QK];
     for (size_t i = 0; i < n; i += QK, p += IQ4_NL_BYTES) {
         get_nibbles(p + 2, q);
         for (int j = 0; j < QK; j++)
-            q[j] = values[q[j]];
+            q[j] = iq4_nl_values[q[j]];
         spread(out + i, get_f16(p), q, 0);
     }
 }

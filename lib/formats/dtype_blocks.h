@@ -9,6 +9,7 @@
 #define FORMATS_DTYPE_BLOCKS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum {
     QK = 32,    /* numbers in a block of the simple types */
@@ -25,6 +26,8 @@ enum {
     Q6_K_BYTES = QK_K / 2 + QK_K / 4 + QK_K / 16 + 2,
     IQ4_NL_BYTES = 2 + QK / 2,
 };
+
+extern const int8_t iq4_nl_values[16]; /* what its nibbles choose among */
 
 void q8_0_to_float(const void *in, float *out, size_t n);
 void q4_0_to_float(const void *in, float *out, size_t n);
