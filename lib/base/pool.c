@@ -16,13 +16,20 @@ struct worker {
     pthread_t id;
 };
 
+/*
+ * Rounds follow each other within microseconds in generation, so both sides look for a while before
+ * they sleep, and nobody takes the lock or calls the kernel while the other side is awake: who goes
+ * to sleep says so first and then looks again; who has news looks for sleepers afterwards.
+ */
 struct pool {
     struct worker *workers; /* n_threads - 1 of them */
     size_t n_threads;
     pthread_mutex_t lock;
     pthread_cond_t start, done;
-    atomic_size_t round; /* changes when there is work */
-    size_t running;      /* workers that have not finished the round */
+    atomic_size_t round;    /* changes when there is work */
+    atomic_size_t running;  /* workers that have not finished the round */
+    atomic_size_t sleepers; /* workers that wait for `start` */
+    atomic_bool waiting;    /* the caller waits for `done` */
     bool stop;
     void (*task)(void *arg, size_t i, size_t thread);
     void *arg;
@@ -37,19 +44,51 @@ static void run_tasks(struct pool *pool, size_t thread)
         pool->task(pool->arg, i, thread);
 }
 
-/* Rounds follow each other within microseconds, so a worker looks a while before it sleeps. */
+enum { LOOKS = 2000 }; /* some tens of microseconds */
+
+static void pause_briefly(void)
+{
+#ifdef __x86_64__
+    __builtin_ia32_pause();
+#endif
+}
+
 static void wait_for_round(struct pool *pool, size_t seen)
 {
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < LOOKS; i++) {
         if (atomic_load_explicit(&pool->round, memory_order_acquire) != seen)
-            break;
-#ifdef __x86_64__
-        __builtin_ia32_pause();
-#endif
+            return;
+        pause_briefly();
     }
     pthread_mutex_lock(&pool->lock);
+    atomic_fetch_add(&pool->sleepers, 1);
     while (atomic_load(&pool->round) == seen)
         pthread_cond_wait(&pool->start, &pool->lock);
+    atomic_fetch_sub(&pool->sleepers, 1);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+static void finish_round(struct pool *pool)
+{
+    if (atomic_fetch_sub(&pool->running, 1) > 1 || !atomic_load(&pool->waiting))
+        return;
+    pthread_mutex_lock(&pool->lock);
+    pthread_cond_signal(&pool->done);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+static void wait_for_workers(struct pool *pool)
+{
+    for (int i = 0; i < LOOKS; i++) {
+        if (!atomic_load_explicit(&pool->running, memory_order_acquire))
+            return;
+        pause_briefly();
+    }
+    pthread_mutex_lock(&pool->lock);
+    atomic_store(&pool->waiting, true);
+    while (atomic_load(&pool->running))
+        pthread_cond_wait(&pool->done, &pool->lock);
+    atomic_store(&pool->waiting, false);
     pthread_mutex_unlock(&pool->lock);
 }
 
@@ -57,17 +96,12 @@ static void *worker_main(void *arg)
 {
     struct worker *w = arg;
     struct pool *pool = w->pool;
-    size_t seen = 0;
-    for (;;) {
+    for (size_t seen = 0;; seen++) {
         wait_for_round(pool, seen);
-        seen++;
         if (pool->stop)
             return NULL;
         run_tasks(pool, w->thread);
-        pthread_mutex_lock(&pool->lock);
-        if (--pool->running == 0)
-            pthread_cond_signal(&pool->done);
-        pthread_mutex_unlock(&pool->lock);
+        finish_round(pool);
     }
 }
 
@@ -112,9 +146,11 @@ struct pool *pool_new(size_t n_threads, struct err *err)
 
 static void start_round(struct pool *pool)
 {
+    atomic_store(&pool->running, pool->n_threads - 1);
+    atomic_fetch_add(&pool->round, 1);
+    if (!atomic_load(&pool->sleepers))
+        return;
     pthread_mutex_lock(&pool->lock);
-    pool->running = pool->n_threads - 1;
-    atomic_fetch_add_explicit(&pool->round, 1, memory_order_release);
     pthread_cond_broadcast(&pool->start);
     pthread_mutex_unlock(&pool->lock);
 }
@@ -152,8 +188,5 @@ void pool_run(struct pool *pool, size_t n, void (*task)(void *, size_t, size_t),
     atomic_store(&pool->next, 0);
     start_round(pool);
     run_tasks(pool, 0);
-    pthread_mutex_lock(&pool->lock);
-    while (pool->running)
-        pthread_cond_wait(&pool->done, &pool->lock);
-    pthread_mutex_unlock(&pool->lock);
+    wait_for_workers(pool);
 }
