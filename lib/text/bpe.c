@@ -129,23 +129,21 @@ struct word {
     size_t n; /* symbols */
 };
 
-/* Symbols [from, from + n) and what merges they have. */
+/* Symbols [from, from + n), those that are bytes joined where that is sure, and what merges they
+ * have. Spans are counted in the word's symbols. */
 static void take_symbols(const struct word *w, size_t from, size_t n, struct symbols *y)
 {
     symbols_reserve(y, n);
-    y->n = n;
-    for (size_t i = 0; i < n; i++)
-        y->spans[i] = 1;
-    if (!w->bytes) {
+    if (w->bytes) {
+        y->n =
+            byte_pairs_join(w->b->byte_pairs, w->b->byte_ids, w->bytes + from, n, y->ids, y->spans);
+    } else {
+        y->n = n;
         memcpy(y->ids, w->first->ids + from, n * sizeof *y->ids);
-        symbols_rank(&w->b->table, y);
-        return;
+        for (size_t i = 0; i < n; i++)
+            y->spans[i] = 1;
     }
-    const unsigned char *p = w->bytes + from;
-    for (size_t i = 0; i < n; i++)
-        y->ids[i] = w->b->byte_ids[p[i]];
-    for (size_t i = 0; i + 1 < n; i++)
-        y->ranks[i] = w->b->byte_pairs[p[i] << 8 | p[i + 1]];
+    symbols_rank(&w->b->table, y);
 }
 
 /*

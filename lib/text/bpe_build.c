@@ -123,9 +123,8 @@ struct bpe *bpe_new(const struct vocab *v, const struct bpe_options *o, size_t n
         return NULL;
     }
     if (o->bytes) {
-        b->byte_pairs = xmalloc(BYTE_PAIRS * sizeof *b->byte_pairs);
-        for (size_t i = 0; i < BYTE_PAIRS; i++)
-            b->byte_pairs[i] = NO_MERGE;
+        b->byte_pairs = byte_pairs_new();
+        b->used = xcalloc(v->n + 1, 1);
         return b;
     }
     cuts_init(&b->cuts);
@@ -139,6 +138,7 @@ void bpe_free(struct bpe *b)
     if (!b)
         return;
     free(b->prefix);
+    free(b->used);
     free(b->suffix);
     merge_table_release(&b->table);
     if (!b->borrowed) {
@@ -155,16 +155,6 @@ void bpe_free(struct bpe *b)
 const struct cuts *bpe_cuts(const struct bpe *b)
 {
     return b->may_cut ? &b->cuts : NULL;
-}
-
-/* The byte that a byte-level token of one byte stands for, else -1. */
-static int single_byte(const char *p, size_t len)
-{
-    unsigned n;
-    if (!len || len > 2)
-        return -1;
-    uint32_t c = utf8_char((const unsigned char *)p, &n);
-    return n == len ? byte_level_byte(c) : -1;
 }
 
 static bool is_joined(const struct bpe *b, uint32_t id, const struct vocab_view parts[2])
@@ -194,14 +184,25 @@ static int64_t joined_token(struct bpe *b, uint32_t left, uint32_t right)
     return vocab_find(b->vocab, b->joined.p, b->joined.len);
 }
 
-static void add_byte_pair(struct bpe *b, uint32_t left, uint32_t right, uint32_t rank)
+static struct byte_ends ends_of(const struct bpe *b, uint32_t id)
 {
-    size_t left_len, right_len;
-    const char *p = vocab_string(b->vocab, left, &left_len);
-    const char *q = vocab_string(b->vocab, right, &right_len);
-    int first = single_byte(p, left_len), second = single_byte(q, right_len);
-    if (first >= 0 && second >= 0)
-        b->byte_pairs[first << 8 | second] = rank;
+    unsigned n;
+    size_t len;
+    const char *p = vocab_string(b->vocab, id, &len), *last = p + len;
+    if (!len)
+        return (struct byte_ends){-1, -1, false};
+    do
+        last--;
+    while (last > p && ((unsigned char)*last & 0xc0) == 0x80);
+    uint32_t c = utf8_char((const unsigned char *)p, &n);
+    return (struct byte_ends){
+        byte_level_byte(c), byte_level_byte(utf8_char((const unsigned char *)last, &n)), last == p};
+}
+
+static void add_byte_pair(struct bpe *b, uint32_t left, uint32_t right, uint32_t rank, uint32_t id)
+{
+    byte_pairs_add(b->byte_pairs, ends_of(b, left), ends_of(b, right), rank, id, b->used[id]);
+    b->used[left] = b->used[right] = true;
 }
 
 /* A token of one byte stands for whatever holds that byte. */
@@ -226,7 +227,7 @@ static int put_merge(struct bpe *b, uint32_t left, uint32_t right, uint32_t id, 
     if (merge_table_add(&b->table, left, right, id))
         return err_set(err, "more merges than announced");
     if (b->byte_pairs)
-        add_byte_pair(b, left, right, rank);
+        add_byte_pair(b, left, right, rank, id);
     else
         forbid_cuts(b, id);
     if (is_byte_token(b, left) || is_byte_token(b, right))

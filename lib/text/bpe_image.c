@@ -17,7 +17,7 @@ void bpe_put(const struct bpe *b, struct image_writer *w)
     if (has_words(b))
         vocab_put(&b->words, w, "words");
     if (b->options.bytes) {
-        image_put(w, "bpe.byte_pairs", b->byte_pairs, BYTE_PAIRS, sizeof *b->byte_pairs);
+        byte_pairs_put(b->byte_pairs, w);
         return;
     }
     image_put(w, "bpe.char_ids", b->char_ids, CHARS, sizeof *b->char_ids);
@@ -40,7 +40,7 @@ static uint32_t *numbers(const struct image *image, const char *name, size_t n, 
 
 static bool restore_bytes(struct bpe *b, const struct image *image)
 {
-    b->byte_pairs = numbers(image, "bpe.byte_pairs", BYTE_PAIRS, b->table.n, NO_MERGE);
+    b->byte_pairs = byte_pairs_restore(image, b->vocab->n);
     if (!b->byte_pairs)
         return false;
     return !has_words(b) || (vocab_restore(&b->words, image, "words") && b->words.n <= b->vocab->n);

@@ -6,31 +6,30 @@
 
 #include "base/buf.h"
 #include "text/bpe.h"
+#include "text/byte_pairs.h"
 #include "text/merge.h"
 
 #define NO_TOKEN UINT32_MAX
 
-enum {
-    CHARS = 0x10000,        /* characters whose symbols are in a table */
-    BYTE_PAIRS = 256 * 256, /* and of how many pairs of bytes the merges are */
-};
+enum { CHARS = 0x10000 }; /* characters whose symbols are in a table */
 
 struct bpe {
     const struct vocab *vocab;
     struct bpe_options options;
     char *prefix, *suffix;
     struct merge_table table;
-    uint32_t byte_ids[256]; /* options.bytes: the symbol of a byte; else its fallback token */
-    bool all_bytes;         /* every byte has an id in byte_ids */
-    uint32_t *byte_pairs;   /* [BYTE_PAIRS], options.bytes: rank of the merge of two bytes */
-    uint32_t *lengths;      /* [vocab->n] bytes of text behind a token */
-    struct vocab words;     /* options.ignore_merges and bytes: tokens by their bytes */
-    struct buf joined;      /* of add_merge */
-    uint32_t guess;         /* where the next merge's token may be */
-    struct cuts cuts;       /* !options.bytes: what merges reach across */
-    bool may_cut;           /* and nothing else depends on neighbours */
-    uint32_t *char_ids;     /* !options.bytes: [CHARS] the symbols of characters */
-    bool borrowed;          /* the arrays are an image's */
+    uint32_t byte_ids[256];       /* options.bytes: the symbol of a byte; else its fallback token */
+    bool all_bytes;               /* every byte has an id in byte_ids */
+    struct byte_pair *byte_pairs; /* options.bytes: merges that words start with */
+    uint8_t *used;      /* while they are added: [vocab->n] whether a symbol is part of one */
+    uint32_t *lengths;  /* [vocab->n] bytes of text behind a token */
+    struct vocab words; /* options.ignore_merges and bytes: tokens by their bytes */
+    struct buf joined;  /* of add_merge */
+    uint32_t guess;     /* where the next merge's token may be */
+    struct cuts cuts;   /* !options.bytes: what merges reach across */
+    bool may_cut;       /* and nothing else depends on neighbours */
+    uint32_t *char_ids; /* !options.bytes: [CHARS] the symbols of characters */
+    bool borrowed;      /* the arrays are an image's */
 };
 
 /* One without tables, but for the symbols of bytes; bpe_free takes it in any state. */

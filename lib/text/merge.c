@@ -15,38 +15,47 @@ int merge_table_init(struct merge_table *t, size_t most, struct err *err)
         return err_set(err, "%zu merges are more than %u", most, MERGE_LIMIT - 1);
     for (; t->n_buckets * MERGE_BUCKET < most + most / 4; t->n_buckets *= 2)
         t->shift--;
-    t->slots = mem_array(t->n_buckets, MERGE_BUCKET * sizeof *t->slots, "merges", err);
+    t->buckets = mem_array(t->n_buckets, sizeof *t->buckets, "merges", err);
     t->hints = mem_array(t->n_buckets, sizeof *t->hints, "merges", err);
     t->ids = mem_array(most + 1, sizeof *t->ids, "merges", err);
-    return t->slots && t->hints && t->ids ? 0 : -1;
+    return t->buckets && t->hints && t->ids ? 0 : -1;
 }
 
 void merge_table_release(struct merge_table *t)
 {
     if (!t->borrowed) {
-        free(t->slots);
+        free(t->buckets);
         free(t->hints);
         free(t->ids);
     }
     memset(t, 0, sizeof *t);
 }
 
-/* The slot of the pair, or the empty one where it would go, from a bucket on. */
-static uint64_t *find_slot(const struct merge_table *t, uint64_t pair, size_t bucket)
+/* The slot of the pair, from a bucket on, or NULL; the bucket is then that where it would go. */
+static uint32_t *find_slot(const struct merge_table *t, uint64_t pair, size_t *bucket)
 {
-    size_t n = t->n_buckets * MERGE_BUCKET, i = bucket * MERGE_BUCKET;
-    while (t->slots[i] && t->slots[i] >> MERGE_BITS != pair)
-        i = (i + 1) & (n - 1);
-    return &t->slots[i];
+    for (;; *bucket = (*bucket + 1) & (t->n_buckets - 1)) {
+        const uint32_t *slot = merge_slot(&t->buckets[*bucket], pair);
+        if (slot || !t->buckets[*bucket].slots[MERGE_BUCKET - 1])
+            return (uint32_t *)(uintptr_t)slot;
+    }
 }
 
 int merge_table_add(struct merge_table *t, uint32_t left, uint32_t right, uint32_t id)
 {
     uint64_t pair = merge_pair(left, right);
+    size_t bucket = merge_bucket_of(t, pair);
     if (t->n == t->most || t->borrowed)
         return -1;
-    t->hints[merge_bucket(t, pair)] |= merge_hint(t, pair);
-    *find_slot(t, pair, merge_bucket(t, pair)) = pair << MERGE_BITS | t->n;
+    t->hints[bucket] |= merge_hint(t, pair);
+    uint32_t *slot = find_slot(t, pair, &bucket);
+    if (!slot) {
+        struct merge_bucket *b = &t->buckets[bucket];
+        for (slot = b->slots; *slot; slot++)
+            ;
+        b->tags[slot - b->slots] = (uint32_t)pair;
+    }
+    *slot = merge_slot_top(pair) << MERGE_BITS | (uint32_t)t->n;
     if (!t->n)
         t->first_id = id;
     t->in_order &= id == t->first_id + t->n;
@@ -56,26 +65,29 @@ int merge_table_add(struct merge_table *t, uint32_t left, uint32_t right, uint32
 
 uint32_t merge_rank_further(const struct merge_table *t, uint64_t pair, size_t bucket)
 {
-    uint64_t found = *find_slot(t, pair, (bucket + 1) & (t->n_buckets - 1));
-    return found ? (uint32_t)found & (MERGE_LIMIT - 1) : NO_MERGE;
+    bucket = (bucket + 1) & (t->n_buckets - 1);
+    const uint32_t *slot = find_slot(t, pair, &bucket);
+    return slot ? *slot & (MERGE_LIMIT - 1) : NO_MERGE;
 }
 
 void merge_table_put(const struct merge_table *t, struct image_writer *w)
 {
-    image_put(w, "merges.slots", t->slots, MERGE_BUCKET * t->n_buckets, sizeof *t->slots);
+    image_put(w, "merges.buckets", t->buckets, t->n_buckets, sizeof *t->buckets);
     image_put(w, "merges.hints", t->hints, t->n_buckets, sizeof *t->hints);
     image_put(w, "merges.ids", t->ids, t->n, sizeof *t->ids);
 }
 
-/* Each rank is one, and there is an empty slot, at which a search ends. */
+/* Each rank is one, and there is a bucket that isn't full, at which a search ends. */
 static bool slots_hold(const struct merge_table *t)
 {
-    size_t outside = 0, empty = 0;
-    for (size_t i = 0; i < MERGE_BUCKET * t->n_buckets; i++) {
-        outside += t->slots[i] && (t->slots[i] & (MERGE_LIMIT - 1)) >= t->n;
-        empty += !t->slots[i];
+    size_t outside = 0, open = 0;
+    for (size_t i = 0; i < t->n_buckets; i++) {
+        const uint32_t *slots = t->buckets[i].slots;
+        for (size_t j = 0; j < MERGE_BUCKET; j++)
+            outside += slots[j] && (slots[j] & (MERGE_LIMIT - 1)) >= t->n;
+        open += !slots[MERGE_BUCKET - 1];
     }
-    return !outside && empty;
+    return !outside && open;
 }
 
 static bool ids_hold(struct merge_table *t, size_t n_ids)
@@ -92,18 +104,18 @@ static bool ids_hold(struct merge_table *t, size_t n_ids)
 
 bool merge_table_restore(struct merge_table *t, const struct image *image, size_t n_ids)
 {
-    size_t n_slots = 0;
+    size_t n_hints = 0;
     *t = (struct merge_table){.borrowed = true}; /* so nothing is ever written through these */
-    t->slots = (void *)(uintptr_t)image_array(image, "merges.slots", sizeof *t->slots, &n_slots);
-    t->hints =
-        (void *)(uintptr_t)image_array(image, "merges.hints", sizeof *t->hints, &t->n_buckets);
+    t->buckets =
+        (void *)(uintptr_t)image_array(image, "merges.buckets", sizeof *t->buckets, &t->n_buckets);
+    t->hints = (void *)(uintptr_t)image_array(image, "merges.hints", sizeof *t->hints, &n_hints);
     t->ids = (void *)(uintptr_t)image_array(image, "merges.ids", sizeof *t->ids, &t->n);
     t->most = t->n;
     for (t->shift = 64; t->shift && (size_t)1 << (64 - t->shift) < t->n_buckets; t->shift--)
         ;
-    if (t->slots && t->hints && t->ids && t->n < MERGE_LIMIT && t->shift > MERGE_HINT_BITS &&
-        t->shift < 64 && t->n_buckets == (size_t)1 << (64 - t->shift) &&
-        n_slots / MERGE_BUCKET == t->n_buckets && slots_hold(t) && ids_hold(t, n_ids))
+    if (t->buckets && t->hints && t->ids && t->n < MERGE_LIMIT && t->shift > MERGE_HINT_BITS &&
+        t->shift < 64 && t->n_buckets == (size_t)1 << (64 - t->shift) && n_hints == t->n_buckets &&
+        slots_hold(t) && ids_hold(t, n_ids))
         return true;
     *t = (struct merge_table){.borrowed = true};
     return false;
@@ -111,7 +123,7 @@ bool merge_table_restore(struct merge_table *t, const struct image *image, size_
 
 void merge_table_prefetch(const struct merge_table *t, uint32_t left, uint32_t right)
 {
-    __builtin_prefetch(&t->slots[MERGE_BUCKET * merge_bucket(t, merge_pair(left, right))], 1);
+    __builtin_prefetch(&t->buckets[merge_bucket_of(t, merge_pair(left, right))], 1);
 }
 
 void symbols_reserve(struct symbols *y, size_t n)
@@ -142,22 +154,26 @@ void merge_scratch_release(struct merge_scratch *s)
 
 void symbols_rank(const struct merge_table *t, struct symbols *y)
 {
-    for (size_t i = 0; i + 1 < y->n; i++)
-        y->ranks[i] = merge_rank(t, y->ids[i], y->ids[i + 1]);
+    enum { AHEAD = 16 };
+    struct merge_probe probes[AHEAD];
+    for (size_t i = 0; i + 1 < y->n; i += AHEAD) {
+        size_t n = y->n - 1 - i < AHEAD ? y->n - 1 - i : AHEAD;
+        for (size_t j = 0; j < n; j++)
+            probes[j] = merge_probe(t, y->ids[i + j], y->ids[i + j + 1]);
+        for (size_t j = 0; j < n; j++)
+            y->ranks[i + j] = merge_probe_rank(t, probes[j]);
+    }
 }
 
 /*
  * A few symbols, where looking at all of them for the lowest rank is faster than keeping order. A
  * key is a rank and below it a position, so that the least key is the leftmost of the lowest rank.
- * The least of each block of keys is known, and found again where a key changed.
  */
 enum { BLOCK = 8 };
 
 struct few {
     uint32_t keys[FEW]; /* UINT32_MAX: no merge here */
-    uint32_t least[FEW / BLOCK];
-    uint8_t next[FEW], prev[FEW];
-    size_t n, n_blocks;
+    uint8_t next[FEW + 1], prev[FEW + 1];
 };
 
 static inline uint32_t few_key(uint32_t rank, size_t at)
@@ -170,25 +186,17 @@ static inline uint32_t lower(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-static inline void few_find_least(struct few *f, size_t block)
+static inline uint32_t few_least(const struct few *f, size_t n)
 {
-    const uint32_t *k = f->keys + block * BLOCK;
-    f->least[block] = lower(lower(lower(k[0], k[1]), lower(k[2], k[3])),
-                            lower(lower(k[4], k[5]), lower(k[6], k[7])));
-}
-
-static inline uint32_t few_least(const struct few *f)
-{
-    uint32_t least = f->least[0];
-    for (size_t i = 1; i < f->n_blocks; i++)
-        least = lower(least, f->least[i]);
+    uint32_t least = UINT32_MAX;
+    for (const uint32_t *k = f->keys; k < f->keys + n; k += BLOCK)
+        least = lower(least, lower(lower(lower(k[0], k[1]), lower(k[2], k[3])),
+                                   lower(lower(k[4], k[5]), lower(k[6], k[7]))));
     return least;
 }
 
 static void few_start(struct few *f, const struct symbols *y)
 {
-    f->n = y->n;
-    f->n_blocks = (y->n + BLOCK - 1) / BLOCK;
     for (size_t i = 0; i < y->n; i++) {
         f->keys[i] = i + 1 < y->n ? few_key(y->ranks[i], i) : UINT32_MAX;
         f->next[i] = (uint8_t)(i + 1);
@@ -196,39 +204,33 @@ static void few_start(struct few *f, const struct symbols *y)
     }
     for (size_t i = y->n; i % BLOCK; i++)
         f->keys[i] = UINT32_MAX;
-    for (size_t i = 0; i < f->n_blocks; i++)
-        few_find_least(f, i);
 }
 
-static void merge_few(const struct merge_table *t, struct symbols *y)
+static void merge_few(const struct merge_table *table, struct symbols *y)
 {
+    const struct merge_table t = *table; /* which nothing that is written here can change */
+    uint32_t *ids = y->ids, *spans = y->spans, key;
+    size_t n = y->n, kept = 0;
     struct few f;
-    size_t kept = 0;
-    uint32_t key;
     few_start(&f, y);
-    while ((key = few_least(&f)) != UINT32_MAX) {
+    while ((key = few_least(&f, n)) != UINT32_MAX) {
         size_t at = key & (FEW - 1), right = f.next[at], after = f.next[right], before = f.prev[at];
-        uint32_t id = merge_made(t, key >> FEW_BITS);
-        struct merge_probe behind = merge_probe(t, id, y->ids[after < f.n ? after : at]);
-        struct merge_probe ahead = merge_probe(t, y->ids[at ? before : at], id);
-        y->ids[at] = id;
-        y->spans[at] += y->spans[right];
+        uint32_t id = merge_made(&t, key >> FEW_BITS);
+        struct merge_probe behind = merge_probe(&t, id, ids[after < n ? after : at]);
+        struct merge_probe ahead = merge_probe(&t, ids[at ? before : at], id);
+        ids[at] = id;
+        spans[at] += spans[right];
         f.next[at] = (uint8_t)after;
+        f.prev[after] = (uint8_t)at;
         f.keys[right] = f.keys[at] = UINT32_MAX;
-        if (after < f.n) {
-            f.prev[after] = (uint8_t)at;
-            f.keys[at] = few_key(merge_probe_rank(t, behind), at);
-        }
-        if (at) {
-            f.keys[before] = few_key(merge_probe_rank(t, ahead), before);
-            few_find_least(&f, before / BLOCK);
-        }
-        few_find_least(&f, at / BLOCK);
-        few_find_least(&f, right / BLOCK);
+        if (after < n)
+            f.keys[at] = few_key(merge_probe_rank(&t, behind), at);
+        if (at)
+            f.keys[before] = few_key(merge_probe_rank(&t, ahead), before);
     }
-    for (size_t i = 0; i < f.n; i = f.next[i]) {
-        y->ids[kept] = y->ids[i];
-        y->spans[kept++] = y->spans[i];
+    for (size_t i = 0; i < n; i = f.next[i]) {
+        ids[kept] = ids[i];
+        spans[kept++] = spans[i];
     }
     y->n = kept;
 }

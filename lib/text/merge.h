@@ -10,6 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "base/err.h"
 #include "base/image.h"
@@ -22,14 +25,19 @@
 /*
  * Pairs and the ranks of their merges: a hash table of buckets, each a line of the processor's
  * cache, which is compared at once, so that nothing has to be guessed on the way to an answer. A
- * slot holds the pair plus 1 and below it the rank, or 0; a bucket fills from its front, and a full
- * one goes on in the next. Most pairs that are looked for have no merge, which a bit in a much
- * smaller table nearly always tells.
+ * bucket fills from its front, and a full one goes on in the next. Most pairs that are looked for
+ * have no merge, which a bit in a much smaller table nearly always tells.
  */
 enum { MERGE_BUCKET = 8, MERGE_HINT_BITS = 5 };
 
+/* A slot is 0 or a rank, above it the pair's bits from 32 on and above them 1; tags are the bits
+ * below. */
+struct merge_bucket {
+    uint32_t tags[MERGE_BUCKET], slots[MERGE_BUCKET];
+};
+
 struct merge_table {
-    uint64_t *slots;
+    struct merge_bucket *buckets;
     size_t n_buckets; /* a power of two */
     unsigned shift;   /* of a 64-bit product, to a bucket */
     uint32_t *hints;  /* [n_buckets] a bit by further bits of the product: clear means no merge */
@@ -55,10 +63,10 @@ uint32_t merge_rank_further(const struct merge_table *t, uint64_t pair, size_t b
 
 static inline uint64_t merge_pair(uint32_t left, uint32_t right)
 {
-    return ((uint64_t)left << MERGE_BITS | right) + 1;
+    return (uint64_t)left << MERGE_BITS | right;
 }
 
-static inline size_t merge_bucket(const struct merge_table *t, uint64_t pair)
+static inline size_t merge_bucket_of(const struct merge_table *t, uint64_t pair)
 {
     return (size_t)(pair * 0x9e3779b97f4a7c15u >> t->shift);
 }
@@ -66,6 +74,11 @@ static inline size_t merge_bucket(const struct merge_table *t, uint64_t pair)
 static inline uint32_t merge_hint(const struct merge_table *t, uint64_t pair)
 {
     return (uint32_t)1 << (pair * 0x9e3779b97f4a7c15u >> (t->shift - MERGE_HINT_BITS) & 31);
+}
+
+static inline uint32_t merge_slot_top(uint64_t pair)
+{
+    return 1u << (31 - MERGE_BITS) | (uint32_t)(pair >> 32);
 }
 
 /* A pair that is looked for: what it takes is on its way from memory, which is what it costs. */
@@ -78,25 +91,49 @@ static inline struct merge_probe merge_probe(const struct merge_table *t, uint32
                                              uint32_t right)
 {
     uint64_t pair = merge_pair(left, right);
-    size_t bucket = merge_bucket(t, pair);
+    size_t bucket = merge_bucket_of(t, pair);
     __builtin_prefetch(&t->hints[bucket]);
-    __builtin_prefetch(&t->slots[MERGE_BUCKET * bucket]);
+    __builtin_prefetch(&t->buckets[bucket]);
     return (struct merge_probe){pair, bucket};
+}
+
+/* Bits 2 i and 2 i + 1 for each slot i whose tag it is. */
+static inline unsigned merge_tags_like(const struct merge_bucket *b, uint32_t tag)
+{
+#ifdef __SSE2__
+    __m128i four = _mm_set1_epi32((int)tag);
+    __m128i low = _mm_cmpeq_epi32(_mm_load_si128((const __m128i *)b->tags), four);
+    __m128i high = _mm_cmpeq_epi32(_mm_load_si128((const __m128i *)(b->tags + 4)), four);
+    return (unsigned)_mm_movemask_epi8(_mm_packs_epi32(low, high));
+#else
+    unsigned like = 0;
+    for (size_t i = 0; i < MERGE_BUCKET; i++)
+        like |= (b->tags[i] == tag ? 3u : 0u) << 2 * i;
+    return like;
+#endif
+}
+
+/* The pair's slot in the bucket, NULL if it has none. */
+static inline const uint32_t *merge_slot(const struct merge_bucket *b, uint64_t pair)
+{
+    for (unsigned like = merge_tags_like(b, (uint32_t)pair); like; like &= like - 1) {
+        const uint32_t *slot = &b->slots[__builtin_ctz(like) / 2];
+        if (*slot >> MERGE_BITS == merge_slot_top(pair))
+            return slot;
+    }
+    return NULL;
 }
 
 /* The rank of its merge, or NO_MERGE. */
 static inline uint32_t merge_probe_rank(const struct merge_table *t, struct merge_probe p)
 {
-    uint64_t found = 0;
-    const uint64_t *slots = t->slots + MERGE_BUCKET * p.bucket;
+    const struct merge_bucket *b = &t->buckets[p.bucket];
     if (!(t->hints[p.bucket] & merge_hint(t, p.pair)))
         return NO_MERGE;
-#pragma GCC unroll 8
-    for (size_t i = 0; i < MERGE_BUCKET; i++)
-        found |= slots[i] >> MERGE_BITS == p.pair ? slots[i] : 0;
-    if (__builtin_expect(!found && slots[MERGE_BUCKET - 1], 0))
-        return merge_rank_further(t, p.pair, p.bucket);
-    return found ? (uint32_t)found & (MERGE_LIMIT - 1) : NO_MERGE;
+    const uint32_t *slot = merge_slot(b, p.pair);
+    if (slot)
+        return *slot & (MERGE_LIMIT - 1);
+    return b->slots[MERGE_BUCKET - 1] ? merge_rank_further(t, p.pair, p.bucket) : NO_MERGE;
 }
 
 static inline uint32_t merge_rank(const struct merge_table *t, uint32_t left, uint32_t right)

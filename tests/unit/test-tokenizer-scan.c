@@ -1,11 +1,9 @@
-/* Each hand-written scanner against its pattern run by PCRE2, and the merge against the plainest
- * one there is. */
+/* Each hand-written scanner against its pattern run by PCRE2. */
 #include "tap.h"
 
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "text/merge.h"
 #include "text/regex.h"
 #include "text/scan.h"
 
@@ -126,78 +124,12 @@ static void check_scanner(const struct unicode *u, const struct scanner *scanner
     buf_release(&text);
 }
 
-/* The definition: look at all pairs, merge the leftmost of the lowest rank, and again. */
-static size_t merge_plainly(const struct merge_table *t, uint32_t *ids, size_t n)
-{
-    for (;;) {
-        size_t best = 0;
-        uint32_t lowest = NO_MERGE;
-        for (size_t i = 0; i + 1 < n; i++) {
-            uint32_t rank = merge_rank(t, ids[i], ids[i + 1]);
-            if (rank < lowest) {
-                lowest = rank;
-                best = i;
-            }
-        }
-        if (lowest == NO_MERGE)
-            return n;
-        ids[best] = t->ids[lowest];
-        memmove(ids + best + 1, ids + best + 2, (n - best - 2) * sizeof *ids);
-        n--;
-    }
-}
-
-/* Merges of a made-up vocabulary: of any two symbols there were before. */
-static void random_merges(struct rng *rng, struct merge_table *t, size_t letters, size_t n)
-{
-    struct err err;
-    merge_table_init(t, n, &err);
-    for (size_t i = 0; i < n; i++) {
-        uint32_t left = (uint32_t)rng_below(rng, letters + i);
-        uint32_t right = (uint32_t)rng_below(rng, letters + i);
-        merge_table_add(t, left, right, (uint32_t)(letters + i));
-    }
-}
-
-static void check_merges(void)
-{
-    enum { ROUNDS = 3000, MOST = 300 };
-    struct rng rng;
-    struct merge_scratch scratch = {0};
-    struct symbols y = {0};
-    uint32_t want[MOST];
-    int wrong = 0;
-    rng_init(&rng, 6, 0);
-    symbols_reserve(&y, MOST);
-    for (int i = 0; i < ROUNDS; i++) {
-        struct merge_table t;
-        size_t letters = 1 + rng_below(&rng, 4), n = 1 + rng_below(&rng, i % 2 ? 40 : MOST - 1);
-        random_merges(&rng, &t, letters, 1 + rng_below(&rng, 60));
-        y.n = n;
-        for (size_t j = 0; j < n; j++) {
-            y.ids[j] = want[j] = (uint32_t)rng_below(&rng, letters);
-            y.spans[j] = 1;
-        }
-        symbols_rank(&t, &y);
-        symbols_merge(&t, &scratch, &y);
-        size_t left = merge_plainly(&t, want, n), sum = 0;
-        for (size_t j = 0; j < y.n; j++)
-            sum += y.spans[j];
-        wrong += left != y.n || memcmp(want, y.ids, left * sizeof *want) || sum != n;
-        merge_table_release(&t);
-    }
-    tap_is_u64("merges that differ from the plain way", (uint64_t)wrong, 0);
-    symbols_release(&y);
-    merge_scratch_release(&scratch);
-}
-
 int main(void)
 {
     struct unicode u;
     unicode_init(&u);
     for (size_t i = 0; i < n_scanners; i++)
         check_scanner(&u, &scanners[i]);
-    check_merges();
     unicode_release(&u);
     return tap_done();
 }
