@@ -222,6 +222,23 @@ static int parse(struct pretokenizer *p, const json_t *spec, bool byte_model, un
     return 0;
 }
 
+/* Steps that one scanner can do together. */
+static void join_scanners(struct pretokenizer *p)
+{
+    enum { TOGETHER = 3 };
+    for (size_t i = 0; i + TOGETHER <= p->n_steps; i++) {
+        scan_function *scans[TOGETHER]; /* NULL of other steps */
+        for (size_t j = 0; j < TOGETHER; j++)
+            scans[j] = p->steps[i + j].scan;
+        scan_function *one = scan_in_one(scans);
+        if (!one)
+            continue;
+        p->steps[i].scan = one;
+        p->n_steps -= TOGETHER - 1;
+        memmove(&p->steps[i + 1], &p->steps[i + TOGETHER], (p->n_steps - i - 1) * sizeof *p->steps);
+    }
+}
+
 int pretokenizer_new(struct pretokenizer **out, const json_t *spec, bool byte_model,
                      const struct unicode *u, struct err *err)
 {
@@ -231,6 +248,7 @@ int pretokenizer_new(struct pretokenizer **out, const json_t *spec, bool byte_mo
         pretokenizer_free(p);
         return err_prefix(err, "pre_tokenizer");
     }
+    join_scanners(p);
     *out = p;
     return 0;
 }

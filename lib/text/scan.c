@@ -3,66 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-
-struct span {
-    const struct unicode *u;
-    const unsigned char *p;
-    size_t end;
-};
-
-enum {
-    LETTER = UNICODE_L,
-    NUMBER = UNICODE_N,
-    SPACE = UNICODE_SPACE,
-    WORD_OR_SPACE = UNICODE_SPACE | UNICODE_L | UNICODE_N,
-};
-
-/* Class of the character at i < end, and its length. */
-static inline unsigned class_at(const struct span *s, size_t i, unsigned *len)
-{
-    *len = 1;
-    unsigned char c = s->p[i];
-    return c < 0x80 ? s->u->blocks[0][c] : unicode_class(s->u, utf8_char(s->p + i, len));
-}
-
-/* The end of the run, from i, of characters that are of one of the classes. */
-static inline size_t run_of(const struct span *s, size_t i, unsigned classes)
-{
-    unsigned len;
-    while (i < s->end && class_at(s, i, &len) & classes)
-        i += len;
-    return i;
-}
-
-/* The same of characters that are of none of them. */
-static inline size_t run_of_none(const struct span *s, size_t i, unsigned classes)
-{
-    unsigned len;
-    while (i < s->end && !(class_at(s, i, &len) & classes))
-        i += len;
-    return i;
-}
-
-/* At most `most` characters of the classes. */
-static inline size_t run_of_some(const struct span *s, size_t i, unsigned classes, unsigned most)
-{
-    unsigned len;
-    while (most-- && i < s->end && class_at(s, i, &len) & classes)
-        i += len;
-    return i;
-}
-
-static inline bool is_newline(unsigned char c)
-{
-    return c == '\n' || c == '\r';
-}
-
-static inline size_t run_of_newlines(const struct span *s, size_t i, bool slashes)
-{
-    while (i < s->end && (is_newline(s->p[i]) || (slashes && s->p[i] == '/')))
-        i++;
-    return i;
-}
+#include "text/scan_runs.h"
 
 /* 's 't 're 've 'm 'll 'd: the end of it, i if there is none. */
 static inline size_t contraction(const struct span *s, size_t i)
@@ -92,26 +33,6 @@ static inline size_t contraction_any_case(const struct span *s, size_t i)
     if ((c == 'r' && d == 'e') || (c == 'v' && d == 'e') || (c == 'l' && d == 'l'))
         return i + 3;
     return i;
-}
-
-/*
- * "\s+(?!\S)|\s+" where white space begins at i: all of it but the last character, which goes with
- * the word that follows, unless it's the only one. With `newlines`, "\s*[\r\n]+" is tried first:
- * up to the last newline.
- */
-static inline size_t spaces(const struct span *s, size_t i, bool newlines)
-{
-    size_t last = i, newline = i, at = i;
-    unsigned len;
-    while (at < s->end && class_at(s, at, &len) & SPACE) {
-        last = at;
-        if (is_newline(s->p[at]))
-            newline = at + 1;
-        at += len;
-    }
-    if (newlines && newline > i)
-        return newline;
-    return at == s->end || last == i ? at : last;
 }
 
 static inline size_t next_gpt2(const struct span *s, size_t i)
@@ -213,95 +134,12 @@ static inline size_t next_o200k(const struct span *s, size_t i)
     return spaces(s, i, true);
 }
 
-static inline bool is_ascii_letter(unsigned char c)
-{
-    return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
-}
-
-/* A match of deepseek's third pattern at i; i if there is none. */
-static inline size_t match_deepseek(const struct span *s, size_t i)
-{
-    unsigned len, after, class = class_at(s, i, &len);
-    unsigned char c = s->p[i];
-    if (c < 0x80 && class & (UNICODE_P | UNICODE_S) && i + 1 < s->end &&
-        is_ascii_letter(s->p[i + 1])) {
-        for (i += 2; i < s->end && is_ascii_letter(s->p[i]); i++)
-            ;
-        return i;
-    }
-    if (class & (LETTER | UNICODE_M))
-        return run_of(s, i + len, LETTER | UNICODE_M);
-    if (!is_newline(c) && !(class & (UNICODE_P | UNICODE_S)) && i + len < s->end &&
-        class_at(s, i + len, &after) & (LETTER | UNICODE_M))
-        return run_of(s, i + len + after, LETTER | UNICODE_M);
-    size_t symbols = i + (c == ' ');
-    if (symbols < s->end && class_at(s, symbols, &len) & (UNICODE_P | UNICODE_S))
-        return run_of_newlines(s, run_of(s, symbols + len, UNICODE_P | UNICODE_S), false);
-    return class & SPACE ? spaces(s, i, true) : i;
-}
-
-static inline size_t next_deepseek(const struct span *s, size_t i)
-{
-    size_t end = match_deepseek(s, i), at = i;
-    if (end > i)
-        return end;
-    do
-        at += utf8_length(s->p[at]);
-    while (at < s->end && match_deepseek(s, at) == at);
-    return at;
-}
-
-/* Up to three digits, or the text between digits. */
-static inline size_t next_digits(const struct span *s, size_t i)
-{
-    unsigned len;
-    if (class_at(s, i, &len) & NUMBER)
-        return run_of_some(s, i, NUMBER, 3);
-    return run_of_none(s, i, NUMBER);
-}
-
-/* U+4E00 to U+9FA5 and U+3040 to U+30FF: three bytes each, which compare as the characters do. */
-static inline bool is_cjk(const struct span *s, size_t i)
-{
-    const unsigned char *p = s->p + i;
-    if (p[0] < 0xe3 || p[0] > 0xe9)
-        return false;
-    uint32_t bytes = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
-    return (bytes >= 0xe38180 && bytes <= 0xe383bf) || (bytes >= 0xe4b880 && bytes <= 0xe9bea5);
-}
-
-static inline size_t next_cjk(const struct span *s, size_t i)
-{
-    bool inside = is_cjk(s, i);
-    do
-        i += utf8_length(s->p[i]);
-    while (i < s->end && is_cjk(s, i) == inside);
-    return i;
-}
-
-#define SCANNER(name)                                                                              \
-    static size_t scan_##name(const struct unicode *u, const char *p, size_t *pos, size_t end,     \
-                              struct piece *out, size_t max)                                       \
-    {                                                                                              \
-        struct span s = {u, (const unsigned char *)p, end};                                        \
-        size_t n = 0, at = *pos;                                                                   \
-        while (n < max && at < end) {                                                              \
-            size_t next = next_##name(&s, at);                                                     \
-            out[n++] = (struct piece){(uint32_t)at, (uint32_t)next};                               \
-            at = next;                                                                             \
-        }                                                                                          \
-        *pos = at;                                                                                 \
-        return n;                                                                                  \
-    }
-
+static scan_function scan_gpt2, scan_cl100k_tail, scan_llama3, scan_qwen2, scan_o200k;
 SCANNER(gpt2)
 SCANNER(cl100k_tail)
 SCANNER(llama3)
 SCANNER(qwen2)
 SCANNER(o200k)
-SCANNER(deepseek)
-SCANNER(digits)
-SCANNER(cjk)
 
 const struct scanner scanners[] = {
     {PATTERN_GPT2, scan_gpt2, false},
@@ -311,13 +149,9 @@ const struct scanner scanners[] = {
     {PATTERN_QWEN2, scan_qwen2, false},
     {PATTERN_CL100K, scan_cl100k_tail, false},
     {PATTERN_O200K, scan_o200k, false},
-    {"[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|"
-     "[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|"
-     "\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
-     scan_deepseek, true},
-    {"\\p{N}{1,3}", scan_digits, true},
-    {"[\xe4\xb8\x80-\xe9\xbe\xa5\xe3\x81\x80-\xe3\x82\x9f\xe3\x82\xa0-\xe3\x83\xbf]+", scan_cjk,
-     true},
+    {PATTERN_DEEPSEEK, scan_deepseek, true},
+    {PATTERN_DIGITS, scan_digits, true},
+    {PATTERN_CJK, scan_cjk, true},
 };
 const size_t n_scanners = ARRAY_SIZE(scanners);
 
@@ -327,4 +161,11 @@ const struct scanner *scanner_find(const char *pattern)
         if (!strcmp(scanners[i].pattern, pattern))
             return &scanners[i];
     return NULL;
+}
+
+scan_function *scan_in_one(scan_function *const steps[3])
+{
+    return steps[0] == scan_digits && steps[1] == scan_cjk && steps[2] == scan_deepseek
+               ? scan_deepseek_whole
+               : NULL;
 }

@@ -35,6 +35,8 @@ struct scanner {
 extern const struct scanner scanners[];
 extern const size_t n_scanners;
 const struct scanner *scanner_find(const char *pattern); /* NULL: none for this pattern */
+/* The scanner that does at once what three do one after the other; NULL where there is none. */
+scan_function *scan_in_one(scan_function *const steps[3]);
 
 /* GPT-2's own pattern, which the ByteLevel pre-tokeniser has built in. */
 #define PATTERN_GPT2                                                                               \
@@ -55,5 +57,13 @@ const struct scanner *scanner_find(const char *pattern); /* NULL: none for this 
     "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+"                                  \
     "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"                                 \
     "\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
+/* DeepSeek-V3's, one after the other: digits, cjk, deepseek. */
+#define PATTERN_DIGITS "\\p{N}{1,3}"
+#define PATTERN_CJK "[\xe4\xb8\x80-\xe9\xbe\xa5\xe3\x81\x80-\xe3\x82\x9f\xe3\x82\xa0-\xe3\x83\xbf]+"
+#define PATTERN_DEEPSEEK                                                                           \
+    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|"                                       \
+    "[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*|"                          \
+    "\\s*[\r\n]+|\\s+(?!\\S)|\\s+"
 
 #endif

@@ -64,6 +64,12 @@ static const char *const bits[] = {
     "\xe2\x96\x81\xe2\x96\x81",
     "\x01",
     "\xee\x80\x80",
+    "\xe3\x83\xbb", /* KATAKANA MIDDLE DOT, punctuation amid DeepSeek's range */
+    "\xe3\x82\x99", /* and a mark */
+    "\xe3\x80\x87", /* a number beside it */
+    "abcdefghijk",
+    "ABCDEFGHIJ",
+    "zZ@[`{aA",
 };
 
 static void random_text(struct rng *rng, struct buf *text)
@@ -124,12 +130,61 @@ static void check_scanner(const struct unicode *u, const struct scanner *scanner
     buf_release(&text);
 }
 
+static size_t scan_all(scan_function *scan, const struct unicode *u, const char *text,
+                       struct piece part, size_t most, struct piece *out)
+{
+    size_t n = 0, pos = part.start;
+    while (pos < part.end)
+        n += scan(u, text, &pos, part.end, out + n, most);
+    return n;
+}
+
+/* Three scanners in one against the three one after the other, with words so long that where a
+ * section ends isn't known at once. */
+static void check_in_one(const struct unicode *u)
+{
+    enum { TEXTS = 20000, MOST = 8192 };
+    static const char *const patterns[] = {PATTERN_DIGITS, PATTERN_CJK, PATTERN_DEEPSEEK};
+    static struct piece pieces[4][MOST];
+    scan_function *steps[3];
+    struct rng rng;
+    struct buf text = BUF_INIT, part = BUF_INIT;
+    int wrong = 0;
+    for (size_t i = 0; i < 3; i++)
+        steps[i] = scanner_find(patterns[i])->scan;
+    rng_init(&rng, 8, 0);
+    for (int i = 0; i < TEXTS && !wrong; i++) {
+        size_t n[4] = {1, 0, 0, 0};
+        buf_clear(&text);
+        for (size_t j = 1 + rng_below(&rng, 4); j; j--) {
+            random_text(&rng, &part);
+            buf_add(&text, part.p, part.len);
+            for (size_t k = rng_below(&rng, 8) ? rng_below(&rng, 12) : rng_below(&rng, 700); k; k--)
+                buf_addch(&text, j % 2 ? 'x' : ' ');
+        }
+        pieces[0][0] = (struct piece){0, (uint32_t)text.len};
+        for (size_t step = 0; step < 3; step++)
+            for (size_t j = 0; j < n[step]; j++)
+                n[step + 1] += scan_all(steps[step], u, text.p, pieces[step][j], 4,
+                                        pieces[step + 1] + n[step + 1]);
+        size_t got = scan_all(scan_in_one(steps), u, text.p, pieces[0][0], 1 + rng_below(&rng, 40),
+                              pieces[0]);
+        wrong = got != n[3] || memcmp(pieces[0], pieces[3], got * sizeof **pieces);
+        if (wrong)
+            printf("# cut differently: \"%s\"\n", text.p);
+    }
+    tap_ok(!wrong, "three scanners in one cut as one after the other");
+    buf_release(&text);
+    buf_release(&part);
+}
+
 int main(void)
 {
     struct unicode u;
     unicode_init(&u);
     for (size_t i = 0; i < n_scanners; i++)
         check_scanner(&u, &scanners[i]);
+    check_in_one(&u);
     unicode_release(&u);
     return tap_done();
 }
