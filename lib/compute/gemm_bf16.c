@@ -183,13 +183,16 @@ struct shared {
 static struct shared share(struct gemm *g, size_t columns, size_t steps, size_t r, size_t m)
 {
     size_t pairs = bf16_pairs(size_min(steps, SUM_PART)) + bf16_pairs(r);
-    size_t wide = columns_of_part(columns, pairs) + BF16_PANEL, copy = steps % 2 ? steps + 1 : 0;
+    size_t copy = steps % 2 ? steps + 1 : 0;
+    /* Parts of fewer pairs have more columns, but never more words but for the last panel. */
+    size_t most = size_max(PANELS_BYTES / sizeof(uint32_t), COLUMN_UNIT * pairs);
+    size_t words = size_min(columns * pairs, most) + BF16_PANEL * pairs;
     struct arena arena = {
-        (void *)gemm_scratch(&g->shared, arena_room(wide * pairs, sizeof(uint32_t)) +
+        (void *)gemm_scratch(&g->shared, arena_room(words, sizeof(uint32_t)) +
                                              arena_room(m * 2 * bf16_pairs(r), sizeof(uint16_t)) +
                                              arena_room(m * copy, sizeof(uint16_t)))};
     struct shared s;
-    s.panels = arena_take(&arena, wide * pairs, sizeof *s.panels);
+    s.panels = arena_take(&arena, words, sizeof *s.panels);
     s.low = arena_take(&arena, m * 2 * bf16_pairs(r), sizeof *s.low);
     s.copy = (uint16_t *)(void *)arena.p;
     return s;
