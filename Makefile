@@ -127,7 +127,7 @@ $B/completions/fish/%.fish: $B/bin/%
 	@mkdir -p $(@D)
 	$(RUN) $< --completion=fish >$@
 
--include $(LIB_OBJECTS:.o=.d) $(PROGRAM_SOURCES:$(srcdir)/%.c=$B/%.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
+-include $(LIB_OBJECTS:.o=.d) $(wildcard $B/tests/bench/*.d) $(PROGRAM_SOURCES:$(srcdir)/%.c=$B/%.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
 
 .PHONY: all unit-tests fuzzers check check-long sanitize fuzz fuzz-coverage valgrind demo bench interop \
 	install install-strip uninstall dist distcheck deb clean distclean
@@ -198,7 +198,14 @@ demo: all
 	PATH=$(abspath $B)/bin:$$PATH $(MAKE) -C $B/demo -f $(abspath $(srcdir))/doc/examples/house-style/Makefile \
 		$(if $(MODEL),MODEL=$(abspath $(MODEL))) $(if $(DOCUMENTS),DOCUMENTS=$(abspath $(DOCUMENTS)))
 
-bench: all
+# What bench measures programs against: products of matrices alone, with oneDNN's too where that is.
+BENCH_OBJECTS := $(patsubst $(srcdir)/%.c,$B/%.o,$(sort $(wildcard $(srcdir)/tests/bench/*.c)))
+DNNL = $(shell echo '\#include <dnnl.h>' | $(CC) $(CPPFLAGS) -E -x c - >/dev/null 2>&1 && echo -ldnnl)
+$(BENCH_OBJECTS): ALL_CPPFLAGS += $(if $(DNNL),-DHAVE_DNNL)
+$B/tests/bench/ceiling: $(BENCH_OBJECTS) $(LIBRARY)
+	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(ALL_LIBS) $(DNNL)
+
+bench: all $B/tests/bench/ceiling
 	$(TEST_ENV) $(srcdir)/tests/bench/bench.sh $(VENV)
 
 interop: all

@@ -16,6 +16,7 @@
 #define TUNE train_args.request.options
 
 static bool no_mpi, profiled;
+static double started, start_up = NAN; /* the clock's; seconds until the first step began */
 static struct ranks *ranks; /* NULL: this process alone */
 
 static const struct option_spec options[] = {
@@ -109,6 +110,8 @@ static _Noreturn void fail(const struct err *err)
 static void show(void *arg, const struct trainer_report *r)
 {
     char left[24], loss[32] = "";
+    if (isnan(start_up))
+        start_up = clock_seconds() - r->seconds_here - started;
     double rate = r->seconds_here > 0 ? (double)r->tokens_here / r->seconds_here : 0;
     double done = (double)r->steps_here + (r->evaluating ? 0 : r->part);
     double left_steps = (double)(r->steps - r->step) - (r->evaluating ? 0 : r->part);
@@ -213,6 +216,8 @@ static int train(void)
     const double seconds = clock_seconds() - began;
     if (!status && talks)
         say_end(s, end, before.step, before.tokens, seconds);
+    if (!status && talks && profiled && !isnan(start_up))
+        warn("the first step began %.2f s after the start", start_up);
     if (!status && talks && profiled)
         profile_print(&profile, seconds, stderr);
     if (status || train_session_close(s, &err))
@@ -224,6 +229,7 @@ static int train(void)
 int main(int argc, char **argv)
 {
     struct err err;
+    started = clock_seconds();
     TUNE = train_options_unset;
     int first = program_start(&program, argc, argv);
     train_args.request.rows = (const char *const *)(argv + first);

@@ -6,16 +6,27 @@
 # tokenising beside tokenizers.
 # VENV is a Python environment outside the tree; it is made with what is missing (by default in
 # ${XDG_CACHE_HOME:-~/.cache}/tuneutils/venv). Environment: MODEL (a .gguf file), STEPS, MEGABYTES (of
-# each kind of text to tokenise), LOCK (only one bench holds it), ONLY (train, eval, gen, tok or merge),
+# each kind of text to tokenise), LOCK (only one bench holds it), ONLY (parts, see below),
 # TYPES (of the files that are decoded), COMPILE=1 (also PEFT through torch.compile, which takes minutes
 # before its first step and is faster then).
+#
+# ONLY is a list of these parts (in brackets: minutes on two quiet cores):
+#   train   LoRA beside PEFT and beside the products of its matrices alone, 4 x 512 and 1 x 2048 [6]
+#   ragged  the demo's documents, packed, beside PEFT with padding (DOCUMENTS=FILE takes others) [2]
+#   length  memory for one document of 512 to 16384 tokens [2]
+#   qlora   bases of 4 bits beside bf16 [2]
+#   start   how long until the first step begins [1]
+#   plan    what ft-plan says beside what a run takes [5]
+#   large   models of 1.1 and 8 thousand million weights, all zeros in files with holes [6]; LARGE=1.1b
+#           leaves out the second
+#   eval gen tok merge      [20]
 set -eu -o pipefail
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/tuneutils
 venv=${1:-$cache/venv}
 here=$(cd "$(dirname "$0")" && pwd)
 examples=$here/../../doc/examples/house-style
 steps=${STEPS:-6}
-only=${ONLY:-train eval gen tok merge}
+only=${ONLY:-train ragged length qlora start plan large eval gen tok merge}
 
 exec 9>"${LOCK:-/tmp/tuneutils-bench.lock}"
 flock 9
@@ -37,15 +48,15 @@ if [ "$only" != tok ]; then
     ft-merge -m "$model" -o "$work/hf" --type f32
 fi
 
-# N rows of L ids that look random: "{"ids":[...]}".
+# rows N LENGTH [IDS]: rows of ids that look random, "{"ids":[...]}".
 rows() {
-    awk -v n="$1" -v length_="$2" 'BEGIN {
+    awk -v n="$1" -v length_="$2" -v ids="${3:-49000}" 'BEGIN {
         x = 1
         for (i = 0; i < n; i++) {
             printf "{\"id\":\"%d\",\"ids\":[", i
             for (j = 0; j < length_; j++) {
                 x = x * 48271 % 2147483647
-                printf "%s%d", j ? "," : "", 17 + x % 49000
+                printf "%s%d", j ? "," : "", 17 + x % ids
             }
             print "]}"
         }
@@ -55,7 +66,7 @@ rows() {
 # field NAME: out of a line of JSON.
 field() { sed -n 's/.*"'"$1"'": *"\{0,1\}\([^,"}]*\).*/\1/p'; }
 per_second() { awk -v n="$1" -v s="$2" -v e="$3" 'BEGIN { printf "%.1f", n / (e - s) }'; }
-row() { printf '%-44s %10s %8s %9s\n' "$1" "$2" "$3" "$4"; }
+row() { printf '%-44s %10s %8s %9s%s\n' "$1" "$2" "${3:-}" "${4:-}" "${5:+  $5}"; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
 gb() { awk -v b="$1" 'BEGIN { printf "%.2f GB", b / 1e9 }'; }
 # Talk of the programs measured is shown only when one fails.
@@ -72,28 +83,7 @@ printf '%s, %s cores, %s of memory; %s\n' "$(sed -n 's/^model name[^:]*: //p' /p
     "$(nproc)" "$(awk '/MemTotal/ { printf "%.0f GB", $2 / 1e6 }' /proc/meminfo)" \
     "$("$python" -c 'import torch, transformers, peft; print("torch", torch.__version__, "transformers", transformers.__version__, "peft", peft.__version__)')"
 
-bench_train() {
-    local rows_=$1 length=$2 backend speed rss mine=0 setting line peers=
-    rows $((rows_ * steps)) "$length" >"$work/ids.jsonl"
-    ft-pack -m "$model" --length "$length" "$work/ids.jsonl" -o "$work/rows.ft" 2>/dev/null
-    printf '\nLoRA training, rank 16, all linear layers, %s rows of %s tokens a step\n' "$rows_" "$length"
-    row '' tokens/s ratio memory
-    for setting in bfloat16 autocast ${COMPILE:+bfloat16-compile}; do
-        line=$(quietly "$python" "$here/peft_train.py" "$work/hf" "$work/ids.jsonl" "$rows_" "$steps" "$setting")
-        peers="$peers$(echo "$line" | field tok_per_s) $(echo "$line" | field rss) $setting
-"
-    done
-    read -r speed rss setting < <(printf %s "$peers" | best)
-    printf %s "$peers" | while read -r s r name; do row "PEFT, $name" "$s" "$(ratio "$s" "$speed")" "$(gb "$r")"; done
-    for backend in ${BACKENDS:-fp32 auto}; do
-        quietly ft-train -m "$model" -o "$work/adapter-$backend" --rank 16 --alpha 32 --targets all-linear --steps "$steps" \
-            --batch "$rows_" --lr 2e-4 --schedule constant --backend "$backend" --log "$work/log.jsonl" \
-            "$work/rows.ft"
-        mine=$(field tok_per_s <"$work/log.jsonl" | tail -n +2 | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }')
-        row "ft-train, $backend" "$mine" "$(ratio "$mine" "$speed")" "$(gb "$(field rss <"$work/log.jsonl" | best)")"
-        rm -rf "$work/adapter-$backend"
-    done
-}
+. "$here/train.sh"
 
 bench_eval() {
     local n=$1 length=$2 backend program peer from seconds peak line
@@ -162,6 +152,9 @@ bench_tok() {
 }
 
 case " $only " in *" train "*) bench_train 4 512; bench_train 1 2048 ;; esac
+for part in ragged length qlora start plan large; do
+    case " $only " in *" $part "*) "bench_$part" ;; esac
+done
 case " $only " in *" eval "*) bench_eval 8 512; bench_eval 2 2048 ;; esac
 case " $only " in *" gen "*) for type in ${TYPES:-q4_1 q8_0 f16}; do bench_gen "$type"; done ;; esac
 case " $only " in *" tok "*) bench_tok ;; esac
