@@ -73,16 +73,29 @@ bool size_add(size_t a, size_t b, size_t *out)
     return !__builtin_add_overflow(a, b, out);
 }
 
+enum { ALIGN = 64, HUGE_PAGE = 2 << 20 };
+
+static size_t array_align(size_t bytes)
+{
+    return bytes >= 2 * (size_t)HUGE_PAGE ? HUGE_PAGE : ALIGN;
+}
+
+size_t mem_array_bytes(size_t n, size_t size)
+{
+    size_t bytes;
+    if (!size_mul(n, size, &bytes) || bytes > SIZE_MAX / 2)
+        return SIZE_MAX;
+    return size_round_up(bytes ? bytes : 1, array_align(bytes));
+}
+
 void *mem_array(size_t n, size_t size, const char *what, struct err *err)
 {
-    enum { ALIGN = 64, HUGE_PAGE = 2 << 20 };
-    size_t bytes;
-    if (!size_mul(n, size, &bytes) || bytes > SIZE_MAX / 2) {
+    const size_t bytes = mem_array_bytes(n, size);
+    if (bytes == SIZE_MAX) {
         err_set(err, "%s: %zu x %zu bytes are more than can be addressed", what, n, size);
         return NULL;
     }
-    size_t align = bytes >= 2 * (size_t)HUGE_PAGE ? HUGE_PAGE : ALIGN;
-    bytes = bytes ? (bytes + align - 1) / align * align : align;
+    const size_t align = array_align(bytes);
     void *p = aligned_alloc(align, bytes);
     if (!p) {
         err_set(err, "%s: no memory for %zu MiB", what, bytes >> 20);

@@ -30,6 +30,8 @@ bool size_add(size_t a, size_t b, size_t *out);
  * naming `what` if the product overflows or memory is out. Released with free().
  */
 void *mem_array(size_t n, size_t size, const char *what, struct err *err);
+/* Bytes of memory that such an array takes; SIZE_MAX if they are more than can be addressed. */
+size_t mem_array_bytes(size_t n, size_t size);
 
 /* The next multiple of unit. */
 static inline size_t size_round_up(size_t n, size_t unit)

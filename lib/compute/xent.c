@@ -22,6 +22,19 @@ struct xent {
     float *d_head;           /* [V, H]; NULL: not wanted */
 };
 
+static size_t chunk_rows(size_t vocab)
+{
+    return size_max(MIN_ROWS, size_min(MAX_ROWS, CHUNK_BYTES / sizeof(float) / vocab));
+}
+
+size_t xent_bytes(const struct gemm *g, size_t vocab, bool capped)
+{
+    const size_t logits = chunk_rows(vocab) * vocab;
+    return mem_array_bytes(logits, sizeof(float)) +
+           (gemm_wants_bf16(g) ? mem_array_bytes(logits, operand_size(true)) : 0) +
+           (capped ? pool_threads(gemm_pool(g)) * vocab * sizeof(float) : 0);
+}
+
 int xent_new(struct xent **out, struct gemm *g, const struct matrix *head, float scale, float cap,
              struct err *err)
 {
@@ -30,8 +43,7 @@ int xent_new(struct xent **out, struct gemm *g, const struct matrix *head, float
     x->cap = cap;
     x->g = g;
     x->head = head;
-    x->rows = CHUNK_BYTES / sizeof(float) / head->rows;
-    x->rows = x->rows > MAX_ROWS ? MAX_ROWS : x->rows < MIN_ROWS ? MIN_ROWS : x->rows;
+    x->rows = chunk_rows(head->rows);
     x->logits = mem_array(x->rows * head->rows, sizeof(float), "logits", err);
     x->d_logits = (struct operand){x->logits, head->rows, false};
     bool failed = !x->logits;

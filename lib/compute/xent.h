@@ -4,6 +4,7 @@
 #ifndef COMPUTE_XENT_H
 #define COMPUTE_XENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,8 @@ struct xent; /* chunk buffers */
  * are scale * x head^T. */
 int xent_new(struct xent **x, struct gemm *g, const struct matrix *head, float scale, float cap,
              struct err *err);
+/* Bytes that xent_new takes for a vocabulary; capped: with a cap. */
+size_t xent_bytes(const struct gemm *g, size_t vocab, bool capped);
 void xent_free(struct xent *x);
 /* From here on xent_run adds the gradient of the output matrix to d_head [V, H] where it computes
  * gradients; NULL: the matrix isn't trained. */

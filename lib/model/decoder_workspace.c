@@ -85,34 +85,42 @@ void decoder_release_workspace(struct decoder *d)
     *ws = (struct workspace){0};
 }
 
-/* Allocation that remembers the first failure. */
+/* Allocation that remembers the first failure; or, with `bytes`, only what it would take. */
 struct allocator {
     size_t rows;
     bool bf16, failed;
+    size_t *bytes;
     struct err *err;
 };
 
-static void *floats(struct allocator *a, size_t cols)
+static void *array(struct allocator *a, size_t cols, size_t size, const char *what)
 {
     size_t n;
     if (!size_mul(a->rows, cols, &n))
         n = SIZE_MAX;
-    void *p = a->failed ? NULL : mem_array(n, sizeof(float), "activations", a->err);
+    if (a->bytes) {
+        if (!size_add(*a->bytes, mem_array_bytes(n, size), a->bytes))
+            *a->bytes = SIZE_MAX / 2;
+        return NULL;
+    }
+    void *p = a->failed ? NULL : mem_array(n, size, what, a->err);
     a->failed = !p;
     return p;
+}
+
+static void *floats(struct allocator *a, size_t cols)
+{
+    return array(a, cols, sizeof(float), "activations");
 }
 
 static void *words(struct allocator *a, size_t size)
 {
-    void *p = a->failed ? NULL : mem_array(a->rows, size, "positions", a->err);
-    a->failed = !p;
-    return p;
+    return array(a, 1, size, "positions");
 }
 
 static void operand(struct allocator *a, struct operand *o, size_t cols)
 {
-    if (a->failed || operand_new(o, a->rows, cols, a->bf16, "activations", a->err))
-        a->failed = true;
+    *o = (struct operand){array(a, cols, operand_size(a->bf16), "activations"), cols, a->bf16};
 }
 
 static void allocate_half(struct allocator *a, const struct model_config *c,
@@ -234,12 +242,13 @@ static void allocate_dora(struct allocator *a, struct workspace *ws, size_t wide
         operand(a, &ws->rest, widest);
 }
 
+/* bytes: as the allocator's. */
 static int allocate(struct decoder *d, size_t rows, const struct lora *lora, bool training,
-                    struct err *err)
+                    size_t *bytes, struct err *err)
 {
     const struct model_config *c = &d->config;
     struct workspace *ws = &d->ws;
-    struct allocator a = {rows, gemm_wants_bf16(d->gemm), false, err};
+    struct allocator a = {rows, gemm_wants_bf16(d->gemm), false, bytes, err};
     size_t widest = decoder_widest(c), threads = pool_threads(d->pool);
     ws->rows = rows;
     ws->rank = lora_max_rank(lora);
@@ -318,41 +327,33 @@ int decoder_reserve(struct decoder *d, size_t rows, const struct lora *lora, boo
     if (rows < ws->rows)
         rows = ws->rows;
     decoder_release_workspace(d);
-    if (allocate(d, rows, lora, training, err)) {
+    if (allocate(d, rows, lora, training, NULL, err)) {
         decoder_release_workspace(d);
         return err_prefix(err, "a pass of %zu tokens", rows);
     }
     return 0;
 }
 
-size_t decoder_training_bytes(const struct decoder *d, const struct lora *lora, size_t pass_tokens)
+/* What isn't in the workspace: logits, attention's copies of heads, positions, panels of products.
+ */
+static size_t other_bytes(const struct decoder *d, size_t rows)
 {
     const struct model_config *c = &d->config;
-    size_t q = query_width(c), k = key_width(c), widest = decoder_widest(c);
-    size_t width = operand_size(gemm_wants_bf16(d->gemm)), ranks = 0;
-    for (size_t i = 0; i < lora->n_pairs; i++)
-        ranks += lora->pairs[i].r;
-    size_t layers = c->n_layers - lora_first_layer(lora, d->config.n_layers);
-    size_t streams = (c->residual == RESIDUAL_SEQUENTIAL ? 2 : 1) + (c->post_norms ? 2 : 0);
-    size_t saved =
-        layers * ((streams * c->hidden + 2 * q + 2 * k + (c->gated ? 2 : 1) * c->ffn) * width +
-                  (streams + c->n_heads) * sizeof(float)) +
-        ranks * sizeof(float);
-    size_t shared = (5 * c->hidden + 6 * widest + 2 * q + 2 * k + 3 * c->ffn) * sizeof(float);
-    if (decoder_has_branch(c))
-        shared += 2 * c->hidden * sizeof(float);
-    if (c->qk_norm)
-        shared += (q + k) * width;
-    if (c->n_experts) {
-        saved += layers * (c->experts_used * (2 * c->expert_ffn * width + 12) +
-                           c->n_experts * sizeof(float));
-        shared += c->experts_used * ((c->hidden + 2 * c->expert_ffn) * sizeof(float) +
-                                     (c->hidden + 3 * c->expert_ffn) * width);
-    }
-    for (size_t i = 0; i < lora->n_pairs && lora->dora; i++)
-        saved += lora->pairs[i].out * width;
-    if (lora->dora)
-        shared += 3 * widest * (sizeof(float) + width);
-    size_t logits = (size_t)64 << 20;
-    return pass_tokens * (saved + shared) + logits + lora->n_params * 2 * sizeof(float);
+    const size_t panels = 10 << 20, of_a_thread = 1 << 20, q = query_width(c), k = key_width(c);
+    size_t bytes = xent_bytes(d->gemm, c->vocab, c->final_softcap != 0);
+    bytes += rows * (2 * q * sizeof(float) + k * sizeof(uint16_t));
+    for (size_t i = 0; i < ARRAY_SIZE(d->rotations); i++)
+        if (d->rotations[i].rope)
+            bytes += 2 * rows * c->rotary_dim * sizeof(float);
+    return bytes + panels + pool_threads(d->pool) * (of_a_thread + rows * 512);
+}
+
+size_t decoder_training_bytes(const struct decoder *d, const struct lora *lora, size_t pass_tokens)
+{
+    struct decoder copy = *d;
+    size_t bytes = 0;
+    copy.ws = (struct workspace){0};
+    allocate(&copy, pass_tokens, lora, true, &bytes, NULL);
+    decoder_release_workspace(&copy);
+    return bytes + other_bytes(d, pass_tokens) + lora->n_params * 2 * sizeof(float);
 }
