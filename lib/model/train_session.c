@@ -221,7 +221,7 @@ static size_t passes_of_step(const struct train_session *s, size_t pass)
  * the pass goes alone. */
 static size_t memory_for(const struct train_session *s, size_t pass)
 {
-    const size_t program = 16 << 20;
+    const size_t program = 24 << 20;
     size_t longest = longest_part(s), base = program + decoder_base_bytes(s->decoder);
     if (s->held) /* a copy of the best adapter */
         base += s->lora->n_params * sizeof(float);
