@@ -30,7 +30,7 @@ for my $backend ('fp32', `ft-train --help` =~ /bf16/ && `grep -c avx512_bf16 /pr
         ok(defined $peak && (!$counts || $peak <= $budget), "$backend: $budget MiB are kept", $peak // slurp('err'));
     }
     my $peak = peak_of("$with --memory ${need}M");
-    ok(!$counts || $peak > 0.75 * $need, "$backend: and the smallest isn't far from what is used", "$peak of $need MiB");
+    ok(!$counts || $peak > 0.9 * $need - 32, "$backend: and the smallest isn't far from what is used", "$peak of $need MiB");
     # The estimate beside what is measured, as ft-plan says both.
     spew('here.json', '{"format":"tuneutils machine 1","memory":1e11,"fp32":1e9,"bf16":1e9}');
     my ($said) = json_lines(scalar run("ft-plan --json --alone -m model --targets all-linear --batch 12 $with --machine here.json rows.ft"));
