@@ -15,6 +15,7 @@
 #include "model/evaluation_report.h"
 #include "model/tuned.h"
 #include "model/vocabulary.h"
+#include "text/tokenizer.h"
 
 static struct {
     const char *output, *save_logits, *base_logits;
@@ -22,14 +23,18 @@ static struct {
     bool compare, kl, calibration, by_source, per_document, per_token;
     struct tuned_request base;
     size_t window, stride, batch_tokens, bins;
-    int like, progress;
+    int like, bos, progress;
 } opt = {.base = {.backend = BACKEND_FP32}, .batch_tokens = 2048, .bins = 10};
 
 enum { SIDES = 2 };
 
 /* Whose way of cutting a text into windows. */
-enum like { LIKE_NONE, LIKE_LLAMA_CPP, LIKE_HF };
-static const char *const like_choices[] = {"none", "llama.cpp", "hf", NULL};
+enum like { LIKE_NONE, LIKE_LLAMA_CPP, LIKE_HF, LIKE_LM_EVAL };
+static const char *const like_choices[] = {"none", "llama.cpp", "hf", "lm-eval", NULL};
+
+/* What comes before documents. */
+enum bos { BOS_STREAM, BOS_ADD };
+static const char *const bos_choices[] = {"stream", "add", NULL};
 
 static const struct option_spec options[] = {
     TUNED_MODEL_OPTIONS(opt.base, opt.adapters),
@@ -50,6 +55,8 @@ static const struct option_spec options[] = {
     {OPT_FLAG, 0, "calibration", &opt.calibration, NULL,
      "whether the model is right as often as it is sure", NULL, 0, 0},
     {OPT_SIZE, 0, "bins", &opt.bins, "N", "of the calibration [10]", NULL, 1, CALIBRATION_MAX_BINS},
+    {OPT_CHOICE, 0, "bos", &opt.bos, NULL,
+     "documents as they are in the stream, or with BOS before each [stream]", bos_choices, 0, 0},
     {OPT_HEADING, 0, "Long documents", NULL, NULL, NULL, NULL, 0, 0},
     {OPT_SIZE, 0, "window", &opt.window, "N",
      "cut documents into windows of N tokens, 0: don't [0]", NULL, 0, 1 << 24},
@@ -74,7 +81,8 @@ static const struct program program = {
              "  ft-eval -m base -a adapter --compare held.ft\n"
              "  ft-eval -m base --save-logits base.logits held.ft\n"
              "  ft-eval -m small.gguf --base-logits base.logits held.ft\n"
-             "  ft-eval -m base --like llama.cpp --window 512 book.ft\n",
+             "  ft-eval -m base --like llama.cpp --window 512 book.ft\n"
+             "  ft-eval -m base --like lm-eval book.ft\n",
     .options = options,
     .n_options = ARRAY_SIZE(options),
 };
@@ -96,6 +104,7 @@ static void show_progress(const struct evaluator *ev)
 struct session {
     struct tuned model;
     struct vocabulary vocabulary;
+    struct tokenizer *tokenizer; /* NULL: the model has none */
     struct evaluator *evaluator;
     size_t n_sides; /* of results */
     struct evaluation results[SIDES];
@@ -133,6 +142,11 @@ static int score_file(struct session *s, const char *path, uint64_t *index, stru
     return status;
 }
 
+static bool begins(void)
+{
+    return opt.bos == BOS_ADD || opt.like == LIKE_LM_EVAL;
+}
+
 static struct window window_of(const struct model_config *config)
 {
     struct window w = {.size = opt.window, .bos = -1};
@@ -144,9 +158,24 @@ static struct window window_of(const struct model_config *config)
     } else if (opt.like == LIKE_HF) {
         w.size = w.size ? w.size : config->max_positions;
         w.stride = 512; /* that of its documentation */
+    } else if (opt.like == LIKE_LM_EVAL) {
+        /* It counts what goes in, and a window's last token doesn't. */
+        w.size = (w.size ? w.size : config->max_positions) + 1;
+        w.stride = opt.stride ? opt.stride : w.size - 1;
+        w.full_last = true;
+        return w;
     }
     w.stride = opt.stride ? opt.stride : w.stride ? size_min(w.stride, w.size) : w.size;
     return w;
+}
+
+/* BOS or, if there is none, EOS, as lm-evaluation-harness has it; -1 for neither. */
+static int64_t beginning(const struct session *s)
+{
+    const struct model_config *config = decoder_config(s->model.decoder);
+    int64_t bos = s->tokenizer ? tokenizer_bos(s->tokenizer) : config->bos;
+    int64_t eos = s->tokenizer ? tokenizer_eos(s->tokenizer) : config->eos;
+    return bos >= 0 ? bos : eos;
 }
 
 static int score(struct session *s, char **files, size_t n, struct err *err)
@@ -156,9 +185,13 @@ static int score(struct session *s, char **files, size_t n, struct err *err)
                                           .measure = opt.kl || opt.calibration,
                                           .save = s->save,
                                           .other = s->other,
-                                          .window = window_of(decoder_config(s->model.decoder))};
+                                          .window = window_of(decoder_config(s->model.decoder)),
+                                          .tokenizer = s->tokenizer,
+                                          .begin = begins() ? beginning(s) : -1};
     uint64_t index = 0;
     int status = 0;
+    if (begins() && how.begin < 0)
+        return err_set(err, "%s has neither BOS nor EOS to put before documents", opt.base.model);
     if (how.window.stride > how.window.size)
         return err_set(err, "a stride of %zu would skip tokens between windows of %zu",
                        how.window.stride, how.window.size);
@@ -242,8 +275,10 @@ static int open_model(struct session *s, struct err *err)
     opt.base.n_adapters = opt.adapters.n;
     if (tuned_open(&s->model, &opt.base, err))
         return -1;
-    return vocabulary_load(&s->vocabulary, opt.base.model, decoder_config(s->model.decoder)->vocab,
-                           err);
+    if (vocabulary_load(&s->vocabulary, opt.base.model, decoder_config(s->model.decoder)->vocab,
+                        err))
+        return -1;
+    return s->vocabulary.tokenizer[0] ? tokenizer_load(&s->tokenizer, opt.base.model, err) : 0;
 }
 
 /* Distributions that another run wrote must be of this vocabulary. */
@@ -293,6 +328,7 @@ static void session_release(struct session *s)
         evaluation_release(&s->results[side]);
     logits_writer_abandon(s->save);
     logits_reader_close(s->other);
+    tokenizer_free(s->tokenizer);
     tuned_close(&s->model);
 }
 

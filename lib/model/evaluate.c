@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "model/watch.h"
+#include "text/white_space.h"
 
 enum { MAX_RESULTS = 2 };
 
@@ -27,6 +29,11 @@ struct evaluator {
     size_t n_pieces, pieces_cap;
     double *nll;    /* [n_pieces] */
     float *logprob; /* [cap], where asked for */
+
+    /* a document with something before it */
+    uint32_t *begun_ids;
+    uint8_t *begun_trained;
+    size_t begun_cap;
 
     uint64_t tokens, targets;
     double sum;
@@ -58,6 +65,8 @@ void evaluator_free(struct evaluator *ev)
     free(ev->owners);
     free(ev->nll);
     free(ev->logprob);
+    free(ev->begun_ids);
+    free(ev->begun_trained);
     free(ev);
 }
 
@@ -222,6 +231,8 @@ static int add_windows(struct evaluator *ev, const uint32_t *ids, const uint8_t 
 {
     const struct window *w = &ev->options.window;
     for (size_t from = 0, seen = 0; seen < n; from += w->stride) {
+        if (w->full_last && from + w->size > n)
+            from = n > w->size ? n - w->size : 0;
         size_t end = size_min(from + w->size, n), counted = size_max(seen - from, w->skip);
         if (w->whole && end - from < w->size)
             break;
@@ -253,21 +264,82 @@ static void append(struct evaluation *result, const struct stream_document *from
     };
 }
 
+/* A document as it is scored. */
+struct subject {
+    const uint32_t *ids;
+    const uint8_t *trained;
+    size_t n;
+};
+
+/* Its first token counts if the next one does; a part of a document has what came before it. */
+static void begin_document(struct evaluator *ev, const struct stream_document *d,
+                           struct subject *of)
+{
+    if (ev->options.begin < 0 || d->part || !of->n || of->ids[0] == ev->options.begin)
+        return;
+    if (of->n >= ev->begun_cap) {
+        ev->begun_cap = of->n + 1;
+        ev->begun_ids = xreallocarray(ev->begun_ids, ev->begun_cap, sizeof *ev->begun_ids);
+        ev->begun_trained = xreallocarray(ev->begun_trained, ev->begun_cap, 1);
+    }
+    ev->begun_ids[0] = (uint32_t)ev->options.begin;
+    ev->begun_trained[0] = 0;
+    memcpy(ev->begun_ids + 1, of->ids, of->n * sizeof *of->ids);
+    memcpy(ev->begun_trained + 1, of->trained, of->n);
+    ev->begun_trained[1] = of->trained[0] || of->n == 1 || of->trained[1];
+    *of = (struct subject){ev->begun_ids, ev->begun_trained, of->n + 1};
+}
+
+/* What stands behind the targets, for measures by the word and by the byte. A stream that says no
+ * bytes wasn't made from text. */
+static int measure_text(struct evaluator *ev, const struct subject *of, bool begun, struct err *err)
+{
+    struct scored_document *d = last_document(ev, 0);
+    struct buf text = BUF_INIT;
+    uint32_t *targets = xcalloc(of->n, sizeof *targets);
+    size_t n = 0;
+    for (size_t i = 1; i < of->n; i++)
+        if (of->trained[i])
+            targets[n++] = of->ids[i];
+    int status = tokenizer_decode(ev->options.tokenizer, targets, n, true, &text, err);
+    for (size_t side = 0; side < ev->n_results && !status; side++) {
+        d = last_document(ev, side);
+        d->words = n ? white_space_runs(text.p, text.len) + 1 : 0;
+        if (begun)
+            d->text_bytes = text.len;
+    }
+    free(targets);
+    buf_release(&text);
+    return status;
+}
+
+static int add_document(struct evaluator *ev, const struct stream_document *d, struct subject of,
+                        uint64_t index_base, struct err *err)
+{
+    bool begun;
+    if (check_ids(ev, of.ids, of.n, err))
+        return err_prefix(err, "document %" PRIu64, d->index);
+    for (size_t side = 0; side < ev->n_results; side++)
+        append(&ev->results[side], d, index_base);
+    begin_document(ev, d, &of);
+    begun = of.ids == ev->begun_ids;
+    for (size_t side = 0; side < ev->n_results; side++)
+        last_document(ev, side)->n_tokens = of.n;
+    if (ev->options.tokenizer && (d->text_bytes || begun) && measure_text(ev, &of, begun, err))
+        return -1;
+    return ev->options.window.size ? add_windows(ev, of.ids, of.trained, of.n, err)
+                                   : add_piece(ev, of.ids, of.trained, of.n, 0, err);
+}
+
 int evaluator_add(struct evaluator *ev, const struct stream_record *r, uint64_t index_base,
                   struct err *err)
 {
     size_t at = 0;
     for (size_t i = 0; i < r->n_documents; i++) {
-        const struct stream_document *d = &r->documents[i];
-        if (check_ids(ev, r->ids + at, d->n_tokens, err))
-            return err_prefix(err, "document %" PRIu64, d->index);
-        for (size_t side = 0; side < ev->n_results; side++)
-            append(&ev->results[side], d, index_base);
-        if (ev->options.window.size
-                ? add_windows(ev, r->ids + at, r->trained + at, d->n_tokens, err)
-                : add_piece(ev, r->ids + at, r->trained + at, d->n_tokens, 0, err))
+        struct subject of = {r->ids + at, r->trained + at, r->documents[i].n_tokens};
+        if (add_document(ev, &r->documents[i], of, index_base, err))
             return -1;
-        at += d->n_tokens;
+        at += r->documents[i].n_tokens;
     }
     return 0;
 }

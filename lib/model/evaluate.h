@@ -17,6 +17,7 @@
 #include "formats/stream.h"
 #include "model/decoder.h"
 #include "model/evaluation.h"
+#include "text/tokenizer.h"
 
 /*
  * How a document that is longer than a window is measured. Windows begin at every stride-th token;
@@ -24,20 +25,24 @@
  * and the first of all has nothing to be predicted from.
  */
 struct window {
-    size_t size;   /* tokens; 0: documents are measured in one piece */
-    size_t stride; /* 1 to size */
-    size_t skip;   /* tokens at a window's beginning, the first document's too, that aren't targets
-                    */
-    bool whole;    /* what is left behind the last whole window is left out */
-    int64_t bos;   /* takes the place of each window's first token where the document begins with
-                      it; -1: none does */
+    size_t size;    /* tokens; 0: documents are measured in one piece */
+    size_t stride;  /* 1 to size */
+    size_t skip;    /* tokens at a window's beginning, the first document's too, that aren't targets
+                     */
+    bool whole;     /* what is left behind the last whole window is left out */
+    int64_t bos;    /* takes the place of each window's first token where the document begins with
+                       it; -1: none does */
+    bool full_last; /* the last window begins earlier where it would be shorter than the others */
 };
 
 struct evaluator_options {
     size_t batch_tokens; /* documents go through the decoder together up to that many tokens */
     bool logprobs;       /* keep log p of every token; not with windows, nor with what follows */
     struct window window;
-    bool measure;                /* keep what whole distributions say of every target */
+    const struct tokenizer *tokenizer; /* counts words; NULL: they stay unknown */
+    int64_t begin; /* put before documents that don't begin with it, so that their first token is
+                      predicted from something; -1: none is */
+    bool measure;  /* keep what whole distributions say of every target */
     struct logits_writer *save;  /* write them here: of one side; NULL: don't */
     struct logits_reader *other; /* and compare with these in place of a first side; NULL: none */
 };

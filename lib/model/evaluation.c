@@ -55,6 +55,7 @@ static void append_part(struct scored_document *d, struct scored_document *part)
     d->left_out += part->left_out;
     d->nll += part->nll;
     d->text_bytes += part->text_bytes; /* known for all parts or for none */
+    d->words += part->words ? part->words - 1 : 0;
     document_release(part);
 }
 
@@ -127,7 +128,7 @@ void evaluation_release_view(struct evaluation *e)
 
 void evaluation_summarize(const struct evaluation *e, struct evaluation_summary *s)
 {
-    bool bytes_known = true;
+    bool bytes_known = true, words_known = true;
     double *sums = xcalloc(e->n + 1, sizeof *sums);
     *s = (struct evaluation_summary){0};
     for (size_t i = 0; i < e->n; i++) {
@@ -141,14 +142,20 @@ void evaluation_summarize(const struct evaluation *e, struct evaluation_summary 
         s->tokens += d->targets;
         s->nll += d->nll;
         s->text_bytes += d->text_bytes;
+        s->words += d->words;
         bytes_known = bytes_known && d->text_bytes && !d->left_out;
+        words_known = words_known && d->words && !d->left_out;
     }
     if (!bytes_known)
         s->text_bytes = 0;
+    if (!words_known)
+        s->words = 0;
     struct ratio r = evaluation_ratio(e, sums);
     free(sums);
     s->mean_nll = r.mean;
     s->ppl = exp(r.mean);
     s->stderr_mean = r.stderr_;
     s->bits_per_byte = s->text_bytes ? s->nll / M_LN2 / (double)s->text_bytes : NAN;
+    s->byte_ppl = s->text_bytes ? exp(s->nll / (double)s->text_bytes) : NAN;
+    s->word_ppl = s->words ? exp(s->nll / (double)s->words) : NAN;
 }

@@ -18,6 +18,7 @@ struct scored_document {
     size_t targets;      /* tokens that are trained and not the first, nor left out by windows */
     size_t left_out;     /* trained tokens that windows left out, but for the document's first */
     uint64_t text_bytes; /* of text behind the targets; 0: unknown */
+    uint64_t words;      /* of that text: its runs of white space and one; 0: unknown */
     double nll;          /* sum of -log p over the targets */
     float *logprob;      /* [n_tokens], NaN at the first; NULL unless asked for */
     struct measured_token *measured; /* [n_measured], all targets in order; unless asked for none */
@@ -42,7 +43,9 @@ struct evaluation_summary {
     double nll, mean_nll, ppl;
     double stderr_mean;  /* of mean_nll, NaN with fewer than two documents */
     uint64_t text_bytes; /* behind the targets, where every document with targets says it, else 0 */
-    double bits_per_byte; /* nll / ln 2 / text_bytes; NaN where they are unknown */
+    uint64_t words;      /* as well */
+    double bits_per_byte;      /* nll / ln 2 / text_bytes; NaN where they are unknown */
+    double byte_ppl, word_ppl; /* exp(nll / text_bytes), exp(nll / words); NaN as well */
 };
 
 /*

