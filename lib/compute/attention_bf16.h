@@ -4,7 +4,7 @@
  *
  * What attention_tile.h does in several goes over a tile, and the rounding after them, in one: a
  * product takes about as long as one go over the tile that it reads. Tiles are as there; all
- * QUERY_TILE columns take part in twos of 16. Exponentials are within 4e-7 of their value, far less
+ * QUERY_TILE columns take part in twos of 16. Exponentials are within 4e-6 of their value, far less
  * than what rounding takes away. For processors that have AVX512-BF16.
  */
 #ifndef COMPUTE_ATTENTION_BF16_H

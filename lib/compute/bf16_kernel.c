@@ -209,6 +209,40 @@ void bf16_pack_columns(const uint16_t *rows, size_t n, size_t ld, size_t n_colum
     }
 }
 
+/* Two rows of floats become one row of pairs, rounded. */
+BF16_TARGET static inline void interleave_floats(const float *low, const float *high, size_t n,
+                                                 uint32_t *out)
+{
+    static const uint16_t order[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                       21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                       11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    const __m512i by_pairs = _mm512_loadu_si512(order);
+    for (size_t i = 0; i < n; i += BF16_VECTOR) {
+        __mmask16 mask = n - i < BF16_VECTOR ? (__mmask16)((1u << (n - i)) - 1) : 0xffff;
+        __m512 a = _mm512_maskz_loadu_ps(mask, low + i), b = _mm512_setzero_ps();
+        if (high)
+            b = _mm512_maskz_loadu_ps(mask, high + i);
+        __m512i both = (__m512i)_mm512_cvtne2ps_pbh(b, a);
+        _mm512_storeu_si512(out + i, _mm512_permutexvar_epi16(by_pairs, both));
+    }
+}
+
+BF16_TARGET void bf16_pack_floats(const float *rows, size_t n, size_t ld, size_t n_columns,
+                                  size_t width, size_t first_pair, size_t panel_words,
+                                  uint32_t *panels)
+{
+    for (size_t c = 0; c < n_columns; c += width) {
+        size_t columns = size_min(width, n_columns - c);
+        uint32_t *panel = panels + c / width * panel_words + first_pair * width;
+        for (size_t i = 0; i < n; i += 2, panel += width) {
+            const float *low = rows + i * ld + c;
+            if (columns < width)
+                memset(panel, 0, width * sizeof *panel);
+            interleave_floats(low, i + 1 < n ? low + ld : NULL, columns, panel);
+        }
+    }
+}
+
 void bf16_turn(const uint32_t *in, size_t rows, size_t cols, size_t ld, uint32_t *out, size_t ldo)
 {
     for (size_t i = 0; i < rows; i += BF16_VECTOR)

@@ -50,6 +50,10 @@ void bf16_multiply_panel(const struct rows_view *a1, const struct rows_view *a2,
 void bf16_pack_columns(const uint16_t *rows, size_t n, size_t ld, size_t n_columns, size_t width,
                        size_t first_pair, size_t panel_words, uint32_t *panels);
 
+/* The same of rows of floats, which it rounds to nearest even, and denormal numbers to 0. */
+void bf16_pack_floats(const float *rows, size_t n, size_t ld, size_t n_columns, size_t width,
+                      size_t first_pair, size_t panel_words, uint32_t *panels);
+
 /* Words [rows, cols], multiples of 16, turned: pairs that lie side by side in a row get below each
  * other in a panel. Leading dimensions in words. */
 void bf16_turn(const uint32_t *in, size_t rows, size_t cols, size_t ld, uint32_t *out, size_t ldo);

@@ -27,7 +27,8 @@ enum {
  */
 struct part {
     struct gemm *g;
-    struct rows_view a, low; /* low.pairs 0: no adapter */
+    struct rows_view a, low;  /* low.pairs 0: no adapter */
+    struct rows_view crowded; /* pairs not 0: a is a copy of these rows, still to be made */
     size_t m, columns, width;
     float *c;
     size_t ldc;
@@ -40,18 +41,18 @@ struct part {
     const float *adapter; /* B [N, r] on the way forward, A [r, K] on the way back */
     size_t r;
     struct cut row_blocks, panel_groups;
+    void (*pack)(const struct part *p, size_t i, size_t thread);
 };
 
 /* Forward panel of a transposed W, whose stored rows are the steps of the sum. */
 static void pack_turned(const struct part *p, size_t n0, size_t columns, uint32_t *panel,
-                        float *floats, uint16_t *halves)
+                        float *floats)
 {
     struct matrix stored = matrix_stored(p->w);
     for (size_t i = 0; i < p->steps; i += PACK_ROWS) {
         size_t rows = size_min(PACK_ROWS, p->steps - i);
         matrix_floats(&stored, p->first + i, rows, n0, columns, floats, columns);
-        floats_to_bf16(floats, halves, rows * columns);
-        bf16_pack_columns(halves, rows, columns, columns, p->width, i / 2, 0, panel);
+        bf16_pack_floats(floats, rows, columns, columns, p->width, i / 2, 0, panel);
     }
 }
 
@@ -90,9 +91,8 @@ static void pack_rows(const struct matrix *w, size_t n0, size_t columns, size_t 
             panel[i * width + v] = words[v * pairs + i];
 }
 
-static void pack_forward(void *arg, size_t q, size_t thread)
+static void pack_forward(const struct part *p, size_t q, size_t thread)
 {
-    const struct part *p = arg;
     size_t n = p->column + q * p->width, columns = size_min(p->width, p->column + p->columns - n);
     size_t most = p->steps > p->r ? p->steps : p->r;
     size_t n_floats = most > PACK_ROWS * BF16_PANEL ? most : PACK_ROWS * BF16_PANEL;
@@ -103,7 +103,7 @@ static void pack_forward(void *arg, size_t q, size_t thread)
     uint16_t *halves = (uint16_t *)(void *)arena.p;
     uint32_t *panel = p->panels + q * p->panel_words;
     if (p->w->transposed)
-        pack_turned(p, n, columns, panel, floats, halves);
+        pack_turned(p, n, columns, panel, floats);
     else
         pack_rows(p->w, n, columns, p->first, p->steps, p->width, panel, floats, halves);
     if (p->low.pairs) {
@@ -114,26 +114,19 @@ static void pack_forward(void *arg, size_t q, size_t thread)
 
 /* On the way back rows of W are the steps of the sum: some of them for all columns, then those of
  * the adapter. */
-static void pack_backward(void *arg, size_t i, size_t thread)
+static void pack_backward(const struct part *p, size_t i, size_t thread)
 {
-    const struct part *p = arg;
     size_t rows = size_min(PACK_ROWS, p->steps - size_min(p->steps, i * PACK_ROWS));
-    size_t n = rows ? rows : p->r;
-    struct arena arena = {(void *)gemm_scratch(
-        &p->g->scratch[thread], arena_room(n * p->columns, 4) + arena_room(n * p->columns, 2))};
-    float *floats = arena_take(&arena, n * p->columns, 4);
-    uint16_t *halves = (uint16_t *)(void *)arena.p;
     if (rows) {
+        float *floats = gemm_scratch(&p->g->scratch[thread], rows * p->columns);
         matrix_floats(p->w, p->first + i * PACK_ROWS, rows, p->column, p->columns, floats,
                       p->columns);
-        floats_to_bf16(floats, halves, rows * p->columns);
+        bf16_pack_floats(floats, rows, p->columns, p->columns, p->width, i * PACK_ROWS / 2,
+                         p->panel_words, p->panels);
     } else {
-        for (size_t j = 0; j < n; j++)
-            floats_to_bf16(p->adapter + j * p->w->cols + p->column, halves + j * p->columns,
-                           p->columns);
+        bf16_pack_floats(p->adapter + p->column, p->r, p->w->cols, p->columns, p->width, p->a.pairs,
+                         p->panel_words, p->panels);
     }
-    bf16_pack_columns(halves, n, p->columns, p->columns, p->width,
-                      rows ? i * PACK_ROWS / 2 : p->a.pairs, p->panel_words, p->panels);
 }
 
 static struct rows_view rows_from(const struct rows_view *v, size_t row)
@@ -156,13 +149,39 @@ static void multiply_task(void *arg, size_t i, size_t thread)
             p->c + m0 * p->ldc + n, p->ldc, size_min(p->width, p->columns - n), p->add);
 }
 
-static void run_part(struct part *p, void (*pack)(void *, size_t, size_t), size_t n_packs)
+/* Rows a multiple of a page apart take each other's places in the first-level cache. */
+static bool is_crowded(size_t ld)
+{
+    enum { PAGE = 4096 };
+    return ld * sizeof(uint16_t) % PAGE == 0;
+}
+
+static void copy_rows(const struct part *p, size_t i)
+{
+    size_t m0 = i * p->row_blocks.size, m1 = size_min(p->m, m0 + p->row_blocks.size);
+    for (size_t m = m0; m < m1; m++)
+        memcpy((uint16_t *)p->a.p + m * p->a.ld, p->crowded.p + m * p->crowded.ld,
+               p->a.pairs * 2 * sizeof *p->a.p);
+}
+
+static void pack_task(void *arg, size_t i, size_t thread)
+{
+    const struct part *p = arg;
+    size_t copies = p->crowded.pairs ? p->row_blocks.n : 0;
+    if (i < copies)
+        copy_rows(p, i);
+    else
+        p->pack(p, i - copies, thread);
+}
+
+static void run_part(struct part *p, size_t n_packs)
 {
     p->row_blocks = cut_evenly(p->m, ROW_BLOCK, 1);
     size_t n_panels = (p->columns + p->width - 1) / p->width;
     size_t groups = (MIN_TASKS + p->row_blocks.n - 1) / p->row_blocks.n;
     p->panel_groups = cut_evenly(n_panels, (n_panels + groups - 1) / groups, 1);
-    pool_run(p->g->pool, n_packs, pack, p);
+    size_t copies = p->crowded.pairs ? p->row_blocks.n : 0;
+    pool_run(p->g->pool, copies + n_packs, pack_task, p);
     pool_run(p->g->pool, p->row_blocks.n * p->panel_groups.n, multiply_task, p);
 }
 
@@ -173,15 +192,18 @@ static size_t columns_of_part(size_t columns, size_t pairs)
     return size_min(columns, most > COLUMN_UNIT ? most : COLUMN_UNIT);
 }
 
-/* Room for the panels of any part, the rounded rows of the adapter, and x where its rows are no
- * whole number of pairs. */
+/* Room for the panels of any part, the rounded rows of the adapter, x where its rows are no whole
+ * number of pairs, and a part of it where they are crowded. */
 struct shared {
     uint32_t *panels;
-    uint16_t *low, *copy;
+    uint16_t *low, *copy, *apart;
 };
+
+enum { APART = 32 }; /* numbers between rows that were crowded: a cache line */
 
 static struct shared share(struct gemm *g, size_t columns, size_t steps, size_t r, size_t m)
 {
+    size_t apart = is_crowded(steps + steps % 2) ? size_min(steps, SUM_PART) + 1 + APART : 0;
     size_t pairs = bf16_pairs(size_min(steps, SUM_PART)) + bf16_pairs(r);
     size_t copy = steps % 2 ? steps + 1 : 0;
     /* Parts of fewer pairs have more columns, but never more words but for the last panel. */
@@ -190,11 +212,13 @@ static struct shared share(struct gemm *g, size_t columns, size_t steps, size_t 
     struct arena arena = {
         (void *)gemm_scratch(&g->shared, arena_room(words, sizeof(uint32_t)) +
                                              arena_room(m * 2 * bf16_pairs(r), sizeof(uint16_t)) +
-                                             arena_room(m * copy, sizeof(uint16_t)))};
+                                             arena_room(m * copy, sizeof(uint16_t)) +
+                                             arena_room(m * apart, sizeof(uint16_t)))};
     struct shared s;
     s.panels = arena_take(&arena, words, sizeof *s.panels);
     s.low = arena_take(&arena, m * 2 * bf16_pairs(r), sizeof *s.low);
-    s.copy = (uint16_t *)(void *)arena.p;
+    s.copy = arena_take(&arena, m * copy, sizeof *s.copy);
+    s.apart = (uint16_t *)(void *)arena.p;
     return s;
 }
 
@@ -230,10 +254,16 @@ static void multiply(const struct part *whole, const struct operand *x, const fl
     p.panels = shared.panels;
     p.width = bf16_panel_width(columns);
     p.ldc = columns;
+    p.pack = back ? pack_backward : pack_forward;
     for (p.first = 0; p.first < steps; p.first += p.steps) {
         p.steps = size_min(SUM_PART, steps - p.first);
         bool last = p.first + p.steps == steps;
         p.a = steps_from(&rows, p.first, p.steps);
+        p.crowded = (struct rows_view){0};
+        if (is_crowded(rows.ld)) {
+            p.crowded = p.a;
+            p.a = (struct rows_view){shared.apart, 2 * p.a.pairs + APART, p.a.pairs};
+        }
         p.low = last ? low : (struct rows_view){0};
         p.r = last ? whole->r : 0;
         p.add = whole->add || p.first;
@@ -242,10 +272,9 @@ static void multiply(const struct part *whole, const struct operand *x, const fl
         for (p.column = 0; p.column < columns; p.column += wide) {
             p.columns = size_min(wide, columns - p.column);
             p.c = whole->c + p.column;
-            if (back)
-                run_part(&p, pack_backward, (p.steps + PACK_ROWS - 1) / PACK_ROWS + (p.r > 0));
-            else
-                run_part(&p, pack_forward, (p.columns + p.width - 1) / p.width);
+            run_part(&p, back ? (p.steps + PACK_ROWS - 1) / PACK_ROWS + (p.r > 0)
+                              : (p.columns + p.width - 1) / p.width);
+            p.crowded.pairs = 0; /* the other columns find the copy */
         }
     }
 }

@@ -246,6 +246,10 @@ static void check_products(struct gemm *g, const char *name)
         check_down(g, name, s[0], s[2], s[3] + 1);
     }
     check_backward(g, name, DTYPE_F32, 20, 2100, 1025, 64, 2, false);
+    /* Rows a page or more apart, in one part and in two, the second odd. */
+    check_forward(g, name, DTYPE_BF16, 120, 40, 2048, 3, 0, false);
+    check_backward(g, name, DTYPE_BF16, 120, 4096, 7, 40, 3, false);
+    check_backward(g, name, DTYPE_F32, 20, 4095, 2047, 40, 0, false);
 }
 
 static void check_backend(enum backend backend, size_t threads)
