@@ -20,8 +20,16 @@
 static struct {
     double seconds, watts, price_hour, price_kwh;
     const char *machine, *save_machine;
+    size_t ranks;
+    double gbit, latency;
     bool json, alone;
-} opt = {.seconds = 8, .watts = NAN, .price_hour = NAN, .price_kwh = NAN};
+} opt = {.seconds = 8,
+         .watts = NAN,
+         .price_hour = NAN,
+         .price_kwh = NAN,
+         .ranks = 1,
+         .gbit = 1,
+         .latency = 50};
 
 static const struct option_spec options[] = {
     {OPT_FLAG, 0, "json", &opt.json, NULL, "a line of JSON for each plan", NULL, 0, 0},
@@ -34,6 +42,12 @@ static const struct option_spec options[] = {
      0, 1e9},
     {OPT_DOUBLE, 0, "price-hour", &opt.price_hour, "P",
      "price of an hour of the machine: adds cost", NULL, 0, 1e9},
+    {OPT_SIZE, 0, "ranks", &opt.ranks, "N",
+     "also 2, 4, 8 ... N processes, each on a machine like this one", NULL, 1, 1 << 16},
+    {OPT_DOUBLE, 0, "gbit", &opt.gbit, "G", "10^9 bits a second between machines [1]", NULL, 1e-6,
+     1e6},
+    {OPT_DOUBLE, 0, "latency", &opt.latency, "US", "microseconds between machines [50]", NULL, 0,
+     1e9},
     {OPT_STRING, 0, "machine", &opt.machine, "FILE", "plan for the machine of this profile", NULL,
      0, 0},
     {OPT_STRING, 0, "save-machine", &opt.save_machine, "FILE", "write this machine's profile", NULL,
@@ -59,7 +73,7 @@ static const struct program program = {
 
 /* ---- alternatives ---- */
 
-enum { MOST_PLANS = 8 };
+enum { MOST_PLANS = 8, MOST_RANKS = 17 /* powers of 2 up to the most that can be asked for */ };
 
 /* One line of the table: the request with one option changed. */
 struct line {
@@ -111,14 +125,14 @@ static size_t list_lines(struct line lines[MOST_PLANS])
 
 static double energy(const struct plan *p) /* kWh */
 {
-    return opt.watts * p->seconds / 3600 / 1000;
+    return opt.watts * (double)p->ranks * p->seconds / 3600 / 1000;
 }
 
 static double cost(const struct plan *p)
 {
     double sum = 0;
     if (!isnan(opt.price_hour))
-        sum += opt.price_hour * p->seconds / 3600;
+        sum += opt.price_hour * (double)p->ranks * p->seconds / 3600;
     if (!isnan(opt.price_kwh))
         sum += opt.price_kwh * energy(p);
     return sum;
@@ -148,6 +162,7 @@ static void add_json(struct buf *b, const struct line *l)
     }
     buf_addf(b, ",\"rows\":%" PRIu64 ",\"steps\":%" PRIu64 ",\"tokens\":%" PRIu64, p->rows,
              p->steps, p->tokens);
+    buf_addf(b, ",\"ranks\":%zu", p->ranks);
     add_field(b, "epochs", p->epochs);
     add_field(b, "trained", p->trained);
     buf_addf(b, ",\"parameters\":%zu,\"backend\":\"%s\",\"memory\":%zu,\"disk\":%zu", p->parameters,
@@ -332,9 +347,23 @@ static int make_plans(struct line *lines, size_t n, const struct plan_options *h
     return lines[0].failed ? err_set(err, "%s", lines[0].err.msg) : 0;
 }
 
+/* The first plan again, for more and more processes, N of them in the end. */
+static size_t add_ranks(struct line *lines, size_t n)
+{
+    const struct network network = {opt.latency * 1e-6, opt.gbit * 1e9 / 8};
+    for (size_t ranks = 1; ranks < opt.ranks;) {
+        ranks = size_min(2 * ranks, opt.ranks);
+        struct line *l = &lines[n++];
+        *l = lines[0];
+        snprintf(l->name, sizeof l->name, "%zu ranks", ranks);
+        plan_for_ranks(&l->plan, ranks, &network);
+    }
+    return n;
+}
+
 static int plan(struct err *err)
 {
-    struct line lines[MOST_PLANS] = {0};
+    struct line lines[MOST_PLANS + MOST_RANKS] = {0};
     struct machine other;
     struct plan_options how = {.seconds = opt.seconds};
     if (opt.machine && machine_load(&other, opt.machine, err))
@@ -344,7 +373,7 @@ static int plan(struct err *err)
     size_t n = list_lines(lines);
     if (make_plans(lines, n, &how, err) || (opt.save_machine && save_machine(lines, n, err)))
         return -1;
-    return print(lines, n, have, err);
+    return print(lines, add_ranks(lines, n), have, err);
 }
 
 static void check_options(void)

@@ -58,6 +58,8 @@ static void describe(struct plan *p, const struct train_session *s)
     p->memory = train_session_memory(s);
     p->disk = p->parameters * sizeof(float) * (1 + arrays);
     p->operations = token_operations(s) * (double)p->tokens;
+    p->ranks = 1;
+    p->passes = train_session_passes(s);
     p->seconds = p->low = p->high = NAN;
 }
 
@@ -82,8 +84,8 @@ static int measure(struct plan *p, struct train_session *s, double seconds, stru
         scoring += r.token_seconds / 3 *
                    (double)(train_session_rows(s)->tokens + (held ? held->tokens : 0));
     size_t best = held ? p->parameters * sizeof(float) : 0; /* a copy that evaluation makes */
-    set_time(p, (double)p->tokens * r.token_seconds + (double)p->steps * r.update_seconds + scoring,
-             r.token_error / r.token_seconds);
+    p->shared = (double)p->tokens * r.token_seconds + scoring;
+    set_time(p, p->shared + (double)p->steps * r.update_seconds, r.token_error / r.token_seconds);
     p->memory = mem_peak_rss() + best;
     p->measured = true;
     return 0;
@@ -92,8 +94,35 @@ static int measure(struct plan *p, struct train_session *s, double seconds, stru
 static void estimate(struct plan *p, const struct machine *m)
 {
     double rate = p->backend == BACKEND_BF16 ? m->rates[BACKEND_BF16] : m->rates[BACKEND_FP32];
-    if (rate > 0)
-        set_time(p, p->operations / rate, 0.05);
+    if (rate <= 0)
+        return;
+    p->shared = p->operations / rate;
+    set_time(p, p->shared, 0.05);
+}
+
+/* ---- several ranks ---- */
+
+/* Seconds a step: everyone's share of the vectors to everyone and of the total back, and about 6
+ * times that all agree. */
+static double exchange(const struct plan *p, size_t ranks, const struct network *n)
+{
+    const double others = (double)(ranks - 1), bytes = 4 * (double)p->parameters;
+    return 2 * bytes / n->bandwidth * others / (double)ranks +
+           (2 * others + 6 * log2((double)ranks)) * n->latency;
+}
+
+void plan_for_ranks(struct plan *p, size_t ranks, const struct network *network)
+{
+    const size_t busiest = (p->passes + ranks - 1) / ranks; /* passes of a step */
+    const double share = (double)busiest / (double)p->passes;
+    const double before = p->seconds, apart = before - p->shared;
+    p->ranks = ranks;
+    p->shared *= share;
+    p->seconds = p->shared + apart;
+    if (ranks > 1)
+        p->seconds += (double)p->steps * exchange(p, ranks, network);
+    p->low *= p->seconds / before;
+    p->high *= p->seconds / before;
 }
 
 int plan_make(struct plan *p, const struct train_request *request,

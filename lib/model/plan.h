@@ -40,7 +40,19 @@ struct plan {
     bool fits, measured;          /* measured: memory and time were; else they are estimates */
     double seconds, low, high;    /* NaN: unknown, since nothing was measured */
     double operations;            /* floating-point operations of it all */
+    size_t ranks;                 /* processes, each on a machine of its own */
+    size_t passes;                /* of a step, which ranks share */
+    double shared;                /* seconds of what ranks share; the rest each one does */
 };
+
+/* What is between machines. */
+struct network {
+    double latency;   /* seconds */
+    double bandwidth; /* bytes a second, each way */
+};
+
+/* A plan of one process for several. What is exchanged is as in ft-train(1), "What it costs". */
+void plan_for_ranks(struct plan *p, size_t ranks, const struct network *network);
 
 struct plan_options {
     double seconds;                /* how long to measure */

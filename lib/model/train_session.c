@@ -384,6 +384,11 @@ size_t train_session_memory(const struct train_session *s)
     return memory_for(s, s->options.micro_batch);
 }
 
+size_t train_session_passes(const struct train_session *s)
+{
+    return passes_of_step(s, s->options.micro_batch);
+}
+
 void train_session_profile(struct train_session *s, struct profile *p)
 {
     decoder_set_profile(s->decoder, p);

@@ -47,6 +47,8 @@ int train_session_rehearse(struct train_session *s, double seconds, struct train
                            struct err *err);
 /* About how many bytes the run takes. */
 size_t train_session_memory(const struct train_session *s);
+/* About how many passes each step has, which ranks could share. */
+size_t train_session_passes(const struct train_session *s);
 /* Closes the log, which may fail. */
 int train_session_close(struct train_session *s, struct err *err);
 

@@ -58,6 +58,23 @@ ok(!$there{'as given'}{fits}, 'a machine that is too small');
 my $table = run("$plan --machine small.json rows.ft");
 ok($table =~ /^as given .*doesn't fit$/m && $table !~ /[ \t]$/m, 'the table says so', $table);
 
+# Several machines: the formula of ft-train(1) by hand. A step is 16 rows of up to 64 tokens.
+spew('even.json', '{"format":"tuneutils machine 1","memory":1e10,"fp32":1e9}');
+%there = plans('--alone --machine even.json --batch 16 --micro-batch 64 --ranks 6 --gbit 0.8 --latency 100 rows.ft');
+is(join(' ', sort keys %there), '2 ranks 4 ranks 6 ranks as given', '--ranks: powers of two, and all');
+my $one = $there{'as given'};
+for my $r (2, 4, 6) {
+    my $p = $there{"$r ranks"};
+    my $exchange = 2 * 4 * $one->{parameters} / 1e8 * ($r - 1) / $r + (2 * ($r - 1) + 6 * log($r) / log(2)) * 1e-4;
+    my @fits = grep { my $busy = int(($_ + $r - 1) / $r) / $_; abs($p->{seconds} / ($one->{seconds} * $busy + $p->{steps} * $exchange) - 1) < 1e-6 } 8 .. 16;
+    ok(@fits, "time of $r ranks", "$p->{seconds}, one takes $one->{seconds}");
+    is($p->{ranks}, $r, "their number");
+    is($p->{memory}, $one->{memory}, 'memory is that of each');
+}
+%there = plans('--alone --machine even.json --batch 1 --micro-batch 64 --ranks 2 --price-hour 1 rows.ft');
+ok($there{'2 ranks'}{seconds} > $there{'as given'}{seconds}, 'a step of one pass gains nothing');
+ok($there{'2 ranks'}{cost} > 2 * $there{'as given'}{cost}, 'and two machines cost twice as much');
+
 refuses('no such rows', 'nowhere', "ft-plan -m $model nowhere");
 refuses('no such model', 'nowhere', 'ft-plan -m nowhere rows.ft');
 spew('odd.json', '{"format":"tuneutils machine 1","memory":-1}');
