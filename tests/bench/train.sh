@@ -91,16 +91,20 @@ bench_ragged() {
 
 # One document, one step; a small model, since attention's time grows with the square.
 bench_length() {
-    local length before=0 grows=
+    local length before=0 grows
     "$here/../make-model" "$work/long" vocab=8192 hidden=576 ffn=1536 layers=4 heads=9 kv=3 positions=16384
     printf '\nMemory for one document, 4 layers of SmolLM2-135M'"'"'s width\n'
-    row length 'memory' 'MB more' 'per 1000'
+    row '' memory 'MB more' 'per 1000'
     for length in 512 1024 2048 4096 8192 16384; do
         rows 1 "$length" 8000 >"$work/ids.jsonl"
         packed "$work/long" "$length"
         trained "$work/long" "$work/rows.ft" --steps 1 --batch 1 --backend auto
-        grows=$(awk -v a="$before" -v b="$rss" 'BEGIN { printf "%.0f", (b - a) / 1e6 }')
-        row "$length tokens" "$(gb "$rss")" "$grows" "$(awk -v m="$grows" -v l="$length" 'BEGIN { printf "%.1f MB", m / (l / 2000) }')"
+        if [ "$before" = 0 ]; then
+            row "$length tokens" "$(gb "$rss")"
+        else # the document before was half as long
+            grows=$(awk -v a="$before" -v b="$rss" 'BEGIN { printf "%.0f", (b - a) / 1e6 }')
+            row "$length tokens" "$(gb "$rss")" "$grows" "$(awk -v m="$grows" -v l="$length" 'BEGIN { printf "%.0f MB", m / (l / 2000) }')"
+        fi
         before=$rss
     done
 }
