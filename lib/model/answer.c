@@ -107,7 +107,7 @@ static int ask(struct asking *a, struct err *err)
                      .slots = o->slots,
                      .end_ids = o->end_ids,
                      .n_end_ids = o->n_end_ids},
-        .text = {o->tokenizer, false, o->task->until, o->task->n_until},
+        .text = {.tokenizer = o->tokenizer, .stops = o->task->until, .n_stops = o->task->n_until},
         .next = next_question,
         .put = judge,
         .step = after_step,
