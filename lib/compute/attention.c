@@ -1,4 +1,4 @@
-#include "compute/attention.h"
+#include "compute/attention_internal.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -7,53 +7,8 @@
 #include "base/mem.h"
 #include "base/simd.h"
 #include "compute/attention_bf16.h"
-#include "compute/attention_tile.h"
 #include "compute/ops.h"
 #include "compute/rows.h"
-#include "compute/tile.h"
-
-/*
- * Scores are computed turned, S^T = K Q^T (attention_tile.h), and so is what they are summed into:
- * O^T = V^T P^T and dQ^T = K^T dS^T. Then keys and values are left operands where they lie, but for
- * V^T and K^T, which bfloat16 wants turned: once for each document and key head.
- */
-struct attention {
-    struct attention_shape shape;
-    struct pool *pool;
-    char **scratch;             /* one for each thread */
-    uint16_t *turned;           /* V^T forward, K^T backward, in bfloat16 */
-    size_t turned_cap;          /* numbers */
-    float *dk_heads, *dv_heads; /* [T, n_heads D]: gradients of keys before the heads that share
-                                   them are added */
-    size_t dk_cap;
-    struct attention_task *tasks;
-    size_t n_tasks, tasks_cap;
-};
-
-/* What one thread does at a time: rows [q0, q1) of one document and head. */
-struct attention_task {
-    size_t start;  /* first row of the document */
-    size_t turned; /* rows before it, each document's turned_width */
-    size_t length; /* of the document */
-    size_t q0, q1; /* rows, counted in the document */
-    size_t head;
-};
-
-/* A thread's scratch. Rows of a head are padded with zeros to `wide`, a multiple of 32. */
-struct tiles {
-    size_t wide;
-    float *scores, *d_scores;      /* [KEY_TILE, QUERY_TILE] */
-    float *capped;                 /* the scores before the mask, where there is a soft cap */
-    float *sums;                   /* [D, QUERY_TILE]: O^T or dQ^T */
-    float *rows;                   /* [QUERY_TILE, wide] */
-    float *q, *g;                  /* [QUERY_TILE, wide]: queries, gradients of the output */
-    uint16_t *q16, *g16;           /* the same in bfloat16 */
-    uint16_t *rounded;             /* [KEY_TILE, QUERY_TILE] */
-    uint32_t *weights;             /* the same in panels */
-    uint32_t *q_across, *g_across; /* panels of q^T and g^T: sums over D */
-    uint32_t *q_along, *g_along;   /* panels of q and g: sums over queries */
-    float max[QUERY_TILE], sum[QUERY_TILE];
-};
 
 /* Rows and columns that panels are made of come in whole ones. */
 static size_t padded(size_t n)
@@ -78,8 +33,7 @@ static void *part(char *base, size_t *used, size_t n)
     return base ? base + at : NULL;
 }
 
-/* Lays the tiles out in p; returns how many bytes they take. */
-static size_t lay_out(struct tiles *t, char *p, const struct attention_shape *s)
+size_t attention_lay_out(struct tiles *t, char *p, const struct attention_shape *s)
 {
     size_t used = 0, d = s->head_dim, wide = padded(d);
     size_t scores = KEY_TILE * QUERY_TILE, rows = QUERY_TILE * wide;
@@ -111,7 +65,7 @@ int attention_new(struct attention **out, const struct attention_shape *shape, s
     a->scratch = xcalloc(pool_threads(pool), sizeof *a->scratch);
     *out = a;
     for (size_t i = 0; i < pool_threads(pool); i++) {
-        a->scratch[i] = mem_array(lay_out(&t, NULL, shape), 1, "attention", err);
+        a->scratch[i] = mem_array(attention_lay_out(&t, NULL, shape), 1, "attention", err);
         if (!a->scratch[i]) {
             attention_free(a);
             *out = NULL;
@@ -131,6 +85,7 @@ void attention_free(struct attention *a)
     free(a->turned);
     free(a->dk_heads);
     free(a->dv_heads);
+    free(a->dq_later);
     free(a->tasks);
     free(a);
 }
@@ -140,25 +95,8 @@ struct attention_shape attention_shape_of(const struct attention *a)
     return a->shape;
 }
 
-struct attention_run {
-    struct attention *a;
-    size_t window;
-    const struct operand *q, *k, *v, *out;
-    const struct operand *to_turn; /* v or k */
-    float *lse;
-    const float *lse_in, *d_out;
-    float *dq, *dk, *dv;
-};
-
-/* The first position that position q sees. */
-static size_t first_seen(size_t q, size_t window)
-{
-    return q < window ? 0 : q + 1 - window;
-}
-
-/* Tasks of all documents: `rows` queries of a head in each. */
-static void add_tasks(struct attention *a, const size_t *lengths, size_t n_documents, size_t rows,
-                      size_t heads)
+void attention_add_tasks(struct attention *a, const size_t *lengths, size_t n_documents,
+                         size_t rows, size_t heads)
 {
     size_t start = 0, turned = 0;
     a->n_tasks = 0;
@@ -169,13 +107,8 @@ static void add_tasks(struct attention *a, const size_t *lengths, size_t n_docum
                 size_t q1 = q0 + size_min(rows, lengths[i] - q0);
                 ARRAY_GROW(a->tasks, a->n_tasks, a->tasks_cap);
                 a->tasks[a->n_tasks++] =
-                    (struct attention_task){start, turned, lengths[i], q0, q1, h};
+                    (struct attention_task){start, turned, lengths[i], q0, q1, h, 0, lengths[i]};
             }
-}
-
-static size_t key_head(const struct attention_shape *s, size_t head)
-{
-    return head / (s->n_heads / s->n_kv_heads);
 }
 
 /* Where a document's turned head is: [D up to a multiple of 32, its turned_width]. */
@@ -198,9 +131,8 @@ static void turn_task(void *arg, size_t i, size_t thread)
                    turned_head(run, task, task->head), turned_width(task->length));
 }
 
-/* Turns keys or values of all documents, where the arithmetic asks for it. */
-static int turn(struct attention_run *run, const size_t *lengths, size_t n_documents,
-                struct err *err)
+int attention_turn_heads(struct attention_run *run, const size_t *lengths, size_t n_documents,
+                         struct err *err)
 {
     struct attention *a = run->a;
     size_t rows = 0, n;
@@ -220,43 +152,32 @@ static int turn(struct attention_run *run, const size_t *lengths, size_t n_docum
             return -1;
         a->turned_cap = n;
     }
-    add_tasks(a, lengths, n_documents, SIZE_MAX, a->shape.n_kv_heads);
+    attention_add_tasks(a, lengths, n_documents, SIZE_MAX, a->shape.n_kv_heads);
     pool_run(a->pool, a->n_tasks, turn_task, run);
     return 0;
 }
 
-/* Rows of a head as a left operand where they lie: [n, D]. */
-static struct tile_left head_rows(const struct operand *o, size_t row, size_t head, size_t d)
+struct tile_left attention_head_rows(const struct operand *o, size_t row, size_t head, size_t d)
 {
     if (o->bf16)
         return (struct tile_left){operand_bf16(o, row) + head * d, o->cols, true, false};
     return (struct tile_left){operand_f32(o, row) + head * d, o->cols, false, false};
 }
 
-/* The same turned: [D, n] from key k0 of the task's document. */
-static struct tile_left head_turned(const struct attention_run *run,
-                                    const struct attention_task *task, size_t k0, size_t kv_head)
+struct tile_left attention_head_turned(const struct attention_run *run,
+                                       const struct attention_task *task, size_t k0, size_t kv_head)
 {
     const struct operand *o = run->to_turn;
     if (o->bf16)
         return (struct tile_left){turned_head(run, task, kv_head) + k0, turned_width(task->length),
                                   true, false};
-    struct tile_left rows = head_rows(o, task->start + k0, kv_head, run->a->shape.head_dim);
+    struct tile_left rows =
+        attention_head_rows(o, task->start + k0, kv_head, run->a->shape.head_dim);
     rows.turned = true;
     return rows;
 }
 
-/* What a thread works on: some queries of a head. */
-struct block {
-    const struct attention_run *run;
-    const struct attention_task *task;
-    struct tiles t;
-    size_t q0, nq, columns; /* queries, and up to a multiple of TILE_UNIT */
-    size_t row;             /* of the first query */
-    size_t kv_head;
-};
-
-static void block_rows(struct block *b, size_t q0, size_t q1)
+void attention_block_rows(struct block *b, size_t q0, size_t q1)
 {
     b->q0 = q0;
     b->nq = q1 - q0;
@@ -264,8 +185,7 @@ static void block_rows(struct block *b, size_t q0, size_t q1)
     b->row = b->task->start + q0;
 }
 
-/* Queries as floats, or in bfloat16, with zeros around them. */
-static void load_queries(struct block *b)
+void attention_load_queries(struct block *b)
 {
     size_t d = b->run->a->shape.head_dim, wide = b->t.wide;
     const struct operand *q = b->run->q;
@@ -277,58 +197,36 @@ static void load_queries(struct block *b)
                (char *)q->p + ((b->row + i) * q->cols + b->task->head * d) * size, d * size);
 }
 
-/* Rows of floats [QUERY_TILE, wide] as right operands, turned (sums over D) and as they are. */
-static struct tile_right across(const struct block *b, const float *rows, const uint16_t *rows16,
-                                uint32_t *panels)
+struct tile_right attention_across(const struct block *b, const float *rows, const uint16_t *rows16,
+                                   uint32_t *panels)
 {
     if (b->run->q->bf16)
         return tile_across(rows16, b->t.wide, b->run->a->shape.head_dim, b->columns, panels);
     return (struct tile_right){rows, b->t.wide, false, true};
 }
 
-static struct tile_right along(const struct block *b, const float *rows, const uint16_t *rows16,
-                               uint32_t *panels)
+struct tile_right attention_along(const struct block *b, const float *rows, const uint16_t *rows16,
+                                  uint32_t *panels)
 {
     if (b->run->q->bf16)
         return tile_along(rows16, b->t.wide, b->columns, b->run->a->shape.head_dim, panels);
     return (struct tile_right){rows, b->t.wide, false, false};
 }
 
-/* A tile of weights or gradients as a right operand (sums over keys) and a left one. */
-struct both {
-    struct tile_right right;
-    struct tile_left left;
-};
-
-static struct both both_sides(const struct block *b, const float *tile, size_t nk)
-{
-    if (!b->run->q->bf16)
-        return (struct both){{tile, QUERY_TILE, false, false}, {tile, QUERY_TILE, false, false}};
-    floats_to_bf16(tile, b->t.rounded, nk * QUERY_TILE);
-    return (struct both){tile_along(b->t.rounded, QUERY_TILE, nk, b->columns, b->t.weights),
-                         {b->t.rounded, QUERY_TILE, true, false}};
-}
-
-/* Scores of keys k0.. with a soft cap and the mask, not yet scaled where there is no cap. */
-static void score_tile(const struct block *b, const struct tile_right *queries, size_t k0,
-                       size_t nk, float *capped)
+void attention_score_tile(const struct block *b, const struct tile_right *queries, size_t k0,
+                          size_t nk, float *capped)
 {
     const struct attention_run *run = b->run;
     const struct attention_shape *s = &run->a->shape;
     float *scores = b->t.scores;
-    struct tile_left keys = head_rows(run->k, b->task->start + k0, b->kv_head, s->head_dim);
+    struct tile_left keys =
+        attention_head_rows(run->k, b->task->start + k0, b->kv_head, s->head_dim);
     tile_multiply(&keys, queries, nk, b->columns, s->head_dim, scores, QUERY_TILE, false);
     for (size_t j = 0; s->softcap != 0 && j < nk; j++)
         softcap_forward(scores + j * QUERY_TILE, b->columns, s->scale, s->softcap);
     if (capped)
         memcpy(capped, scores, nk * QUERY_TILE * sizeof *capped);
     tile_mask(scores, nk, b->columns, b->q0, k0, run->window);
-}
-
-/* The factor that score_tile left out. */
-static float scale_left(const struct attention_shape *s)
-{
-    return s->softcap != 0 ? 1 : s->scale;
 }
 
 /* Turns a tile of scores into weights, a right operand, and brings what was summed so far to the
@@ -364,11 +262,11 @@ static void forward_task(void *arg, size_t i, size_t thread)
     size_t d = s->head_dim;
     struct block b = {.run = run, .task = &run->a->tasks[i]};
     struct tiles *t = &b.t;
-    lay_out(t, run->a->scratch[thread], s);
+    attention_lay_out(t, run->a->scratch[thread], s);
     b.kv_head = key_head(s, b.task->head);
-    block_rows(&b, b.task->q0, b.task->q1);
-    load_queries(&b);
-    struct tile_right queries = across(&b, t->q, t->q16, t->q_across);
+    attention_block_rows(&b, b.task->q0, b.task->q1);
+    attention_load_queries(&b);
+    struct tile_right queries = attention_across(&b, t->q, t->q16, t->q_across);
     memset(t->sums, 0, size_round_up(d, TILE_UNIT) * QUERY_TILE * sizeof *t->sums);
     for (size_t q = 0; q < QUERY_TILE; q++) {
         t->max[q] = -INFINITY;
@@ -376,9 +274,9 @@ static void forward_task(void *arg, size_t i, size_t thread)
     }
     for (size_t k0 = first_seen(b.q0, run->window); k0 < b.task->q1; k0 += KEY_TILE) {
         size_t nk = size_min(KEY_TILE, b.task->q1 - k0);
-        score_tile(&b, &queries, k0, nk, NULL);
+        attention_score_tile(&b, &queries, k0, nk, NULL);
         struct tile_right weights = online_softmax(&b, nk, d);
-        struct tile_left values = head_turned(run, b.task, k0, b.kv_head);
+        struct tile_left values = attention_head_turned(run, b.task, k0, b.kv_head);
         tile_multiply(&values, &weights, d, b.columns, nk, t->sums, QUERY_TILE, true);
     }
     tile_turn(t->sums, QUERY_TILE, size_round_up(d, TILE_UNIT), b.columns, t->rows, t->wide);
@@ -397,187 +295,10 @@ int attention_forward(struct attention *a, const struct operand *q, const struct
 {
     struct attention_run run = {
         .a = a, .window = window, .q = q, .k = k, .v = v, .out = out, .to_turn = v, .lse = lse};
-    if (turn(&run, lengths, n_documents, err))
+    if (attention_turn_heads(&run, lengths, n_documents, err))
         return -1;
-    add_tasks(a, lengths, n_documents, QUERY_TILE, a->shape.n_heads);
+    attention_add_tasks(a, lengths, n_documents, QUERY_TILE, a->shape.n_heads);
     pool_run(a->pool, a->n_tasks, forward_task, &run);
-    return 0;
-}
-
-/* The gradient of the output, its product with the output, and the queries' saved sums. Columns
- * behind the last query get no weight. */
-static void load_gradients(struct block *b)
-{
-    const struct attention_run *run = b->run;
-    size_t d = run->a->shape.head_dim, n_heads = run->a->shape.n_heads, wide = b->t.wide;
-    struct tiles *t = &b->t;
-    memset(t->g, 0, QUERY_TILE * wide * sizeof *t->g);
-    for (size_t r = 0; r < QUERY_TILE; r++) {
-        t->sum[r] = 0;
-        t->max[r] = INFINITY;
-        if (r >= b->nq)
-            continue;
-        size_t row = b->row + r;
-        memcpy(t->g + r * wide, run->d_out + (row * n_heads + b->task->head) * d, d * sizeof *t->g);
-        operand_load(run->out, row, b->task->head * d, t->rows, d);
-        t->sum[r] = row_dot(t->rows, t->g + r * wide, d);
-        t->max[r] = run->lse_in[row * n_heads + b->task->head];
-    }
-    if (run->q->bf16)
-        floats_to_bf16(t->g, t->g16, QUERY_TILE * wide);
-}
-
-/* A tile's weights from its scores, in their place and as a left operand. */
-static struct tile_left weights_again(const struct block *b, size_t nk)
-{
-    const struct tiles *t = &b->t;
-    float scale = scale_left(&b->run->a->shape);
-    if (b->run->q->bf16) {
-        bf16_tile_weights(t->scores, nk, b->columns, scale, t->max, t->rounded);
-        return (struct tile_left){t->rounded, QUERY_TILE, true, false};
-    }
-    tile_weights(t->scores, nk, b->columns, scale, t->max);
-    return (struct tile_left){t->scores, QUERY_TILE, false, false};
-}
-
-/* The gradient of a tile's scores from that of its weights. */
-static struct both score_gradients(const struct block *b, size_t nk)
-{
-    const struct attention_shape *s = &b->run->a->shape;
-    const struct tiles *t = &b->t;
-    float scale = scale_left(s);
-    if (b->run->q->bf16 && !t->capped) {
-        bf16_tile_softmax_backward(t->d_scores, t->scores, nk, b->columns, scale, t->sum,
-                                   t->rounded, t->weights);
-        return (struct both){tile_panels(t->weights, nk), {t->rounded, QUERY_TILE, true, false}};
-    }
-    tile_softmax_backward(t->d_scores, t->scores, nk, b->columns, scale, t->sum);
-    for (size_t j = 0; t->capped && j < nk; j++)
-        softcap_backward(t->d_scores + j * QUERY_TILE, t->capped + j * QUERY_TILE, b->columns,
-                         s->scale, s->softcap);
-    return both_sides(b, t->d_scores, nk);
-}
-
-/* A block of queries against all keys before its end: adds to dk and dv of this head. */
-static void backward_queries(struct block *b)
-{
-    const struct attention_run *run = b->run;
-    const struct attention_shape *s = &run->a->shape;
-    struct tiles *t = &b->t;
-    size_t d = s->head_dim, width = s->n_heads * d, end = b->q0 + b->nq;
-    load_queries(b);
-    load_gradients(b);
-    struct tile_right q_across = across(b, t->q, t->q16, t->q_across),
-                      g_across = across(b, t->g, t->g16, t->g_across),
-                      q_along = along(b, t->q, t->q16, t->q_along),
-                      g_along = along(b, t->g, t->g16, t->g_along);
-    memset(t->sums, 0, size_round_up(d, TILE_UNIT) * QUERY_TILE * sizeof *t->sums);
-    for (size_t k0 = first_seen(b->q0, run->window); k0 < end; k0 += KEY_TILE) {
-        size_t nk = size_min(KEY_TILE, end - k0), key = b->task->start + k0;
-        float *dk = run->a->dk_heads + key * width + b->task->head * d;
-        float *dv = run->a->dv_heads + key * width + b->task->head * d;
-        struct tile_left values = head_rows(run->v, key, b->kv_head, d);
-        score_tile(b, &q_across, k0, nk, t->capped);
-        struct tile_left weights = weights_again(b, nk);
-        tile_multiply(&weights, &g_along, nk, d, b->columns, dv, width, true);
-        tile_multiply(&values, &g_across, nk, b->columns, d, t->d_scores, QUERY_TILE, false);
-        struct both d_scores = score_gradients(b, nk);
-        struct tile_left keys = head_turned(run, b->task, k0, b->kv_head);
-        tile_multiply(&keys, &d_scores.right, d, b->columns, nk, t->sums, QUERY_TILE, true);
-        tile_multiply(&d_scores.left, &q_along, nk, d, b->columns, dk, width, true);
-    }
-    tile_turn(t->sums, QUERY_TILE, size_round_up(d, TILE_UNIT), b->columns, t->rows, t->wide);
-    for (size_t r = 0; r < b->nq; r++)
-        memcpy(run->dq + (b->row + r) * width + b->task->head * d, t->rows + r * t->wide,
-               d * sizeof *t->rows);
-}
-
-/* A whole document and head, so that dk and dv have one writer. */
-static void backward_task(void *arg, size_t i, size_t thread)
-{
-    const struct attention_run *run = arg;
-    const struct attention_shape *s = &run->a->shape;
-    struct block b = {.run = run, .task = &run->a->tasks[i]};
-    size_t d = s->head_dim, width = s->n_heads * d;
-    lay_out(&b.t, run->a->scratch[thread], s);
-    b.kv_head = key_head(s, b.task->head);
-    for (size_t r = 0; r < b.task->length; r++) {
-        size_t at = (b.task->start + r) * width + b.task->head * d;
-        memset(run->a->dk_heads + at, 0, d * sizeof(float));
-        memset(run->a->dv_heads + at, 0, d * sizeof(float));
-    }
-    for (size_t q0 = 0; q0 < b.task->length; q0 += QUERY_TILE) {
-        block_rows(&b, q0, size_min(q0 + QUERY_TILE, b.task->length));
-        backward_queries(&b);
-    }
-}
-
-/* Adds up the heads that share a key head. */
-static void share_task(void *arg, size_t i, size_t thread)
-{
-    (void)thread;
-    const struct attention_run *run = arg;
-    const struct attention_shape *s = &run->a->shape;
-    const struct attention_task *task = &run->a->tasks[i];
-    size_t d = s->head_dim, group = s->n_heads / s->n_kv_heads;
-    for (size_t r = task->q0; r < task->q1; r++)
-        for (size_t kv = 0; kv < s->n_kv_heads; kv++) {
-            size_t row = task->start + r, from = (row * s->n_heads + kv * group) * d;
-            float *dk = run->dk + (row * s->n_kv_heads + kv) * d;
-            float *dv = run->dv + (row * s->n_kv_heads + kv) * d;
-            memcpy(dk, run->a->dk_heads + from, d * sizeof *dk);
-            memcpy(dv, run->a->dv_heads + from, d * sizeof *dv);
-            for (size_t h = 1; h < group; h++)
-                for (size_t j = 0; j < d; j++) {
-                    dk[j] += run->a->dk_heads[from + h * d + j];
-                    dv[j] += run->a->dv_heads[from + h * d + j];
-                }
-        }
-}
-
-static int reserve_heads(struct attention *a, size_t rows, struct err *err)
-{
-    if (rows <= a->dk_cap)
-        return 0;
-    free(a->dk_heads);
-    free(a->dv_heads);
-    a->dk_cap = 0;
-    size_t width = a->shape.n_heads * a->shape.head_dim;
-    a->dk_heads = mem_array(rows * width, sizeof(float), "gradients of keys", err);
-    a->dv_heads =
-        a->dk_heads ? mem_array(rows * width, sizeof(float), "gradients of values", err) : NULL;
-    if (!a->dv_heads)
-        return -1;
-    a->dk_cap = rows;
-    return 0;
-}
-
-int attention_backward(struct attention *a, const struct operand *q, const struct operand *k,
-                       const struct operand *v, const struct operand *out, const float *lse,
-                       const size_t *lengths, size_t n_documents, size_t window, const float *d_out,
-                       float *dq, float *dk, float *dv, struct err *err)
-{
-    struct attention_run run = {.a = a,
-                                .window = window,
-                                .q = q,
-                                .k = k,
-                                .v = v,
-                                .out = out,
-                                .to_turn = k,
-                                .lse_in = lse,
-                                .d_out = d_out,
-                                .dq = dq,
-                                .dk = dk,
-                                .dv = dv};
-    size_t rows = 0;
-    for (size_t i = 0; i < n_documents; i++)
-        rows += lengths[i];
-    if (reserve_heads(a, rows, err) || turn(&run, lengths, n_documents, err))
-        return -1;
-    add_tasks(a, lengths, n_documents, SIZE_MAX, a->shape.n_heads);
-    pool_run(a->pool, a->n_tasks, backward_task, &run);
-    add_tasks(a, lengths, n_documents, QUERY_TILE, 1);
-    pool_run(a->pool, a->n_tasks, share_task, &run);
     return 0;
 }
 

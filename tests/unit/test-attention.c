@@ -172,6 +172,7 @@ int main(void)
 {
     static const size_t lengths[] = {1, 5, 330, 64, 17};
     static const size_t windows[] = {ATTENTION_ALL, 1, 9, 70, 300};
+    static const size_t long_one[] = {3, 1100, 40}; /* its keys are taken in two parts */
     struct rng rng;
     rng_init(&rng, 3, 1);
     struct attention_shape shapes[] = {
@@ -181,6 +182,10 @@ int main(void)
     for (size_t i = 0; i < ARRAY_SIZE(shapes); i++)
         for (size_t w = 0; w < ARRAY_SIZE(windows); w++)
             check(&rng, shapes[i], lengths, ARRAY_SIZE(lengths), windows[w], false);
+    for (size_t w = 0; w < ARRAY_SIZE(windows); w += 2)
+        check(&rng, shapes[0], long_one, ARRAY_SIZE(long_one), windows[w], false);
+    if (backend_available(BACKEND_BF16))
+        check(&rng, shapes[0], long_one, ARRAY_SIZE(long_one), ATTENTION_ALL, true);
     for (size_t i = 0; i < ARRAY_SIZE(shapes) && backend_available(BACKEND_BF16); i++)
         for (size_t w = 0; w < ARRAY_SIZE(windows); w += 2)
             check(&rng, shapes[i], lengths, ARRAY_SIZE(lengths), windows[w], true);
