@@ -315,6 +315,9 @@ static void check_options(size_t n_files)
         usage_error("only one of --text, --lines and --chat");
     if (opt.compare && !opt.adapters.n)
         usage_error("--compare needs an adapter to compare with the base (-a ADAPTER)");
+    for (size_t i = 0; i < opt.stops.n; i++)
+        if (!*opt.stops.items[i])
+            usage_error("--stop: an empty text stands everywhere");
     if (opt.chat_asked && n_files)
         usage_error("--chat reads the standard input, no files");
     if (!n_files && !opt.lines && !opt.text && isatty(STDIN_FILENO))

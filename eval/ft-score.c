@@ -361,6 +361,9 @@ int main(int argc, char **argv)
         usage_error("--shots takes them from --examples FILE");
     if (!opt.generate && asks_for_answers())
         usage_error("--until, --extract and --ignore go with --generate");
+    for (size_t i = 0; i < opt.until.n; i++)
+        if (!*opt.until.items[i])
+            usage_error("--until: an empty text stands everywhere");
     if (opt.generate && (opt.spec.choices || opt.spec.ending))
         usage_error("--generate has no --choices and no --ending");
     settle_spec();

@@ -162,8 +162,10 @@ static int mark_right(struct task_item *item, const json_t *answer, struct err *
 
 static int check_choices(const json_t *choices, struct err *err)
 {
-    if (!json_is_array(choices) || json_array_size(choices) < 1)
+    if (!json_is_array(choices))
         return err_set(err, "choices: is not a list of strings");
+    if (!json_array_size(choices))
+        return err_set(err, "choices: is empty: there is nothing to choose from");
     for (size_t i = 0; i < json_array_size(choices); i++)
         if (!json_string_length(json_array_get(choices, i)))
             return err_set(err, "choices: number %zu is %s", i,

@@ -244,7 +244,7 @@ spew('many.jsonl', map { encode_json({id => "m$_", text => substr('A text that i
     refuses('a closed stdout', 'stdout', "ft-gen -m model $few many.jsonl >&-");
     run("ft-gen -m model $few -o kept.jsonl bad.jsonl");
     ok(!-e 'kept.jsonl', 'no output after a failure');
-    for my $wrong ('', '-m model --top-p 2', '-m model --temperature -1', '-m model -n 0', '-m model --max-tokens 0', '-m model --text --lines') {
+    for my $wrong ('', '-m model --top-p 2', '-m model --temperature -1', '-m model -n 0', '-m model --max-tokens 0', '-m model --text --lines', "-m model --stop ''") {
         my (undef, $status) = run("ft-gen $wrong many.jsonl");
         is($status, 2, "wrong usage: $wrong");
     }

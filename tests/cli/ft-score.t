@@ -171,7 +171,7 @@ ok($summary->{base}{acc} == $base->{acc} && $summary->{tuned}{acc} == $tuned->{a
     refuses_input('an empty list', 'stdin:1: answer: is an empty list', $generate, '{"prompt":"x","answer":[]}');
     refuses_input('a broken pattern', 'pattern "(x"', "$generate --extract '(x'", '{"prompt":"x","answer":"y"}');
     refuses_input('answers longer than the model', 'fit into the 256', "$score --generate", '{"prompt":"x","answer":"y"}');
-    for my $wrong ('--until x', '--ignore-case', '--generate --choices x') {
+    for my $wrong ('--until x', "--generate --until ''", '--ignore-case', '--generate --choices x') {
         my ($status) = feed("$score $wrong", '{}');
         is($status, 2, "$wrong is wrong usage");
     }
@@ -180,7 +180,7 @@ ok($summary->{base}{acc} == $base->{acc} && $summary->{tuned}{acc} == $tuned->{a
 # ---- wrong input ----
 
 refuses_input('no such choice', 'input:1: answer: is none of the 2', "$score input", '{"prompt":"x","choices":["a","b"],"answer":2}');
-refuses_input('no choices', 'stdin:1: choices: ', $score, '{"prompt":"x","choices":[],"answer":0}');
+refuses_input('no choices', 'stdin:1: choices: is empty', $score, '{"prompt":"x","choices":[],"answer":0}');
 refuses_input('a missing key', 'stdin:2: prompt: ', $score, "$plain\{\"choices\":[\"a\",\"b\"],\"answer\":0}");
 refuses_input('an empty choice', 'choices: number 1 is empty', $score, '{"prompt":"x","choices":["a",""],"answer":0}');
 refuses_input('no object', 'stdin:1: is not a JSON object', $score, '[1]');
