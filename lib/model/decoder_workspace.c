@@ -345,6 +345,9 @@ static size_t other_bytes(const struct decoder *d, size_t rows)
     for (size_t i = 0; i < ARRAY_SIZE(d->rotations); i++)
         if (d->rotations[i].rope)
             bytes += 2 * rows * c->rotary_dim * sizeof(float);
+    /* Rows that would crowd each other out of the cache are multiplied as copies (gemm_bf16.c). */
+    if (gemm_wants_bf16(d->gemm))
+        bytes += rows * (size_min(decoder_widest(c), 2048) + 64) * sizeof(uint16_t);
     return bytes + panels + pool_threads(d->pool) * (of_a_thread + rows * 512);
 }
 
