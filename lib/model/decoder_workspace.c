@@ -341,7 +341,7 @@ static size_t other_bytes(const struct decoder *d, size_t rows)
     const struct model_config *c = &d->config;
     const size_t panels = 10 << 20, of_a_thread = 1 << 20, q = query_width(c), k = key_width(c);
     size_t bytes = xent_bytes(d->gemm, c->vocab, c->final_softcap != 0);
-    bytes += rows * (2 * q * sizeof(float) + k * sizeof(uint16_t));
+    bytes += rows * (3 * q * sizeof(float) + k * sizeof(uint16_t));
     for (size_t i = 0; i < ARRAY_SIZE(d->rotations); i++)
         if (d->rotations[i].rope)
             bytes += 2 * rows * c->rotary_dim * sizeof(float);
