@@ -1,5 +1,6 @@
 #include "text/unicode.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
@@ -144,17 +145,30 @@ void unicode_build(struct unicode *u, unsigned (*value)(uint32_t c, void *arg), 
     }
 }
 
-void unicode_init(struct unicode *u)
+/* What utf8proc says never changes, and asking it of every character takes far longer than all else
+ * that a small tokenizer needs: so it's asked once. */
+static struct unicode shared;
+
+static void make_shared(void)
 {
     struct classes classes = {{0}, 0};
     for (uint32_t c = 0; c < 0x3000; c++) /* where each category has a character */
         classes.of[utf8proc_category((utf8proc_int32_t)c)] =
             (uint8_t)class_of_category(utf8proc_category_string((utf8proc_int32_t)c));
-    unicode_build(u, class_of, &classes);
+    unicode_build(&shared, class_of, &classes);
+}
+
+void unicode_init(struct unicode *u)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_shared);
+    *u = shared;
+    u->cap = 0; /* the blocks are not its own */
 }
 
 void unicode_release(struct unicode *u)
 {
-    free(u->blocks);
+    if (u->cap)
+        free(u->blocks);
     memset(u, 0, sizeof *u);
 }

@@ -38,7 +38,7 @@ void unicode_build(struct unicode *u, unsigned (*value)(uint32_t c, void *arg), 
 /* Blocks of ideographs, Hangul syllables, private use or nothing at all, which hold nothing else:
  * the same value all over if both ends have it. */
 bool unicode_block_is_uniform(uint32_t block);
-void unicode_init(struct unicode *u); /* the classes above */
+void unicode_init(struct unicode *u); /* the classes above; cheap but for the first time */
 void unicode_release(struct unicode *u);
 
 static inline unsigned unicode_class(const struct unicode *u, uint32_t c)
