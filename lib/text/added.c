@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 
 void added_init(struct added *a)
@@ -27,7 +28,10 @@ void added_put(struct added *a, const struct added_token *token)
     struct added_token copy = *token;
     copy.content = xmemdup0(token->content, token->len);
     copy.normal = token->normal ? xmemdup0(token->normal, token->normal_len) : NULL;
-    for (size_t i = 0; i < a->n; i++) {
+    copy.hash = hash64(token->content, token->len, 0);
+    bool newer = !a->n || token->id > a->highest; /* as in most files */
+    a->highest = newer ? token->id : a->highest;
+    for (size_t i = 0; i < a->n && !newer; i++) {
         if (a->tokens[i].id != token->id)
             continue;
         free(a->tokens[i].content);
@@ -110,8 +114,10 @@ const struct added_token *added_by_id(const struct added *a, uint32_t id)
 
 const struct added_token *added_by_content(const struct added *a, const char *p, size_t len)
 {
+    uint64_t hash = hash64(p, len, 0);
     for (size_t i = 0; i < a->n; i++)
-        if (a->tokens[i].len == len && !memcmp(a->tokens[i].content, p, len))
+        if (a->tokens[i].hash == hash && a->tokens[i].len == len &&
+            !memcmp(a->tokens[i].content, p, len))
             return &a->tokens[i];
     return NULL;
 }

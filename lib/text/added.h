@@ -20,6 +20,7 @@ struct added_token {
     size_t len;
     char *normal; /* the content as the normaliser leaves it, NULL where it's the same */
     size_t normal_len;
+    uint64_t hash; /* of the content; made by added_put */
     uint32_t id;
     bool special;
     bool normalized;     /* looked for in normalised text */
@@ -43,6 +44,7 @@ struct added_trie {
 struct added {
     struct added_token *tokens; /* in order of id once added_finish was called */
     size_t n, cap;
+    uint32_t highest;           /* id, if there is any */
     struct added_trie tries[2]; /* [normalized] */
 };
 

@@ -164,35 +164,42 @@ static bool reaches_into(const struct chat_result *r, size_t i, const struct cha
     return true;
 }
 
-/* Trains token i. Most documents have no weights but 1, and none are written for them. */
-static void train(struct chat_result *r, size_t i, double weight)
+/* Trains tokens [first, end). Most documents have no weights but 1, and none are written for them.
+ */
+static void train(struct chat_result *r, size_t first, size_t end, double weight)
 {
-    r->trained[i] = 1;
-    r->n_trained++;
+    memset(r->trained + first, 1, end - first);
+    r->n_trained += end - first;
     if (weight == 1)
         return;
-    for (size_t k = 0; !r->weighted && k < r->tokens.n; k++)
-        r->weights[k] = 1;
+    for (size_t i = 0; !r->weighted && i < r->tokens.n; i++)
+        r->weights[i] = 1;
     r->weighted = true;
-    r->weights[i] = weight;
+    for (size_t i = first; i < end; i++)
+        r->weights[i] = weight;
 }
 
-/* Both lists are in order. */
+/* Both lists are in order, so what follows a span's first token is of the span up to its end. */
 static void mark(const struct chat *c, struct chat_result *r)
 {
-    size_t s = 0;
+    const struct tokenizer_specials specials = tokenizer_specials(c->tokenizer);
+    size_t s = 0, i = 1;
     reserve_trained(r);
-    for (size_t i = 1; i < r->tokens.n; i++) {
-        size_t start = r->tokens.offsets[i];
+    while (i < r->tokens.n) {
+        size_t first = i, start = r->tokens.offsets[i];
         while (s < r->n_spans && r->spans[s].end <= start)
             s++;
         if (s == r->n_spans)
             break;
-        if (start < r->spans[s].start && !reaches_into(r, i, &r->spans[s]))
+        if (start < r->spans[s].start && !reaches_into(r, i, &r->spans[s])) {
+            i++;
             continue;
-        train(r, i, r->spans[s].weight);
-        if (!tokenizer_is_special(c->tokenizer, r->tokens.ids[i]))
-            r->text_bytes += token_end(r, i) - start;
+        }
+        for (; i < r->tokens.n && r->tokens.offsets[i] < r->spans[s].end; i++)
+            r->text_bytes += tokenizer_specials_has(&specials, r->tokens.ids[i])
+                                 ? 0
+                                 : token_end(r, i) - r->tokens.offsets[i];
+        train(r, first, i, r->spans[s].weight);
     }
 }
 
@@ -367,7 +374,7 @@ static int encode_ids(const struct chat *c, const struct document *d, struct cha
     reserve_trained(out);
     for (size_t i = 1; i < d->n_ids; i++)
         if (!d->trained || d->trained[i])
-            train(out, i, d->weights ? d->weights[i] : 1);
+            train(out, i, i + 1, d->weights ? d->weights[i] : 1);
     return 0;
 }
 

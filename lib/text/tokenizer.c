@@ -365,9 +365,15 @@ int64_t tokenizer_id(const struct tokenizer *t, const char *token, size_t len)
     return added ? (int64_t)added->id : vocab_find(&t->vocab, token, len);
 }
 
+struct tokenizer_specials tokenizer_specials(const struct tokenizer *t)
+{
+    return (struct tokenizer_specials){t->special, t->size};
+}
+
 bool tokenizer_is_special(const struct tokenizer *t, uint32_t id)
 {
-    return id < t->size && t->special[id / 8] >> id % 8 & 1;
+    const struct tokenizer_specials specials = tokenizer_specials(t);
+    return tokenizer_specials_has(&specials, id);
 }
 
 int64_t tokenizer_bos(const struct tokenizer *t)
@@ -400,10 +406,13 @@ const char *tokenizer_chat_template(const struct tokenizer *t, const char *name,
     return NULL;
 }
 
-static void put_u64(char p[8], uint64_t v)
+static char *put_u64(char *p, uint64_t v)
 {
-    for (size_t i = 0; i < 8; i++)
-        p[i] = (char)(v >> 8 * i);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    v = __builtin_bswap64(v);
+#endif
+    memcpy(p, &v, sizeof v);
+    return p + sizeof v;
 }
 
 /* Of id and length, little-endian, and the string, in order of id. */
@@ -423,9 +432,7 @@ void tokenizer_hash(const struct tokenizer *t, char hex[HASH_HEX])
         if (!p)
             continue;
         buf_reserve(&chunk, 16 + len);
-        put_u64(chunk.p + chunk.len, id);
-        put_u64(chunk.p + chunk.len + 8, len);
-        memcpy(chunk.p + chunk.len + 16, p, len);
+        memcpy(put_u64(put_u64(chunk.p + chunk.len, id), len), p, len);
         chunk.len += 16 + len;
         if (chunk.len > CHUNK) {
             hash_add(h, chunk.p, chunk.len);

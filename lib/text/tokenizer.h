@@ -76,6 +76,16 @@ size_t tokenizer_vocab_size(const struct tokenizer *t); /* highest id + 1 */
 const char *tokenizer_token(const struct tokenizer *t, uint32_t id, size_t *len);
 int64_t tokenizer_id(const struct tokenizer *t, const char *token, size_t len); /* -1: none */
 bool tokenizer_is_special(const struct tokenizer *t, uint32_t id);
+/* The same for who asks of every token: a bit for each id below size. */
+struct tokenizer_specials {
+    const uint8_t *bits;
+    size_t size;
+};
+struct tokenizer_specials tokenizer_specials(const struct tokenizer *t);
+static inline bool tokenizer_specials_has(const struct tokenizer_specials *s, uint32_t id)
+{
+    return id < s->size && s->bits[id / 8] >> id % 8 & 1;
+}
 int64_t tokenizer_bos(const struct tokenizer *t); /* -1: none */
 int64_t tokenizer_eos(const struct tokenizer *t);
 /* Every id that ends generation (eos and the template's end of turn); returns their number. */
