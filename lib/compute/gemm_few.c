@@ -14,9 +14,9 @@
 #include "compute/rows.h"
 
 enum {
-    STEP = ROW_PRODUCT_ROWS, /* rows of W, and of x, that are multiplied at a time */
-    TASK_NUMBERS = 1 << 14,  /* of W in a task: some microseconds of work */
-    TURNED_ROWS = 16,        /* rows of a transposed W that share its cache lines */
+    STEP = ROW_TILE,        /* rows of W, and of x, that are multiplied at a time */
+    TASK_NUMBERS = 1 << 14, /* of W in a task: some microseconds of work */
+    TURNED_ROWS = 16,       /* rows of a transposed W that share its cache lines */
 };
 
 typedef float lanes __attribute__((vector_size(64), aligned(4)));
@@ -47,10 +47,10 @@ SIMD_CLONES static void dot4(const float *w, const float *x, size_t ldx, size_t 
 }
 
 /* rows <= STEP rows of floats w against x [m, n]: sums[r][i] = w_r . x_i. */
-static void multiply_floats(float_tile *fastest, const float *w, size_t rows, const float *x,
+static void multiply_floats(row_tile *fastest, const float *w, size_t rows, const float *x,
                             size_t m, size_t n, float sums[STEP][GEMM_FEW])
 {
-    float_tile *tile = rows == STEP ? fastest : NULL;
+    row_tile *tile = rows == STEP ? fastest : NULL;
     float out[STEP][STEP];
     size_t i = 0;
     for (; i + STEP <= m; i += STEP) {
@@ -67,51 +67,46 @@ static void multiply_floats(float_tile *fastest, const float *w, size_t rows, co
             sums[r][i] = row_dot(w + r * n, x + i * n, n);
 }
 
-/* Rows n.. of W as they are stored against one row of x. */
-static void multiply_stored(const struct matrix *w, row_product *product, size_t n, size_t rows,
-                            const float *x, float sums[STEP][GEMM_FEW])
+/* Rows n0..n1 of W as they are stored against one row of x. */
+static void multiply_stored(row_product *product, const float *x, const struct gemm_forward *job,
+                            size_t n0, size_t n1)
 {
-    const uint8_t *p[STEP];
-    float out[STEP];
-    for (size_t r = 0; r < STEP; r++)
-        p[r] = w->data + matrix_stored_row(n + size_min(r, rows - 1), w->order) * w->row_bytes;
-    product(p, x, w->cols, out);
-    for (size_t r = 0; r < rows; r++)
-        sums[r][0] = out[r];
+    const struct matrix *w = job->w;
+    for (size_t n = n0; n < n1; n++) {
+        float sum = product(w->data + matrix_stored_row(n, w->order) * w->row_bytes, x, w->cols);
+        job->y[n] = (job->add ? job->y[n] : 0) + (job->bias ? job->bias[n] : 0) + sum;
+    }
 }
 
-static void put_sums(const struct gemm_forward *job, size_t n, size_t rows, size_t m,
-                     float sums[STEP][GEMM_FEW])
+/* The same by way of floats, against m rows of x. n0 is a multiple of STEP and TURNED_ROWS. */
+static void multiply_expanded(const struct gemm *g, size_t thread, const float *x, size_t m,
+                              const struct gemm_forward *job, size_t n0, size_t n1)
 {
-    for (size_t i = 0; i < m; i++)
-        for (size_t r = 0; r < rows; r++) {
-            float *to = &job->y[i * job->w->rows + n + r];
-            *to = (job->add ? *to : 0) + (job->bias ? job->bias[n + r] : 0) + sums[r][i];
-        }
+    const struct matrix *w = job->w;
+    size_t held = w->transposed ? TURNED_ROWS : STEP; /* rows that are floats at a time */
+    float *floats = gemm_scratch(&g->scratch[thread], held * w->cols), sums[STEP][GEMM_FEW];
+    for (size_t n = n0; n < n1; n += STEP) {
+        size_t rows = size_min(STEP, n1 - n), at = (n - n0) % held;
+        if (!at)
+            matrix_floats(w, n, size_min(held, n1 - n), 0, w->cols, floats, w->cols);
+        multiply_floats(g->kernels->tile, floats + at * w->cols, rows, x, m, w->cols, sums);
+        for (size_t i = 0; i < m; i++)
+            for (size_t r = 0; r < rows; r++) {
+                float *to = &job->y[i * w->rows + n + r];
+                *to = (job->add ? *to : 0) + (job->bias ? job->bias[n + r] : 0) + sums[r][i];
+            }
+    }
 }
 
-/* Columns n0..n1 of a product, n0 a multiple of TURNED_ROWS and of STEP. */
 static void multiply_rows(const struct gemm *g, size_t thread, const float *x, size_t m,
                           const struct gemm_forward *job, size_t n0, size_t n1)
 {
     const struct matrix *w = job->w;
-    const float *direct = w->transposed ? NULL : matrix_direct(w);
-    row_product *product = m > 1 || w->transposed || w->nf4 ? NULL : g->kernels->product[w->dtype];
-    size_t held = w->transposed ? TURNED_ROWS : STEP; /* rows that are floats at a time */
-    float *expanded = direct || product ? NULL : gemm_scratch(&g->scratch[thread], held * w->cols);
-    float sums[STEP][GEMM_FEW];
-    for (size_t n = n0; n < n1; n += STEP) {
-        size_t rows = size_min(STEP, n1 - n), at = (n - n0) % held;
-        if (expanded && !at)
-            matrix_floats(w, n, size_min(held, n1 - n), 0, w->cols, expanded, w->cols);
-        if (product)
-            multiply_stored(w, product, n, rows, x, sums);
-        else
-            multiply_floats(g->kernels->tile,
-                            direct ? direct + n * w->cols : expanded + at * w->cols, rows, x, m,
-                            w->cols, sums);
-        put_sums(job, n, rows, m, sums);
-    }
+    row_product *product = w->transposed || w->nf4 ? NULL : g->kernels->product[w->dtype];
+    if (m == 1 && product)
+        multiply_stored(product, x, job, n0, n1);
+    else
+        multiply_expanded(g, thread, x, m, job, n0, n1);
     gemm_add_low_rank(job, 0, m, n0, n1);
 }
 

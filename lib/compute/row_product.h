@@ -14,22 +14,25 @@
 
 #include "formats/dtype.h"
 
-enum { ROW_PRODUCT_ROWS = 4 }; /* stored rows that are multiplied at a time */
+/*
+ * A stored row of n numbers times x [n]. One row at a time: reading memory in order is worth more
+ * than sums that run side by side. (From memory four rows side by side take twice the time or
+ * more, on Zen 4.)
+ */
+typedef float row_product(const uint8_t *w, const float *x, size_t n);
 
-/* out[i] = w[i] . x, each of n numbers; a row may be there more than once. */
-typedef void row_product(const uint8_t *const w[ROW_PRODUCT_ROWS], const float *x, size_t n,
-                         float out[ROW_PRODUCT_ROWS]);
+enum { ROW_TILE = 4 };
 
-/* out[i] = w[i] . x[i % 4] for 4 rows w of floats and 4 rows x: out [4 of w, 4 of x], leading
- * dimensions in floats. */
-typedef void float_tile(const float *w, size_t ldw, const float *x, size_t ldx, size_t n,
-                        float out[ROW_PRODUCT_ROWS][ROW_PRODUCT_ROWS]);
+/* out[i][j] = w_i . x_j for 4 rows w [4, n] of floats and 4 rows x; leading dimensions in floats.
+ */
+typedef void row_tile(const float *w, size_t ldw, const float *x, size_t ldx, size_t n,
+                      float out[ROW_TILE][ROW_TILE]);
 
 /* What a processor has. Any may be NULL: then the caller expands, or multiplies row by row. */
 struct row_kernels {
     const char *name;
     row_product *product[DTYPE_COUNT];
-    float_tile *tile;
+    row_tile *tile;
 };
 
 /* The fastest ones that this processor can run. Asking takes microseconds. */

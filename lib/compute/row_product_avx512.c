@@ -113,8 +113,9 @@ VEC float half(const uint8_t *p)
 #include "compute/row_product_kernels.h"
 
 __attribute__((ROW_TARGET)) static void tile(const float *w, size_t ldw, const float *x, size_t ldx,
-                                             size_t n, float out[ROWS][ROWS])
+                                             size_t n, float out[ROW_TILE][ROW_TILE])
 {
+    enum { ROWS = ROW_TILE };
     vec sum[ROWS][ROWS];
     float lanes[LANES];
     size_t k = 0;

@@ -35,7 +35,7 @@ extern const struct row_kernels row_kernels_avx512, row_kernels_avx2;
 
 #define INLINE static inline __attribute__((always_inline, ROW_TARGET))
 
-enum { ROWS = ROW_PRODUCT_ROWS, LANES = SIMD_LANES };
+enum { LANES = SIMD_LANES };
 
 static const float counting[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
@@ -177,41 +177,35 @@ INLINE void part_bf16(const uint8_t *p, size_t part, vec v[1])
 /* ---- products ---- */
 
 /* The numbers behind the last whole 16, which only types without blocks have. */
-static void add_rest(enum dtype type, const uint8_t *const w[ROWS], const float *x, size_t done,
-                     size_t n, float out[ROWS])
+static float add_rest(enum dtype type, const uint8_t *w, const float *x, size_t done, size_t n,
+                      float sum)
 {
     const struct dtype_info *t = &dtypes[type];
     float rest[LANES];
-    for (size_t r = 0; done < n && r < ROWS; r++) {
-        t->to_float(w[r] + done * t->block_bytes, rest, n - done);
-        for (size_t k = done; k < n; k++)
-            out[r] += rest[k - done] * x[k];
-    }
+    t->to_float(w + done * t->block_bytes, rest, n - done);
+    for (size_t k = done; k < n; k++)
+        sum += rest[k - done] * x[k];
+    return sum;
 }
 
 #define ROW_PRODUCT(name, type, block, bytes, numbers)                                             \
-    __attribute__((ROW_TARGET)) static void product_##name(                                        \
-        const uint8_t *const w[ROWS], const float *x, size_t n, float out[ROWS])                   \
+    __attribute__((ROW_TARGET)) static float product_##name(const uint8_t *w, const float *x,      \
+                                                            size_t n)                              \
     {                                                                                              \
         enum { VECS = (numbers) / LANES, PARTS = (block) / (numbers) };                            \
-        vec sum[ROWS];                                                                             \
-        float lanes[LANES];                                                                        \
-        size_t blocks = n / (block);                                                               \
-        for (int r = 0; r < ROWS; r++)                                                             \
-            sum[r] = vec_zero();                                                                   \
+        const float *part_of_x = x;                                                                \
+        size_t blocks = n / (block), done = blocks * (block);                                      \
+        float lanes[LANES], total;                                                                 \
+        vec sum = vec_zero(), v[VECS];                                                             \
         for (size_t i = 0; i < blocks; i++)                                                        \
-            for (size_t part = 0; part < PARTS; part++, x += (numbers))                            \
-                for (int r = 0; r < ROWS; r++) {                                                   \
-                    vec v[VECS];                                                                   \
-                    part_##name(w[r] + i * (bytes), part, v);                                      \
-                    for (int j = 0; j < VECS; j++)                                                 \
-                        sum[r] = vec_add(sum[r], vec_mul(v[j], vec_load(x + LANES * j)));          \
-                }                                                                                  \
-        for (int r = 0; r < ROWS; r++) {                                                           \
-            vec_store(lanes, sum[r]);                                                              \
-            out[r] = simd_sum(lanes);                                                              \
-        }                                                                                          \
-        add_rest(type, w, x - blocks * (block), blocks * (block), n, out);                         \
+            for (size_t part = 0; part < PARTS; part++, part_of_x += (numbers)) {                  \
+                part_##name(w + i * (bytes), part, v);                                             \
+                for (int j = 0; j < VECS; j++)                                                     \
+                    sum = vec_add(sum, vec_mul(v[j], vec_load(part_of_x + LANES * j)));            \
+            }                                                                                      \
+        vec_store(lanes, sum);                                                                     \
+        total = simd_sum(lanes);                                                                   \
+        return done < n ? add_rest(type, w, x, done, n, total) : total;                            \
     }
 
 ROW_PRODUCT(f32, DTYPE_F32, LANES, 4 * LANES, LANES)
