@@ -8,7 +8,9 @@
 struct kv_cache {
     size_t n_slots, max_tokens, width; /* width = n_kv_heads * D */
     size_t n_layers;
-    float *keys, *values;   /* [n_layers, n_slots, max_tokens, width], rotated keys */
+    /* [n_slots] of [2, n_layers, max_tokens, width], rotated keys and values; NULL until the slot
+     * is used. */
+    float **rows;
     uint32_t *ids;          /* [n_slots, max_tokens] */
     size_t *lengths;        /* [n_slots] */
     size_t whole_positions; /* a sequence up to that length is turned by the same angles as its
@@ -29,14 +31,10 @@ int kv_cache_new(struct kv_cache **out, const struct decoder *d, size_t n_slots,
                                .whole_positions = rope_depends_on_length(&c->rope)
                                                       ? c->rope.original_positions
                                                       : SIZE_MAX};
-    if (!size_mul(c->n_layers * cache->width, n_slots, &n) || !size_mul(n, max_tokens, &n))
-        n = SIZE_MAX;
-    cache->keys = mem_array(n, sizeof(float), "key cache", err);
-    cache->values = cache->keys ? mem_array(n, sizeof(float), "value cache", err) : NULL;
-    cache->ids = cache->values
-                     ? mem_array(n_slots * max_tokens, sizeof *cache->ids, "token cache", err)
-                     : NULL;
+    cache->rows = xcalloc(n_slots, sizeof *cache->rows);
     cache->lengths = xcalloc(n_slots, sizeof *cache->lengths);
+    cache->ids = mem_array(size_mul(n_slots, max_tokens, &n) ? n : SIZE_MAX, sizeof *cache->ids,
+                           "token cache", err);
     if (!cache->ids) {
         kv_cache_free(cache);
         return err_prefix(err, "%zu sequences of %zu tokens", n_slots, max_tokens);
@@ -49,8 +47,9 @@ void kv_cache_free(struct kv_cache *cache)
 {
     if (!cache)
         return;
-    free(cache->keys);
-    free(cache->values);
+    for (size_t i = 0; i < cache->n_slots; i++)
+        free(cache->rows[i]);
+    free(cache->rows);
     free(cache->ids);
     free(cache->lengths);
     free(cache);
@@ -78,10 +77,23 @@ size_t kv_cache_length(const struct kv_cache *cache, size_t slot)
     return cache->lengths[slot];
 }
 
-/* Where the layer's rows of a slot begin. */
-static size_t cache_at(const struct kv_cache *cache, size_t layer, size_t slot)
+enum held { KEYS, VALUES };
+
+/* The layer's rows of a slot. */
+static float *cache_at(const struct kv_cache *cache, enum held what, size_t layer, size_t slot)
 {
-    return (layer * cache->n_slots + slot) * cache->max_tokens * cache->width;
+    return cache->rows[slot] + (what * cache->n_layers + layer) * cache->max_tokens * cache->width;
+}
+
+static int cache_reserve(struct kv_cache *cache, size_t slot, struct err *err)
+{
+    size_t n;
+    if (cache->rows[slot])
+        return 0;
+    if (!size_mul(2 * cache->n_layers * cache->width, cache->max_tokens, &n))
+        n = SIZE_MAX;
+    cache->rows[slot] = mem_array(n, sizeof(float), "keys and values", err);
+    return cache->rows[slot] ? 0 : err_prefix(err, "a sequence of %zu tokens", cache->max_tokens);
 }
 
 struct extend {
@@ -103,12 +115,12 @@ static void cache_rows(void *arg, size_t r0, size_t r1, float *tmp)
     size_t width = e->cache->width, wide_q = query_width(&e->pass.d->config);
     float *q = tmp, *k = q + wide_q, *v = k + width;
     for (size_t i = r0; i < r1; i++) {
-        size_t at = cache_at(e->cache, e->pass.layer, e->slot_of[i]) + ws->positions[i] * width;
+        size_t layer = e->pass.layer, slot = e->slot_of[i], at = ws->positions[i] * width;
         attention_gather(&e->pass, i, q, k, v);
         attention_turn(&e->pass, i, q, k);
         memcpy(e->queries + i * wide_q, q, wide_q * sizeof *q);
-        memcpy(e->cache->keys + at, k, width * sizeof *k);
-        memcpy(e->cache->values + at, v, width * sizeof *v);
+        memcpy(cache_at(e->cache, KEYS, layer, slot) + at, k, width * sizeof *k);
+        memcpy(cache_at(e->cache, VALUES, layer, slot) + at, v, width * sizeof *v);
     }
 }
 
@@ -118,11 +130,11 @@ static void attend_row(void *arg, size_t i, size_t thread)
     struct decoder *d = e->pass.d;
     struct workspace *ws = &d->ws;
     struct attention_shape shape = attention_shape_of(d->attention);
-    size_t q = query_width(&d->config), at = cache_at(e->cache, e->pass.layer, e->slot_of[i]);
+    size_t q = query_width(&d->config), layer = e->pass.layer, slot = e->slot_of[i];
     float *out = ws->thread_rows[thread];
-    attention_decode(&shape, e->queries + i * q, e->cache->keys + at, e->cache->values + at,
-                     ws->positions[i] + 1, pass_layer(&e->pass)->window, out,
-                     e->scores + thread * e->cache->max_tokens);
+    attention_decode(&shape, e->queries + i * q, cache_at(e->cache, KEYS, layer, slot),
+                     cache_at(e->cache, VALUES, layer, slot), ws->positions[i] + 1,
+                     pass_layer(&e->pass)->window, out, e->scores + thread * e->cache->max_tokens);
     operand_store(&pass_activations(&e->pass)->out, i, 0, out, q);
 }
 
@@ -146,10 +158,10 @@ static size_t first_row(const struct extend *e, size_t i)
     return again ? 0 : held;
 }
 
-/* Number of rows; ids are kept with their slots. */
+/* Number of rows; ids are kept with their slots, which get their memory. */
 static int take_ids(const struct extend *e, const uint32_t *ids, size_t *rows, struct err *err)
 {
-    const struct kv_cache *cache = e->cache;
+    struct kv_cache *cache = e->cache;
     *rows = 0;
     for (size_t i = 0; i < e->n; ids += e->counts[i++]) {
         size_t held = cache->lengths[e->slots[i]];
@@ -157,6 +169,8 @@ static int take_ids(const struct extend *e, const uint32_t *ids, size_t *rows, s
             return err_set(err,
                            "a sequence of %zu tokens is more than the %zu that there is room for",
                            held + e->counts[i], cache->max_tokens);
+        if (cache_reserve(cache, e->slots[i], err))
+            return -1;
         memcpy(cache->ids + e->slots[i] * cache->max_tokens + held, ids,
                e->counts[i] * sizeof *ids);
         *rows += held + e->counts[i] - first_row(e, i);
