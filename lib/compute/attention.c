@@ -302,16 +302,15 @@ int attention_forward(struct attention *a, const struct operand *q, const struct
     return 0;
 }
 
-void attention_decode(const struct attention_shape *s, const float *q, const float *keys,
-                      const float *values, size_t n, size_t window, float *out, float *scores)
+void attention_decode(const struct attention_shape *s, size_t kv_head, const float *q,
+                      const float *keys, const float *values, size_t n, size_t window, float *out,
+                      float *scores)
 {
     size_t d = s->head_dim, ld = s->n_kv_heads * d, group = s->n_heads / s->n_kv_heads;
     size_t unseen = n > window ? n - window : 0;
-    keys += unseen * ld;
-    values += unseen * ld;
+    const float *k = keys + unseen * ld + kv_head * d, *v = values + unseen * ld + kv_head * d;
     n -= unseen;
-    for (size_t h = 0; h < s->n_heads; h++) {
-        const float *k = keys + h / group * d, *v = values + h / group * d;
+    for (size_t h = kv_head * group; h < (kv_head + 1) * group; h++) {
         float *o = out + h * d;
         for (size_t j = 0; j < n; j++)
             scores[j] = s->scale * row_dot(q + h * d, k + j * ld, d);

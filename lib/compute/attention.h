@@ -54,9 +54,11 @@ int attention_backward(struct attention *a, const struct operand *q, const struc
 
 /*
  * One query row against the last `window` of n cached keys: q [n_heads D], keys and values
- * [n, n_kv_heads D] float32, out [n_heads D], scores [n] scratch. On the calling thread.
+ * [n, n_kv_heads D] float32, out [n_heads D], scores [n] scratch. Of the heads only those that
+ * read key head `kv_head`. On the calling thread.
  */
-void attention_decode(const struct attention_shape *shape, const float *q, const float *keys,
-                      const float *values, size_t n, size_t window, float *out, float *scores);
+void attention_decode(const struct attention_shape *shape, size_t kv_head, const float *q,
+                      const float *keys, const float *values, size_t n, size_t window, float *out,
+                      float *scores);
 
 #endif

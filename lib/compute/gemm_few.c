@@ -78,6 +78,18 @@ static void multiply_stored(row_product *product, const float *x, const struct g
     }
 }
 
+/* Rows n.. of W as floats. */
+static void expand_rows(const struct row_kernels *kernels, const struct matrix *w, size_t n,
+                        size_t rows, float *out)
+{
+    row_expand *expand = w->transposed || w->nf4 ? NULL : kernels->expand[w->dtype];
+    for (size_t r = 0; expand && r < rows; r++)
+        expand(w->data + matrix_stored_row(n + r, w->order) * w->row_bytes, out + r * w->cols,
+               w->cols);
+    if (!expand)
+        matrix_floats(w, n, rows, 0, w->cols, out, w->cols);
+}
+
 /* The same by way of floats, against m rows of x. n0 is a multiple of STEP and TURNED_ROWS. */
 static void multiply_expanded(const struct gemm *g, size_t thread, const float *x, size_t m,
                               const struct gemm_forward *job, size_t n0, size_t n1)
@@ -88,7 +100,7 @@ static void multiply_expanded(const struct gemm *g, size_t thread, const float *
     for (size_t n = n0; n < n1; n += STEP) {
         size_t rows = size_min(STEP, n1 - n), at = (n - n0) % held;
         if (!at)
-            matrix_floats(w, n, size_min(held, n1 - n), 0, w->cols, floats, w->cols);
+            expand_rows(g->kernels, w, n, size_min(held, n1 - n), floats);
         multiply_floats(g->kernels->tile, floats + at * w->cols, rows, x, m, w->cols, sums);
         for (size_t i = 0; i < m; i++)
             for (size_t r = 0; r < rows; r++) {

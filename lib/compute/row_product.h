@@ -21,6 +21,9 @@
  */
 typedef float row_product(const uint8_t *w, const float *x, size_t n);
 
+/* The row as floats, as dtypes[].to_float does it. */
+typedef void row_expand(const uint8_t *w, float *out, size_t n);
+
 enum { ROW_TILE = 4 };
 
 /* out[i][j] = w_i . x_j for 4 rows w [4, n] of floats and 4 rows x; leading dimensions in floats.
@@ -32,6 +35,7 @@ typedef void row_tile(const float *w, size_t ldw, const float *x, size_t ldx, si
 struct row_kernels {
     const char *name;
     row_product *product[DTYPE_COUNT];
+    row_expand *expand[DTYPE_COUNT];
     row_tile *tile;
 };
 

@@ -144,6 +144,7 @@ VEC float half(const uint8_t *p)
 
 #include "compute/row_product_kernels.h"
 
-const struct row_kernels row_kernels_avx2 = {.name = "avx2", .product = ROW_PRODUCTS};
+const struct row_kernels row_kernels_avx2 = {
+    .name = "avx2", .product = ROW_PRODUCTS, .expand = ROW_EXPANDS};
 
 #endif

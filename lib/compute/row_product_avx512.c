@@ -142,6 +142,6 @@ __attribute__((ROW_TARGET)) static void tile(const float *w, size_t ldw, const f
 }
 
 const struct row_kernels row_kernels_avx512 = {
-    .name = "avx512", .product = ROW_PRODUCTS, .tile = tile};
+    .name = "avx512", .product = ROW_PRODUCTS, .expand = ROW_EXPANDS, .tile = tile};
 
 #endif

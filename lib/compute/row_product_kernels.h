@@ -208,18 +208,36 @@ static float add_rest(enum dtype type, const uint8_t *w, const float *x, size_t 
         return done < n ? add_rest(type, w, x, done, n, total) : total;                            \
     }
 
+#define ROW_EXPAND(name, block, bytes, numbers)                                                    \
+    __attribute__((ROW_TARGET)) static void expand_##name(const uint8_t *w, float *out, size_t n)  \
+    {                                                                                              \
+        enum { VECS = (numbers) / LANES, PARTS = (block) / (numbers) };                            \
+        vec v[VECS];                                                                               \
+        for (size_t i = 0; i < n / (block); i++)                                                   \
+            for (size_t part = 0; part < PARTS; part++, out += (numbers)) {                        \
+                part_##name(w + i * (bytes), part, v);                                             \
+                for (int j = 0; j < VECS; j++)                                                     \
+                    vec_store(out + LANES * j, v[j]);                                              \
+            }                                                                                      \
+    }
+
+/* Types with blocks, of which a row has a whole number. */
+#define ROW_TYPE(name, type, block, bytes, numbers)                                                \
+    ROW_PRODUCT(name, type, block, bytes, numbers)                                                 \
+    ROW_EXPAND(name, block, bytes, numbers)
+
 ROW_PRODUCT(f32, DTYPE_F32, LANES, 4 * LANES, LANES)
 ROW_PRODUCT(f16, DTYPE_F16, LANES, 2 * LANES, LANES)
 ROW_PRODUCT(bf16, DTYPE_BF16, LANES, 2 * LANES, LANES)
-ROW_PRODUCT(q8_0, DTYPE_Q8_0, QK, Q8_0_BYTES, QK)
-ROW_PRODUCT(q4_0, DTYPE_Q4_0, QK, Q4_0_BYTES, QK)
-ROW_PRODUCT(q4_1, DTYPE_Q4_1, QK, Q4_1_BYTES, QK)
-ROW_PRODUCT(q5_0, DTYPE_Q5_0, QK, Q5_0_BYTES, QK)
-ROW_PRODUCT(q5_1, DTYPE_Q5_1, QK, Q5_1_BYTES, QK)
-ROW_PRODUCT(iq4_nl, DTYPE_IQ4_NL, QK, IQ4_NL_BYTES, QK)
-ROW_PRODUCT(q4_k, DTYPE_Q4_K, QK_K, Q4_K_BYTES, 64)
-ROW_PRODUCT(q5_k, DTYPE_Q5_K, QK_K, Q5_K_BYTES, 64)
-ROW_PRODUCT(q6_k, DTYPE_Q6_K, QK_K, Q6_K_BYTES, 128)
+ROW_TYPE(q8_0, DTYPE_Q8_0, QK, Q8_0_BYTES, QK)
+ROW_TYPE(q4_0, DTYPE_Q4_0, QK, Q4_0_BYTES, QK)
+ROW_TYPE(q4_1, DTYPE_Q4_1, QK, Q4_1_BYTES, QK)
+ROW_TYPE(q5_0, DTYPE_Q5_0, QK, Q5_0_BYTES, QK)
+ROW_TYPE(q5_1, DTYPE_Q5_1, QK, Q5_1_BYTES, QK)
+ROW_TYPE(iq4_nl, DTYPE_IQ4_NL, QK, IQ4_NL_BYTES, QK)
+ROW_TYPE(q4_k, DTYPE_Q4_K, QK_K, Q4_K_BYTES, 64)
+ROW_TYPE(q5_k, DTYPE_Q5_K, QK_K, Q5_K_BYTES, 64)
+ROW_TYPE(q6_k, DTYPE_Q6_K, QK_K, Q6_K_BYTES, 128)
 
 #define ROW_PRODUCTS                                                                               \
     {                                                                                              \
@@ -227,6 +245,13 @@ ROW_PRODUCT(q6_k, DTYPE_Q6_K, QK_K, Q6_K_BYTES, 128)
         [DTYPE_Q8_0] = product_q8_0, [DTYPE_Q4_0] = product_q4_0, [DTYPE_Q4_1] = product_q4_1,     \
         [DTYPE_Q5_0] = product_q5_0, [DTYPE_Q5_1] = product_q5_1, [DTYPE_Q4_K] = product_q4_k,     \
         [DTYPE_Q5_K] = product_q5_k, [DTYPE_Q6_K] = product_q6_k, [DTYPE_IQ4_NL] = product_iq4_nl, \
+    }
+
+#define ROW_EXPANDS                                                                                \
+    {                                                                                              \
+        [DTYPE_Q8_0] = expand_q8_0, [DTYPE_Q4_0] = expand_q4_0, [DTYPE_Q4_1] = expand_q4_1,        \
+        [DTYPE_Q5_0] = expand_q5_0, [DTYPE_Q5_1] = expand_q5_1, [DTYPE_Q4_K] = expand_q4_k,        \
+        [DTYPE_Q5_K] = expand_q5_k, [DTYPE_Q6_K] = expand_q6_k, [DTYPE_IQ4_NL] = expand_iq4_nl,    \
     }
 
 #endif

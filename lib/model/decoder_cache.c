@@ -124,18 +124,21 @@ static void cache_rows(void *arg, size_t r0, size_t r1, float *tmp)
     }
 }
 
-static void attend_row(void *arg, size_t i, size_t thread)
+/* The heads of one row that share a key head. */
+static void attend_heads(void *arg, size_t i, size_t thread)
 {
     const struct extend *e = arg;
     struct decoder *d = e->pass.d;
     struct workspace *ws = &d->ws;
     struct attention_shape shape = attention_shape_of(d->attention);
-    size_t q = query_width(&d->config), layer = e->pass.layer, slot = e->slot_of[i];
+    size_t row = i / shape.n_kv_heads, head = i % shape.n_kv_heads;
+    size_t q = query_width(&d->config), layer = e->pass.layer, slot = e->slot_of[row];
+    size_t part = q / shape.n_kv_heads;
     float *out = ws->thread_rows[thread];
-    attention_decode(&shape, e->queries + i * q, cache_at(e->cache, KEYS, layer, slot),
-                     cache_at(e->cache, VALUES, layer, slot), ws->positions[i] + 1,
+    attention_decode(&shape, head, e->queries + row * q, cache_at(e->cache, KEYS, layer, slot),
+                     cache_at(e->cache, VALUES, layer, slot), ws->positions[row] + 1,
                      pass_layer(&e->pass)->window, out, e->scores + thread * e->cache->max_tokens);
-    operand_store(&pass_activations(&e->pass)->out, i, 0, out, q);
+    operand_store(&pass_activations(&e->pass)->out, row, head * part, out + head * part, part);
 }
 
 /* The pass is the first thing in struct extend. */
@@ -143,7 +146,7 @@ static int attend_cached(struct pass *p)
 {
     struct extend *e = (struct extend *)(void *)p;
     decoder_rows(p->d, p->batch->n, cache_rows, e);
-    pool_run(p->d->pool, p->batch->n, attend_row, e);
+    pool_run(p->d->pool, p->batch->n * p->d->config.n_kv_heads, attend_heads, e);
     return 0;
 }
 

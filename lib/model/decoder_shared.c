@@ -112,7 +112,9 @@ static void attend_path(void *arg, size_t i, size_t thread)
     }
     for (size_t t = p->shared; t < p->length; t++) {
         operand_load(attention_queries(&s->pass), p->row_of[t], 0, q, wide_q);
-        attention_decode(&shape, q, keys, values, t + 1, pass_layer(&s->pass)->window, out, scores);
+        for (size_t h = 0; h < shape.n_kv_heads; h++)
+            attention_decode(&shape, h, q, keys, values, t + 1, pass_layer(&s->pass)->window, out,
+                             scores);
         operand_store(&a->out, p->row_of[t], 0, out, wide_q);
     }
 }

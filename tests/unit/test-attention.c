@@ -156,8 +156,9 @@ static void check(struct rng *rng, struct attention_shape shape, const size_t *l
     if (!bf16) {
         size_t last = p.rows - 1, length = lengths[n - 1];
         float *scores = xcalloc(length, sizeof *scores);
-        attention_decode(&shape, p.q + last * q, p.k + (p.rows - length) * k,
-                         p.v + (p.rows - length) * k, length, window, got, scores);
+        for (size_t h = 0; h < shape.n_kv_heads; h++)
+            attention_decode(&shape, h, p.q + last * q, p.k + (p.rows - length) * k,
+                             p.v + (p.rows - length) * k, length, window, got, scores);
         tap_close("one row of a cache", got, p.out + last * q, q, 1e-5);
         free(scores);
     }

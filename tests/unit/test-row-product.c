@@ -42,6 +42,7 @@ static void check_product(const struct row_kernels *kernels, enum dtype type, si
     size_t bytes = n / t->block * t->block_bytes;
     uint8_t *all = stored_rows(type, bytes * ROWS), *p = all + 1;
     float *x = xcalloc(n + 1, sizeof *x), *row = xcalloc(n + 1, sizeof *row);
+    float *expanded = xcalloc(n + 1, sizeof *expanded);
     bool same = true;
     for (size_t i = 0; i < n; i++)
         x[i] = (float)rng_normal(&rng);
@@ -50,6 +51,10 @@ static void check_product(const struct row_kernels *kernels, enum dtype type, si
         t->to_float(p + r * bytes, row, n);
         float want = row_dot(row, x, n), got = product(p + r * bytes, x, n);
         same &= isfinite(want) && !memcmp(&want, &got, sizeof want);
+        if (kernels->expand[type]) {
+            kernels->expand[type](p + r * bytes, expanded, n);
+            same &= !memcmp(expanded, row, n * sizeof *row);
+        }
         if (!same)
             printf("# row %zu: %.9g, want %.9g\n", r, (double)got, (double)want);
     }
@@ -57,6 +62,7 @@ static void check_product(const struct row_kernels *kernels, enum dtype type, si
     free(all);
     free(x);
     free(row);
+    free(expanded);
 }
 
 static void check_tile(const struct row_kernels *kernels, size_t n)
