@@ -11,6 +11,9 @@ my ($count, $failures) = (0, 0);
 # A make that a test starts is none of the make that runs the tests.
 delete @ENV{qw(MAKEFLAGS MFLAGS MAKELEVEL)};
 
+# Jobs in the background of a script begin with these ignored, and what they start, too.
+@SIG{qw(INT QUIT HUP PIPE)} = ('DEFAULT') x 4;
+
 # Goes to a folder of its own that is removed in the end.
 sub scratch {
     my ($name) = @_;
@@ -36,6 +39,17 @@ sub is {
 sub near {
     my ($got, $want, $relative, $name) = @_;
     return ok(defined $got && abs($got - $want) <= $relative * abs $want, $name, 'got  ' . ($got // 'null'), "want $want");
+}
+
+# A test that can't be made here, and a whole file of them.
+sub skip {
+    my ($name, $why) = @_;
+    return ok(1, "$name # SKIP $why");
+}
+
+sub skip_all {
+    print "1..0 # SKIP $_[0]\n";
+    exit 0;
 }
 
 sub finish {
@@ -67,6 +81,21 @@ sub run {
     my ($command) = @_;
     my $text = `$command 2>err`;
     return wantarray ? ($text, $? >> 8) : $text;
+}
+
+# The exit status of a shell command as a shell says it; stderr in the file err.
+sub status_of {
+    my ($command) = @_;
+    system('sh', '-c', "$command 2>err") == -1 and die "sh: $!\n";
+    return $? & 127 ? 128 + ($? & 127) : $? >> 8;
+}
+
+# Runs it on a text: exit status, stdout and stderr.
+sub feed {
+    my ($command, $input) = @_;
+    spew('input', $input // '');
+    my ($out, $status) = run("{ $command; } <input");
+    return ($status, $out, slurp('err'));
 }
 
 sub json_lines {

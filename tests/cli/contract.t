@@ -5,15 +5,14 @@ use strict;
 use warnings;
 use Cwd qw(abs_path);
 use File::Path qw(make_path);
-use File::Temp qw(tempdir);
+BEGIN { require "$ENV{SRCDIR}/tests/cli/cli.pl" }
 
 my $build = $ENV{BUILDDIR} or die "BUILDDIR is not set\n";
 my $src = $ENV{SRCDIR} or die "SRCDIR is not set\n";
-my $dir = tempdir(CLEANUP => 1);
 my $data = "$src/tests/data";
 my $model = "$data/models/llama";
 my $tokenizer = "$data/tokenizer/tiny_bpe";
-chdir $dir or die "$dir: $!\n";
+scratch('contract');
 
 # args: the least that a program needs, without its input.
 # input: a file that it can read from standard input and as an operand; undef: it takes none.
@@ -36,34 +35,8 @@ my %programs = (
     'ft-gen'   => {args => ['-m', $model, '--max-tokens', '1'], input => 'ids', stdout => 1},
 );
 
-my ($count, $failures) = (0, 0);
-
-sub ok($$@) { # the first one's truth, though it be a match that would be an empty list
-    my ($passed, $name, @notes) = @_;
-    $count++;
-    $failures++ unless $passed;
-    print $passed ? 'ok' : 'not ok', " $count - $name\n";
-    return if $passed;
-    for (@notes) { chomp; print "#   $_\n" for split /\n/ }
-}
-
-sub spew {
-    my ($file, $text) = @_;
-    open my $out, '>', $file or die "$file: $!\n";
-    print $out $text;
-    close $out or die "$file: $!\n";
-}
-
-sub slurp {
-    my ($file) = @_;
-    open my $in, '<:raw', $file or return '';
-    local $/;
-    my $text = <$in>;
-    return defined $text ? $text : '';
-}
-
 # Runs a shell command within 20 seconds; its exit status as a shell says it, stdout and stderr.
-sub run {
+sub outcome {
     my ($command) = @_;
     my $status = system('sh', '-c', "timeout 20 sh -c '" . $command =~ s/'/'\\''/gr . "' >stdout 2>stderr");
     return ($status >> 8, slurp('stdout'), slurp('stderr'));
@@ -76,7 +49,7 @@ sub quoted {
 # A failure: exit 1, and stderr is one line "PROGRAM: ...". Lines before it may say what was done.
 sub is_failure {
     my ($program, $name, $command) = @_;
-    my ($status, undef, $stderr) = run($command);
+    my ($status, undef, $stderr) = outcome($command);
     my @lines = split /\n/, $stderr, -1;
     my $last = @lines >= 2 && $lines[-1] eq '' ? $lines[-2] : '';
     ok($status == 1 && $last =~ /^\Q$program\E: ./ && !grep({ $_ ne '' && !/^\Q$program\E: / } @lines),
@@ -112,7 +85,7 @@ for my $program (@found) {
 
 sub check_help {
     my ($program) = @_;
-    my ($status, $help, $stderr) = run("$program --help");
+    my ($status, $help, $stderr) = outcome("$program --help");
     ok($status == 0 && $stderr eq '', "$program: --help succeeds", $stderr);
     ok($help =~ /\n\z/ && $help =~ /^Usage: \Q$program\E /, "$program: --help is whole", $help);
     my %seen;
@@ -128,7 +101,7 @@ sub check_help {
 
 sub check_version {
     my ($program) = @_;
-    my ($status, $version, $stderr) = run("$program --version");
+    my ($status, $version, $stderr) = outcome("$program --version");
     ok($status == 0 && $stderr eq '' && $version =~ /^\Q$program\E \(tuneutils\) \d+\.\d+\.\d+\n\z/,
         "$program: --version", $version, $stderr);
     is_failure($program, '--version to a full device', "$program --version >/dev/full") if -c '/dev/full';
@@ -138,7 +111,7 @@ sub check_version {
 sub check_usage {
     my ($program) = @_;
     for my $option ('--no-such-option', '-?') {
-        my ($status, $stdout, $stderr) = run("$program $option");
+        my ($status, $stdout, $stderr) = outcome("$program $option");
         ok($status == 2 && $stdout eq '' &&
             $stderr =~ /^\Q$program\E: .+\nTry '\Q$program\E --help' for more information\.\n\z/,
             "$program: $option is a usage error", "exit status $status", $stderr);
@@ -150,10 +123,10 @@ sub check_streams {
     my $command = quoted($program, @{$p->{args}});
     my $input = $p->{input};
     my $whole = defined $input ? "$command $input" : $command;
-    my ($status, undef, $stderr) = run($whole);
+    my ($status, undef, $stderr) = outcome($whole);
     ok($status == 0, "$program: its least command", "exit status $status", $stderr);
     if (defined $input) {
-        ($status, undef, $stderr) = run("$command <$input");
+        ($status, undef, $stderr) = outcome("$command <$input");
         ok($status == 0, "$program: the same from stdin", "exit status $status", $stderr);
         check_bad_input($program, $p, $command);
     }
@@ -167,7 +140,7 @@ sub check_bad_input {
     is_failure($program, 'a folder as standard input', "$command <folder");
     is_failure($program, 'no standard input at all', "$command <&-");
     if ($p->{empty}) {
-        my ($status) = run("$command </dev/null");
+        my ($status) = outcome("$command </dev/null");
         ok($status == 0, "$program: an empty standard input");
     } else {
         is_failure($program, 'an empty standard input', "$command </dev/null");
@@ -182,12 +155,11 @@ sub check_bad_output {
     is_failure($program, 'no standard output', "$command >&-");
     is_failure($program, 'a full device', "$command >/dev/full") if -c '/dev/full';
     # Where SIGPIPE is ignored, a closed pipe is an error like any other; else the signal ends it.
-    my ($status, undef, $stderr) = run("(trap '' PIPE; sleep 0.2; $command; echo \$? >status) | :");
+    my ($status, undef, $stderr) = outcome("(trap '' PIPE; sleep 0.2; $command; echo \$? >status) | :");
     my $line = (split /\n/, $stderr)[-1] || '';
     ok(slurp('status') eq "1\n" && $line =~ /^\Q$program\E: .*Broken pipe/,
         "$program: a closed pipe", 'exit status ' . slurp('status'), $stderr);
     is_failure($program, 'an output where none can be', "$command -o shard/out") unless $p->{planned};
 }
 
-print "1..$count\n";
-exit($failures ? 1 : 0);
+finish();

@@ -8,14 +8,6 @@ BEGIN { require "$ENV{SRCDIR}/tests/cli/cli.pl" }
 my $data = "$ENV{SRCDIR}/tests/data";
 scratch('ft-score');
 
-# Status and standard output.
-sub feed {
-    my ($command, $input) = @_;
-    spew('input', $input // '');
-    my ($out, $status) = run("{ $command; } <input");
-    return ($status, $out);
-}
-
 sub refuses_input {
     my ($name, $text, $command, $input) = @_;
     spew('input', $input);

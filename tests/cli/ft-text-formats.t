@@ -12,13 +12,13 @@ my $data = "$ENV{SRCDIR}/tests/data/text";
     chdir $data or die "$data: $!\n";
     system("ft-text -q mail.eml box.mbox openpyxl.xlsx ebooklib.epub odfpy.ods pandoc.rtf >$here/.got 2>$here/.err");
     chdir $here;
-    is('what other programs wrote', get('.got'), get("$data/expected.jsonl"));
+    is(slurp('.got'), slurp("$data/expected.jsonl"), 'what other programs wrote');
     for my $file (qw(mail.eml box.mbox openpyxl.xlsx ebooklib.epub odfpy.ods pandoc.rtf)) {
-        my $whole = get("$data/$file");
+        my $whole = slurp("$data/$file");
         my @bad;
         for my $i (1 .. 20) {
-            put("cut-$file", substr $whole, 0, int(length($whole) * $i / 21));
-            my ($status, $out, $err) = run("cut-$file -o x.jsonl");
+            spew("cut-$file", substr $whole, 0, int(length($whole) * $i / 21));
+            my ($status, $out, $err) = ft_text("cut-$file -o x.jsonl");
             my $said = $err =~ /^(?:ft-text: cut-\Q$file\E[^\n]*: [^\n]+\n)+/ ? 1 : 0;
             push @bad, "$i: $status $err" if $err =~ /Sanitizer/ || ($status != 1 || !$said || -e 'x.jsonl') && $file !~ /mbox|eml/;
             unlink 'x.jsonl';
@@ -31,7 +31,7 @@ my $from = "From: a\@b\nDate: Mon, 1 Jan 2024 10:00:00 +0000\nMessage-ID: <1>\n"
 
 sub mail_is {
     my ($name, $mail, $want) = @_;
-    put('m.eml', $mail);
+    spew('m.eml', $mail);
     return text_is("mail: $name", 'm.eml', $want);
 }
 
@@ -58,40 +58,40 @@ sub mail_is {
     mail_is('HTML where the plain text is empty', $alternative->("\n", "<p>html</p>"), "html\n");
     my $signed = "${from}Content-Type: multipart/signed; boundary=s\n\n--s\n\nsigned text\n--s\nContent-Type: application/pgp-signature\n\nxx\n--s--\n";
     mail_is('signed', $signed, "signed text\n");
-    put('files.eml', "${from}Content-Type: multipart/mixed; boundary=x\n\n--x\n\nbody\n--x\nContent-Type: application/octet-stream; name*0*=utf-8''a%2Fb%20;"
+    spew('files.eml', "${from}Content-Type: multipart/mixed; boundary=x\n\n--x\n\nbody\n--x\nContent-Type: application/octet-stream; name*0*=utf-8''a%2Fb%20;"
         . " name*1=\"c.zip\"\n\n" . zipped('in.txt', "inside\n", 'p.png', "\x89PNG") . "\n--x\nContent-Disposition: attachment; filename=\"../../n.html\"\n"
         . "Content-Type: text/html\n\n<p>attached\n--x\nContent-Type: text/calendar\n\nno\n--x--\n");
     ids_are('mail: what is attached, archives too', 'files.eml', 'files.eml', 'files.eml/a_b c.zip/in.txt', 'files.eml/.._.._n.html');
     ids_are('mail: --include', "files.eml --include '*.txt'", 'files.eml/a_b c.zip/in.txt');
     ids_are('mail: --exclude', "files.eml --exclude '*.zip'", 'files.eml', 'files.eml/.._.._n.html');
     ids_are('mail: what its bytes are', '- < files.eml', 'stdin', 'stdin/a_b c.zip/in.txt', 'stdin/.._.._n.html');
-    put('page.mht', "From: <Saved by a browser>\r\nSubject: A page\r\nDate: Mon, 1 Jan 2024 10:00:00 +0000\r\nMIME-Version: 1.0\r\n"
+    spew('page.mht', "From: <Saved by a browser>\r\nSubject: A page\r\nDate: Mon, 1 Jan 2024 10:00:00 +0000\r\nMIME-Version: 1.0\r\n"
         . "Content-Type: multipart/related; type=\"text/html\"; boundary=\"b\"\r\n\r\n--b\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
         . "<h2>H</h2><p>te=\r\nxt\r\n--b\r\nContent-Type: text/css\r\n\r\nbody {}\r\n--b\r\nContent-Type: image/png\r\n\r\n\x89PNG\r\n--b--\r\n");
     text_is('mail: a page that a browser has saved', 'page.mht', "# A page\n\n## H\n\ntext\n");
-    put('memo.txt', "From: a\nTo: b\nSubject: c\nDate: d\n\nText\n");
-    text_is('mail: a text file with the same lines is text', 'memo.txt', get('memo.txt'));
-    put('d.eml', "${from}Content-Type: multipart/mixed; boundary=x\n\n--x\n\nbody\n--x\n\ncut o");
+    spew('memo.txt', "From: a\nTo: b\nSubject: c\nDate: d\n\nText\n");
+    text_is('mail: a text file with the same lines is text', 'memo.txt', slurp('memo.txt'));
+    spew('d.eml', "${from}Content-Type: multipart/mixed; boundary=x\n\n--x\n\nbody\n--x\n\ncut o");
     fails('mail: cut off', 1, 'd.eml: cut off: its last part has no end', 'd.eml -o x.jsonl');
-    put('d.eml', "${from}Content-Type: multipart/mixed\n\n--x\n\nbody\n--x--\n");
+    spew('d.eml', "${from}Content-Type: multipart/mixed\n\n--x\n\nbody\n--x--\n");
     fails('mail: no boundary', 1, 'd.eml: a multipart without a boundary', 'd.eml -o x.jsonl');
-    put('d.eml', "${from}Content-Transfer-Encoding: rot13\n\nobql\n");
+    spew('d.eml', "${from}Content-Transfer-Encoding: rot13\n\nobql\n");
     fails('mail: an unknown transfer encoding', 1, 'd.eml: part text/plain: its Content-Transfer-Encoding', 'd.eml -o x.jsonl');
-    put('d.eml', "${from}Content-Type: multipart/encrypted; boundary=x\n\n--x--\n");
+    spew('d.eml', "${from}Content-Type: multipart/encrypted; boundary=x\n\n--x--\n");
     fails('mail: encrypted', 1, 'd.eml: the message is encrypted', 'd.eml -o x.jsonl');
     my $deep = "text\n";
     $deep = "Content-Type: multipart/mixed; boundary=b$_\n\n--b$_\n$deep\n--b$_--\n" for 1 .. 40;
-    put('d.eml', "$from$deep");
+    spew('d.eml', "$from$deep");
     fails('mail: parts nested too deep', 1, 'd.eml: parts are nested more than 32 deep', 'd.eml -o x.jsonl');
     $deep = "\ntext\n";
     $deep = "Content-Type: message/rfc822\n\n$from$deep" for 1 .. 10;
-    put('d.eml', "$from$deep");
+    spew('d.eml', "$from$deep");
     fails('mail: messages in messages', 1, 'archives and messages are nested more than 8 deep', 'd.eml --strict -o x.jsonl');
-    put('b.mbox', "From a\@b Mon\n${from}\nFirst\n\nFrom now on\nall is well\n\n>From b\n>>From c\n\nFrom a\@b Tue\n${from}Subject: S\n\nSecond\n");
-    my ($status, $out) = run('-q b.mbox');
+    spew('b.mbox', "From a\@b Mon\n${from}\nFirst\n\nFrom now on\nall is well\n\n>From b\n>>From c\n\nFrom a\@b Tue\n${from}Subject: S\n\nSecond\n");
+    my ($status, $out) = ft_text('-q b.mbox');
     fails('mbox: from a pipe, too large', 1, 'stdin: more than 100 bytes; --max-size allows more', '--max-size 100 -o x.jsonl < b.mbox');
-    is('mbox: messages', join('|', values_of('text', $out)), "First\n\nFrom now on\nall is well\n\nFrom b\n>From c\n|# S\n\nSecond\n");
-    is('mbox: ids', join('|', values_of('id', $out)), 'b.mbox/1|b.mbox/2');
+    is(join('|', values_of('text', $out)), "First\n\nFrom now on\nall is well\n\nFrom b\n>From c\n|# S\n\nSecond\n", 'mbox: messages');
+    is(join('|', values_of('id', $out)), 'b.mbox/1|b.mbox/2', 'mbox: ids');
 }
 
 # Spreadsheets.
@@ -116,7 +116,7 @@ sub xlsx {
 }
 sub xlsx_is {
     my ($name, $want, @arguments) = @_;
-    put('x.xlsx', xlsx(@arguments));
+    spew('x.xlsx', xlsx(@arguments));
     return text_is("xlsx: $name", 'x.xlsx', $want);
 }
 {
@@ -134,11 +134,11 @@ sub xlsx_is {
         ['E', 3, 'a'], ['ZZ', 3, 'b'], ['E', 4, 'c'], ['A', 9, 'd'], ['XFD', 1048576, 'e']);
     xlsx_is('a sheet once', "# One\n\n1\n", '<row><c><v>1</v></c></row>',
         workbook => "<workbook $S><sheets>" . '<sheet name="One" r:id="a"/>' x 3 . '</sheets></workbook>');
-    put('x.xlsx', xlsx('<row><c t="s"><v>2</v></c></row>'));
+    spew('x.xlsx', xlsx('<row><c t="s"><v>2</v></c></row>'));
     fails('xlsx: a string that is not there', 1, 'x.xlsx: xl/s.xml: a cell has the string 2 of 2', 'x.xlsx -o x.jsonl');
-    put('x.xlsx', xlsx('<row><c r="1A"><v>2</v></c></row>'));
+    spew('x.xlsx', xlsx('<row><c r="1A"><v>2</v></c></row>'));
     fails('xlsx: a cell nowhere', 1, 'x.xlsx: xl/s.xml: "1A" is no cell', 'x.xlsx -o x.jsonl');
-    put('x.xlsx', xlsx(join('', '<row>', '<c t="s"><v>0</v></c>' x 10000, '</row>') x 20,
+    spew('x.xlsx', xlsx(join('', '<row>', '<c t="s"><v>0</v></c>' x 10000, '</row>') x 20,
         strings => "<sst $S><si><t>" . 'x' x 100000 . '</t></si></sst>'));
     fails('xlsx: a string repeated without end', 1, 'x.xlsx: xl/s.xml: more than 268435456 bytes of cells; --max-size allows more', 'x.xlsx -o x.jsonl');
     my $ods = sub {
@@ -148,12 +148,12 @@ sub xlsx_is {
             . '<style:style style:name="h"><style:table-properties table:display="false"/></style:style></office:automatic-styles><office:body>'
             . "<office:spreadsheet>$_[0]</office:spreadsheet></office:body></office:document-content>");
     };
-    put('o.ods', $ods->('<table:table table:name="T"><table:table-row table:number-rows-repeated="2"><table:table-cell table:number-columns-repeated="2">'
+    spew('o.ods', $ods->('<table:table table:name="T"><table:table-row table:number-rows-repeated="2"><table:table-cell table:number-columns-repeated="2">'
         . '<text:p>a</text:p><text:p>b<text:s/>c</text:p><office:annotation><text:p>no</text:p></office:annotation></table:table-cell>'
         . '<table:covered-table-cell><text:p>no</text:p></table:covered-table-cell><table:table-cell><text:p>d</text:p></table:table-cell></table:table-row></table:table>'
         . '<table:table table:name="H" table:style-name="h"><table:table-row><table:table-cell><text:p>no</text:p></table:table-cell></table:table-row></table:table>'));
     text_is('ods: repeated, covered, annotated, hidden', 'o.ods', "# T\n\n| a b c | a b c | d |\n| --- | --- | --- |\n| a b c | a b c | d |\n");
-    put('o.ods', $ods->('<table:table><table:table-row table:number-rows-repeated="1000000000"><table:table-cell table:number-columns-repeated="1000000000">'
+    spew('o.ods', $ods->('<table:table><table:table-row table:number-rows-repeated="1000000000"><table:table-cell table:number-columns-repeated="1000000000">'
         . '<text:p>a</text:p></table:table-cell></table:table-row></table:table>'));
     fails('ods: a cell repeated without end', 1, 'o.ods: content.xml: more than', 'o.ods --max-size 1M -o x.jsonl');
 }
@@ -161,12 +161,12 @@ sub xlsx_is {
 # XML that is made to do harm.
 {
     my $bomb = xlsx('<row><c t="str"><v>' . 'x' x (80 << 20) . '</v></c></row>');
-    put('x.xlsx', $bomb);
+    spew('x.xlsx', $bomb);
     fails('xlsx: a bomb', 1, 'x.xlsx: xl/s.xml: more than', 'x.xlsx -o x.jsonl');
     my $entities = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;"><!ENTITY f SYSTEM "file:///etc/passwd">]>';
-    put('x.xlsx', xlsx('<row/>', strings => "$entities<sst $S><si><t>&b;&f;</t></si></sst>"));
+    spew('x.xlsx', xlsx('<row/>', strings => "$entities<sst $S><si><t>&b;&f;</t></si></sst>"));
     fails('xlsx: entities', 1, 'x.xlsx: xl/strings.xml: has a document type declaration', 'x.xlsx -o x.jsonl');
-    put('x.xlsx', xlsx('<row>' x 100000));
+    spew('x.xlsx', xlsx('<row>' x 100000));
     fails('xlsx: elements nested too deep', 1, 'x.xlsx: xl/s.xml: XML line 1: Excessive depth', 'x.xlsx -o x.jsonl');
 }
 
@@ -182,20 +182,20 @@ sub epub {
     my $opf = '<metadata><dc:title>B &amp; C</dc:title></metadata><manifest>' . $item->('1', 'x%20y.xhtml') . $item->('2', '../z.html#frag') . $item->('n', 'n.xhtml', 'properties="nav"')
         . '</manifest><spine><itemref idref="n"/><itemref idref="2"/><itemref idref="1"/><itemref idref="1"/></spine>';
     my @pages = ('O/n.xhtml', '<nav>no</nav><p>contents', 'O/x y.xhtml', '<title>no</title><h2>X</h2>x', 'z.html', '<p>z', 'O/other.xhtml', '<p>no');
-    put('b.epub', epub($opf, @pages));
+    spew('b.epub', epub($opf, @pages));
     text_is('epub: the spine\'s order', 'b.epub', "# B & C\n\nz\n\n## X\n\nx\n");
-    put('b.epub', epub($opf, @pages, 'META-INF/encryption.xml', '<e xmlns="http://www.w3.org/2001/04/xmlenc#"><CipherReference URI="z.html"/></e>'));
+    spew('b.epub', epub($opf, @pages, 'META-INF/encryption.xml', '<e xmlns="http://www.w3.org/2001/04/xmlenc#"><CipherReference URI="z.html"/></e>'));
     fails('epub: encrypted', 1, 'b.epub: O/b.opf: z.html is encrypted', 'b.epub -o x.jsonl');
-    put('b.epub', epub($opf, @pages[0 .. 3]));
+    spew('b.epub', epub($opf, @pages[0 .. 3]));
     fails('epub: a page is missing', 1, 'b.epub: O/b.opf: z.html is missing', 'b.epub -o x.jsonl');
-    put('b.epub', epub('<manifest/><spine><itemref idref="?"/></spine>'));
+    spew('b.epub', epub('<manifest/><spine><itemref idref="?"/></spine>'));
     fails('epub: a spine of nothing', 1, 'b.epub: O/b.opf: the spine has "?"', 'b.epub -o x.jsonl');
 }
 
 # RTF.
 sub rtf_is {
     my ($name, $rtf, $want) = @_;
-    put('r.rtf', "{\\rtf1\\ansi\\ansicpg1252\\deff0{\\fonttbl{\\f0\\fcharset0 A;}{\\f1\\fcharset204 B;}{\\f2\\fcharset128 C;}}"
+    spew('r.rtf', "{\\rtf1\\ansi\\ansicpg1252\\deff0{\\fonttbl{\\f0\\fcharset0 A;}{\\f1\\fcharset204 B;}{\\f2\\fcharset128 C;}}"
         . "{\\stylesheet{\\s0 Normal;}{\\s1\\b heading 1;}{\\s2 \\outlinelevel1 {\\*\\x no}Eigene;}{\\s3 toc 1;}}$rtf}");
     return text_is("rtf: $name", 'r.rtf', $want);
 }
@@ -210,9 +210,9 @@ sub rtf_is {
     rtf_is('notes, fields, shapes', "a{\\footnote\\pard\\plain note}b {\\field{\\*\\fldinst HYPERLINK \"x\"}{\\fldrslt link}}"
         . "{\\shp{\\*\\shpinst{\\sp{\\sn no}{\\sv 1}}{\\shptxt\\pard box\\par}}{\\shprslt no}}c\\par", "a[^1]b linkc\n\nbox\n\n[^1]: note\n");
     rtf_is('what is left out', "{\\info{\\title no}}{\\header no{\\shp{\\*\\shpinst{\\shptxt no}}}}{\\*\\unknown no}{\\pict\\bin3 }{}}a\\v hidden\\v0  b\\deleted no\\deleted0 {\\xe no}}\\par", "a b\n");
-    put('r.rtf', "{\\rtf1 a{b");
+    spew('r.rtf', "{\\rtf1 a{b");
     fails('rtf: cut off', 1, 'r.rtf: cut off: 2 groups are still open', 'r.rtf -o x.jsonl');
-    put('r.rtf', '{\\rtf1 ' . '{' x 20000);
+    spew('r.rtf', '{\\rtf1 ' . '{' x 20000);
     fails('rtf: groups without end', 1, 'r.rtf: groups are nested more than 10000 deep', 'r.rtf -o x.jsonl');
 }
 

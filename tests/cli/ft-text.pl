@@ -1,43 +1,14 @@
-# What the tests of ft-text share: TAP, files, archives, running it and looking at what it writes.
+# What the tests of ft-text share beside cli.pl: archives, running it and looking at what it writes.
 # usage: BEGIN { require "$ENV{SRCDIR}/tests/cli/ft-text.pl" } ...; finish();
 use strict;
 use warnings;
 use Archive::Tar;
-use File::Temp qw(tempdir);
 use IO::Compress::Gzip qw(gzip $GzipError);
 use IO::Compress::Zip qw(zip $ZipError);
 
-my $dir = tempdir(CLEANUP => 1);
-chdir $dir or die "$dir: $!\n";
-my ($count, $failures) = (0, 0);
+require "$ENV{SRCDIR}/tests/cli/cli.pl";
 
-sub ok($$@) { # the first one's truth, though it be a match that would be an empty list
-    my ($good, $name, @notes) = @_;
-    $count++;
-    $failures++ unless $good;
-    print $good ? 'ok' : 'not ok', " $count - $name\n";
-    print map { "# $_\n" } map { split /\n/ } @notes unless $good;
-    return $good;
-}
-
-sub is {
-    my ($name, $got, $want) = @_;
-    return ok($got eq $want, $name, "got  $got", "want $want");
-}
-
-sub put {
-    my ($file, $content) = @_;
-    open my $out, '>:raw', $file or die "$file: $!\n";
-    print $out $content;
-    close $out or die "$file: $!\n";
-}
-
-sub get {
-    my ($file) = @_;
-    open my $in, '<:raw', $file or return '';
-    local $/;
-    return scalar(<$in>) // '';
-}
+scratch('documents');
 
 # A zip of name => content pairs, as bytes.
 sub zipped {
@@ -72,10 +43,10 @@ sub gzipped {
 }
 
 # Runs ft-text; status, stdout, stderr. Arguments go through the shell.
-sub run {
+sub ft_text {
     my ($arguments) = @_;
     system("ft-text $arguments >.out 2>.err");
-    return ($? >> 8, get('.out'), get('.err'));
+    return ($? >> 8, slurp('.out'), slurp('.err'));
 }
 
 sub unescape {
@@ -92,14 +63,14 @@ sub values_of {
 
 sub ids_are {
     my ($name, $arguments, @want) = @_;
-    my ($status, $out, $err) = run($arguments);
+    my ($status, $out, $err) = ft_text($arguments);
     my $got = join ' ', values_of('id', $out);
     return ok($status == 0 && $got eq "@want", $name, "status $status", "got  $got", "want @want", $err);
 }
 
 sub text_is {
     my ($name, $file, $want) = @_;
-    my ($status, $out, $err) = run("-q $file");
+    my ($status, $out, $err) = ft_text("-q $file");
     my ($got) = values_of('text', $out);
     return ok($status == 0 && $err eq '' && $got eq $want, $name, "status $status", "got  $got", "want $want", $err);
 }
@@ -108,7 +79,7 @@ sub text_is {
 sub fails {
     my ($name, $status_wanted, $text, $arguments) = @_;
     unlink 'x.jsonl';
-    my ($status, $out, $err) = run($arguments);
+    my ($status, $out, $err) = ft_text($arguments);
     return ok($status == $status_wanted && index($err, $text) >= 0 && !-e 'x.jsonl' && !glob('x.jsonl*'),
         $name, "status $status", $err, "wanted $text");
 }
@@ -127,18 +98,6 @@ sub docx {
 sub report {
     return docx('<w:p><w:pPr><w:pStyle w:val="Heading1"/></w:pPr><w:r><w:t>Head</w:t></w:r></w:p>'
             . '<w:p><w:r><w:t>Text of it.</w:t></w:r></w:p>');
-}
-
-sub finish {
-    print "1..$count\n";
-    exit($failures ? 1 : 0);
-}
-
-# A test that can't be made here.
-sub skip {
-    my ($why) = @_;
-    $count++;
-    print "ok $count - # SKIP $why\n";
 }
 
 1;

@@ -4,54 +4,23 @@
 use strict;
 use warnings;
 use File::Copy 'copy';
-use File::Temp 'tempdir';
-use JSON::PP;
+BEGIN { require "$ENV{SRCDIR}/tests/cli/cli.pl" }
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 my $data = "$ENV{SRCDIR}/tests/data/tokenizer";
-my $dir = tempdir(CLEANUP => 1);
-my $count = 0;
-
-sub ok($$@) { # the first one's truth, though it be a match that would be an empty list
-    my ($ok, $name, $why) = @_;
-    $count++;
-    print $ok ? "ok $count - $name\n" : "not ok $count - $name\n";
-    print "# $_\n" for $ok || !defined $why ? () : split /\n/, $why;
-}
-
-sub put {
-    my ($path, $bytes) = @_;
-    open my $f, '>:raw', $path or die "$path: $!";
-    print $f $bytes;
-    close $f;
-}
-
-sub get {
-    my ($path) = @_;
-    open my $f, '<:raw', $path or die "$path: $!";
-    local $/;
-    return <$f> // '';
-}
-
-# Status, stdout, stderr.
-sub run {
-    my ($input, $command) = @_;
-    put("$dir/in", $input);
-    my $status = system("$command <$dir/in >$dir/out 2>$dir/err") >> 8;
-    return ($status, get("$dir/out"), get("$dir/err"));
-}
+my $dir = scratch('ft-tok-files');
 
 sub ids_of {
     my ($model, @options) = @_;
-    my ($status, $out, $err) = run("{\"text\":\"The foo  is 12345.\"}\n", "ft-tok -m $model --ids --train-on all @options");
+    my ($status, $out, $err) = feed("ft-tok -m $model --ids --train-on all @options", "{\"text\":\"The foo  is 12345.\"}\n");
     return $status ? "$status $err" : $json->encode($json->decode($out)->{ids});
 }
 
 for my $file ('sp_bpe.model', 'sp_unigram.model', 'cl100k_tiny.tiktoken') {
     my ($set) = $file =~ /^(\w+)/;
-    my @want = map { $json->decode($_) } split /\n/, get("$data/$set.ids.jsonl");
+    my @want = map { $json->decode($_) } split /\n/, slurp("$data/$set.ids.jsonl");
     my $texts = join '', map { $json->encode({ text => $_->{text} }) . "\n" } @want;
-    my (undef, $out, $err) = run($texts, "ft-tok -m $data/$file --ids --train-on all --allow-special --no-specials");
+    my (undef, $out, $err) = feed("ft-tok -m $data/$file --ids --train-on all --allow-special --no-specials", $texts);
     my @got = map { $json->decode($_) } split /\n/, $out;
     my @wrong = grep { $json->encode($got[$_]{ids}) ne $json->encode($want[$_]{ids}) } 0 .. $#want;
     ok(@got == @want && !@wrong, "$file: ids", "$err @wrong");
@@ -60,27 +29,27 @@ for my $file ('sp_bpe.model', 'sp_unigram.model', 'cl100k_tiny.tiktoken') {
     mkdir $folder;
     copy("$data/$file", "$folder/$file") or die;
     ok(ids_of($folder) eq ids_of("$data/$file"), "$file: a folder that has only it", ids_of($folder));
-    my ($status, $stream) = run($texts, "ft-tok -m $folder --train-on all -o $dir/$set.ft $dir/in && ft-dump --stats $dir/$set.ft");
+    my ($status, $stream) = feed("ft-tok -m $folder --train-on all -o $dir/$set.ft input && ft-dump --stats $dir/$set.ft", $texts);
     ok($status == 0 && $stream =~ /tokens/, "$file: a token stream");
-    my $bytes = get("$data/$file");
+    my $bytes = slurp("$data/$file");
     my $cut = substr $bytes, 0, length($bytes) - ($file =~ /model/ ? 3 : 4000);
-    put("$dir/cut.$set" . ($file =~ /(\.\w+)$/)[0], $cut);
-    ($status, $out, $err) = run("{\"text\":\"a\"}\n", "ft-tok -m $dir/cut.$set" . ($file =~ /(\.\w+)$/)[0] . ' --ids');
+    spew("$dir/cut.$set" . ($file =~ /(\.\w+)$/)[0], $cut);
+    ($status, $out, $err) = feed("ft-tok -m $dir/cut.$set" . ($file =~ /(\.\w+)$/)[0] . ' --ids', "{\"text\":\"a\"}\n");
     ok($status == 1 && $out eq '' && $err =~ /^ft-tok: \Q$dir\E\/cut\.\S+: [^\n]+\n\z/, "$file: cut off", $err);
 }
 
 # tokenizer_config.json beside one of them.
-put("$dir/sp_bpe/tokenizer_config.json", $json->encode({
+spew("$dir/sp_bpe/tokenizer_config.json", $json->encode({
     add_bos_token => JSON::PP::false, add_eos_token => JSON::PP::true, eos_token => '</s>',
     added_tokens_decoder => { 900 => { content => '<|turn|>', special => JSON::PP::true } } }));
 my $plain = $json->decode(ids_of("$data/sp_bpe.model", '--no-specials'));
 ok(ids_of("$dir/sp_bpe") eq $json->encode([@$plain, 2]), 'tokenizer_config.json: add_bos_token, add_eos_token', ids_of("$dir/sp_bpe"));
-my (undef, $out) = run("{\"text\":\"<|turn|>\"}\n", "ft-tok -m $dir/sp_bpe --ids --train-on all --allow-special --no-specials");
+my (undef, $out) = feed("ft-tok -m $dir/sp_bpe --ids --train-on all --allow-special --no-specials", "{\"text\":\"<|turn|>\"}\n");
 ok($json->encode($json->decode($out)->{ids}) eq '[900]', 'tokenizer_config.json: added tokens');
 
 # What the name or the number of ranks must tell.
 copy("$data/cl100k_tiny.tiktoken", "$dir/mine.tiktoken") or die;
-my ($status, undef, $err) = run('', "ft-tok -m $dir/mine.tiktoken --ids");
+my ($status, undef, $err) = feed("ft-tok -m $dir/mine.tiktoken --ids", '');
 ok($status == 1 && $err =~ /mine\.tiktoken: \d+ ranks are none of the known encodings: name the file after/, 'ranks of no known encoding', $err);
 copy("$data/cl100k_tiny.tiktoken", "$dir/r50k.tiktoken") or die;
 ok(ids_of("$dir/r50k.tiktoken") =~ /^\[/ && ids_of("$dir/r50k.tiktoken") ne ids_of("$data/cl100k_tiny.tiktoken"), 'the name tells the pattern');
@@ -100,15 +69,15 @@ my @bad = (
 );
 for my $case (@bad) {
     my ($name, $file, $bytes, $want) = @$case;
-    put("$dir/$file", $bytes);
-    my ($status, $out, $err) = run("{\"text\":\"a\"}\n", "ft-tok -m $dir/$file --ids");
+    spew("$dir/$file", $bytes);
+    my ($status, $out, $err) = feed("ft-tok -m $dir/$file --ids", "{\"text\":\"a\"}\n");
     ok($status == 1 && $out eq '' && $err =~ /^ft-tok: \Q$dir\/$file\E: $want/ && $err =~ tr/\n// == 1, "refused: $name", $err);
 }
 
 copy("$data/sp_bpe.model", "$dir/sp_unigram/other.model") or die;
-($status, undef, $err) = run('', "ft-tok -m $dir/sp_unigram --ids");
+($status, undef, $err) = feed("ft-tok -m $dir/sp_unigram --ids", '');
 ok($status == 1 && $err =~ /has two tokenizers, other\.model and sp_unigram\.model/, 'refused: two in a folder', $err);
 mkdir "$dir/empty";
-($status, undef, $err) = run('', "ft-tok -m $dir/empty --ids");
+($status, undef, $err) = feed("ft-tok -m $dir/empty --ids", '');
 ok($status == 1 && $err =~ /has no tokenizer: no tokenizer\.json, tokenizer\.model or \*\.tiktoken/, 'refused: none in a folder', $err);
-print "1..$count\n";
+finish();

@@ -3,61 +3,23 @@
 # go on to the same bytes, evaluation, and what it refuses.
 use strict;
 use warnings;
-use File::Temp qw(tempdir);
-use JSON::PP;
 use POSIX qw(:sys_wait_h);
+BEGIN { require "$ENV{SRCDIR}/tests/cli/cli.pl" }
 
 my $models = "$ENV{SRCDIR}/tests/data/models";
 my $llama = "$models/llama";
-my $dir = tempdir('ft-train.XXXXXX', TMPDIR => 1, CLEANUP => 1);
-chdir $dir or die "$dir: $!\n";
-my ($count, $failures) = (0, 0);
-
-sub ok($$@) { # the first one's truth, though it be a match that would be an empty list
-    my ($good, $name, @notes) = @_;
-    $count++;
-    $failures++ unless $good;
-    print $good ? 'ok' : 'not ok', " $count - $name\n";
-    print map { "#   $_\n" } @notes unless $good;
-    return $good;
-}
-
-sub is {
-    my ($got, $want, $name) = @_;
-    return ok($got eq $want, $name, "got  $got", "want $want");
-}
-
-sub slurp {
-    my ($path) = @_;
-    open my $in, '<:raw', $path or return '';
-    local $/;
-    return scalar(<$in>) // '';
-}
-
-sub spew {
-    my ($path, @text) = @_;
-    open my $out, '>:raw', $path or die "$path: $!\n";
-    print $out @text;
-    close $out or die "$path: $!\n";
-}
-
-# Runs a shell command, stderr in the file err; its exit status.
-sub run {
-    my ($command) = @_;
-    system('sh', '-c', "$command 2>err") == -1 and die "sh: $!\n";
-    return $? & 127 ? 128 + ($? & 127) : $? >> 8;
-}
+my $dir = scratch('ft-train');
 
 sub succeeds {
     my ($name, $command) = @_;
-    my $status = run($command);
+    my $status = status_of($command);
     return ok($status == 0, $name, "exit status $status", slurp('err'));
 }
 
 # Exit 1 (or as given) and, last on stderr, a line with the text in it.
-sub refuses {
+sub fails_saying {
     my ($name, $text, $command, $want) = @_;
-    my $status = run($command);
+    my $status = status_of($command);
     my @lines = split /\n/, slurp('err');
     @lines = grep { !/^Try / } @lines if ($want // 1) == 2;
     ok($status == ($want // 1) && @lines && $lines[-1] =~ /^ft-train: .*\Q$text\E/, $name, "exit status $status", @lines);
@@ -120,7 +82,7 @@ sub write_inputs {
     my $inputs = decode_json(slurp("$models/$model/inputs.json"));
     spew("$file.jsonl", map { encode_json({ids => $inputs->{documents}[$_], trained => $inputs->{trained}[$_]}) . "\n" }
         0 .. $#{$inputs->{documents}});
-    run("ft-pack -m $models/$model --length 128 $file.jsonl -o $file.ft") == 0 or print "Bail out! ft-pack\n";
+    status_of("ft-pack -m $models/$model --length 128 $file.jsonl -o $file.ft") == 0 or print "Bail out! ft-pack\n";
 }
 
 # Documents of a small language: a word of two tokens is always followed by the same one.
@@ -139,7 +101,7 @@ sub write_documents {
         push @documents, encode_json({id => "$file-$i", ids => \@ids, trained => [map { $_ % 5 ? 1 : 0 } 0 .. $#ids]}) . "\n";
     }
     spew("$file.jsonl", @documents);
-    run("ft-pack -m $llama --length 64 $file.jsonl -o $file.ft") == 0 or print "Bail out! ft-pack\n";
+    status_of("ft-pack -m $llama --length 64 $file.jsonl -o $file.ft") == 0 or print "Bail out! ft-pack\n";
 }
 
 write_documents('train', 60, 1, 10);
@@ -213,7 +175,7 @@ my $small = "-m $llama --rank 2 --batch 3 --lr 3e-3 --seed 5 --log";
     # What the adapter scores is the loss that the next step would have had.
     succeeds('all rows in a step', "ft-train -m $llama --batch 1000 --steps 3 --lr 3e-3 --schedule constant --log a.log -o a train.ft");
     succeeds('and a step more', "ft-train --resume a --steps 4 --stop-after 4");
-    run("ft-train -m $llama --batch 1000 --steps 3 --lr 3e-3 --schedule constant -o a3 train.ft");
+    status_of("ft-train -m $llama --batch 1000 --steps 3 --lr 3e-3 --schedule constant -o a3 train.ft");
     my $score = decode_json(`ft-eval -m $llama -a a3 train.ft`);
     my $loss = (lines('a.log'))[3]{loss};
     ok(abs($score->{mean_nll} - $loss) < 1e-5, 'ft-eval says the same', "got $loss, ft-eval $score->{mean_nll}");
@@ -227,7 +189,7 @@ my $small = "-m $llama --rank 2 --batch 3 --lr 3e-3 --seed 5 --log";
     my $with = sub { my $d = decode_json($_[0]); $d->{weight} = $_[1]; return encode_json($d) . "\n" };
     spew('weights.jsonl', $with->($documents[0], 2), $with->($documents[1], 0), @documents[2 .. 9]);
     spew('twice.jsonl', @documents[0, 0, 2 .. 9]);
-    run("ft-pack -m $llama --no-shuffle --length 1024 $_.jsonl -o $_.ft") == 0 or print "Bail out! ft-pack\n" for qw(weights twice);
+    status_of("ft-pack -m $llama --no-shuffle --length 1024 $_.jsonl -o $_.ft") == 0 or print "Bail out! ft-pack\n" for qw(weights twice);
     for (qw(weights twice)) {
         succeeds("$_: trains", "ft-train -m $llama --rank 2 --batch 1 --steps 4 --lr 3e-3 --log $_.log --eval $_.ft -o $_ $_.ft");
         ok(slurp('err') =~ /^ft-train: 1 documents have no token to train on or weight 0: left out$/m, 'one is left out', slurp('err')) if $_ eq 'weights';
@@ -259,7 +221,7 @@ my $steps;
     ok($metadata =~ /ft-pack \d.*ft-train \d.*--lr=0.003/s, 'the adapter says how it was made');
     ok(index(slurp("whole/$_"), $dir) < 0, "$_ has no path of this machine")
         for qw(adapter_model.safetensors adapter_config.json train_state.safetensors);
-    run("ft-train $long --seed 8 -o seed train.ft");
+    status_of("ft-train $long --seed 8 -o seed train.ft");
     ok(slurp('seed/adapter_model.safetensors') ne slurp('whole/adapter_model.safetensors'), 'another seed has others');
 }
 
@@ -269,8 +231,8 @@ my $steps;
     succeeds('a run that pauses', "ft-train $long --log pause.log --stop-after 10 -o pause train.ft");
     ok(slurp('err') =~ /stopped after step 10 of $steps; go on with: ft-train --resume pause$/m, 'says how to go on', slurp('err'));
     is((lines('pause.log'))[-1]{step}, 10, 'its log ends there');
-    run("ft-eval -m $llama -a pause held.ft >/dev/null") == 0 or ok(0, 'its adapter can be used');
-    refuses('a new run in its folder', 'holds a run that stands at step 10', "ft-train $long -o pause train.ft");
+    status_of("ft-eval -m $llama -a pause held.ft >/dev/null") == 0 or ok(0, 'its adapter can be used');
+    fails_saying('a new run in its folder', 'holds a run that stands at step 10', "ft-train $long -o pause train.ft");
     succeeds('goes on with nothing but its name', 'cd / && ft-train --resume "$OLDPWD/pause"');
     same_run('pause', 'whole', 'to the same bytes');
     succeeds('once more', 'ft-train --resume pause');
@@ -279,20 +241,20 @@ my $steps;
     succeeds('without its adapter', 'ft-train --resume pause');
     same_run('pause', 'whole', 'makes it again');
 
-    run("cat train.ft | ft-train $long --log piped.log --stop-after 5 -o piped");
+    status_of("cat train.ft | ft-train $long --log piped.log --stop-after 5 -o piped");
     ok(slurp('err') =~ /standard input/, 'a run from a pipe says that it needs the rows again');
     succeeds('goes on with all options given again', "cat train.ft | ft-train $long --log piped.log --resume piped -o ./piped/");
     same_run('piped', 'whole', 'to the same bytes');
 
     my $plain = "-m $llama --rank 2 --batch 2 --lr 3e-3 --schedule constant --seed 4";
-    run("ft-train $plain --steps 20 --log twenty.log -o twenty train.ft");
-    run("ft-train $plain --steps 10 --log ten.log -o ten train.ft");
+    status_of("ft-train $plain --steps 20 --log twenty.log -o twenty train.ft");
+    status_of("ft-train $plain --steps 10 --log ten.log -o ten train.ft");
     succeeds('ten steps more', 'ft-train --resume ten --steps 20');
     same_run('ten', 'twenty', 'are twenty');
 
-    run("ft-train $long --checkpoint-every 4 --log often.log -o often train.ft");
+    status_of("ft-train $long --checkpoint-every 4 --log often.log -o often train.ft");
     same_run('often', 'whole', 'checkpoints change nothing');
-    run("ft-train $long --stop-after 10 -o again train.ft");
+    status_of("ft-train $long --stop-after 10 -o again train.ft");
     succeeds('--restart', "ft-train $long --restart --log again.log -o again train.ft");
     same_run('again', 'whole', 'begins anew');
 }
@@ -310,7 +272,7 @@ sub start {
 sub wait_for_lines {
     my ($pid, $log, $n) = @_;
     for (1 .. 4000) {
-        return 1 if (() = slurp($log) =~ /\n/g) >= $n;
+        return 1 if -e $log && (() = slurp($log) =~ /\n/g) >= $n;
         return 0 if waitpid($pid, WNOHANG) == $pid;
         select undef, undef, undef, 0.003;
     }
@@ -321,7 +283,7 @@ sub wait_for_lines {
 my $slow = "-m $llama --rank 2 --batch 8 --lr 1e-3 --seed 9 --steps 150 --eval held.ft --eval-every 50";
 
 {
-    run("ft-train $slow --log slow.log -o slow train.ft");
+    status_of("ft-train $slow --log slow.log -o slow train.ft");
     for my $case (['INT', 130], ['TERM', 143], ['HUP', 129]) {
         my ($signal, $want) = @$case;
         my $pid = start("ft-train $slow --log sig$signal.log -o sig$signal train.ft");
@@ -355,8 +317,8 @@ my $slow = "-m $llama --rank 2 --batch 8 --lr 1e-3 --seed 9 --steps 150 --eval h
     $pid = start("ft-train $slow --log lock.log -o lock train.ft");
     if (wait_for_lines($pid, 'lock.log', 5)) {
         rename 'err', 'err.first';
-        refuses('two runs in one folder', 'another run is writing there', "ft-train $slow -o lock --restart train.ft");
-        refuses('nor resumed while it runs', 'another run is writing there', 'ft-train --resume lock');
+        fails_saying('two runs in one folder', 'another run is writing there', "ft-train $slow -o lock --restart train.ft");
+        fails_saying('nor resumed while it runs', 'another run is writing there', 'ft-train --resume lock');
     }
     kill 'KILL', $pid;
     waitpid $pid, 0;
@@ -365,21 +327,21 @@ my $slow = "-m $llama --rank 2 --batch 8 --lr 1e-3 --seed 9 --steps 150 --eval h
 # ---- what a resumed run must not change ----
 
 {
-    run("ft-train $long --log r.log --stop-after 10 -o r train.ft");
-    run("cp -r $llama other && printf XX | dd of=other/model.safetensors bs=1 conv=notrunc seek=" . ((-s "$llama/model.safetensors") - 2));
-    refuses("resume with $_->[0]", $_->[1], "ft-train --resume r $_->[0]") for
+    status_of("ft-train $long --log r.log --stop-after 10 -o r train.ft");
+    status_of("cp -r $llama other && printf XX | dd of=other/model.safetensors bs=1 conv=notrunc seek=" . ((-s "$llama/model.safetensors") - 2));
+    fails_saying("resume with $_->[0]", $_->[1], "ft-train --resume r $_->[0]") for
         ['--lr 1', '--lr is 1'], ['--batch 3', '--batch is 3'], ['--rslora', '--rslora'], ['--seed 1', '--seed is 1'],
         ['--epochs 4', 'planned for'], ['--schedule linear', '--schedule is linear'], ['--micro-batch 64', '--micro-batch'],
         ['held.ft', 'the rows to train on changed'], ['--eval train.ft', 'the held-out rows changed'],
         ["-m other", 'the model changed'], ['--memory 1G', '--memory means passes'];
     system 'cp -r r damaged && printf XXXX | dd of=damaged/train_state.safetensors bs=1 seek=5000 conv=notrunc 2>/dev/null';
-    refuses('a damaged state', 'damaged', 'ft-train --resume damaged');
+    fails_saying('a damaged state', 'damaged', 'ft-train --resume damaged');
     mkdir 'nothing';
-    refuses('a folder without a run', 'no training run', 'ft-train --resume nothing');
-    refuses('a folder that is not there', 'absent', 'ft-train --resume absent');
-    refuses('--resume into another folder', 'own folder', 'ft-train --resume r -o other', 2);
+    fails_saying('a folder without a run', 'no training run', 'ft-train --resume nothing');
+    fails_saying('a folder that is not there', 'absent', 'ft-train --resume absent');
+    fails_saying('--resume into another folder', 'own folder', 'ft-train --resume r -o other', 2);
     spew('r.log', "something else\n");
-    refuses('a log that is none', 'r.log: line 1', 'ft-train --resume r');
+    fails_saying('a log that is none', 'r.log: line 1', 'ft-train --resume r');
     is(slurp('r.log'), "something else\n", 'which is left alone');
 }
 
@@ -398,7 +360,7 @@ my $slow = "-m $llama --rank 2 --batch 8 --lr 1e-3 --seed 9 --steps 150 --eval h
     ok(abs($score->{mean_nll} - $best->{eval_loss}) < 1e-5, 'the folder has the best one', "$score->{mean_nll} $best->{eval_loss}");
     ok(abs($best->{eval_ppl} - exp $best->{eval_loss}) < 1e-6 * $best->{eval_ppl}, 'perplexity');
 
-    run("ft-train $fast --keep last --log last.log -o last train.ft");
+    status_of("ft-train $fast --keep last --log last.log -o last train.ft");
     $score = decode_json(`ft-eval -m $llama -a last other.ft`);
     ok(abs($score->{mean_nll} - $evals[-1]{eval_loss}) < 1e-5, '--keep last has the last one');
 
@@ -413,7 +375,7 @@ my $slow = "-m $llama --rank 2 --batch 8 --lr 1e-3 --seed 9 --steps 150 --eval h
     ok(slurp('err') =~ /ended early/, 'and says so', slurp('err'));
     succeeds('a run that ended early', 'ft-train --resume patience');
     is((lines('patience.log'))[-1]{step}, $expect // 60, 'does not go on');
-    run("ft-train $small e.log --eval held.ft --epochs 2 -o e train.ft");
+    status_of("ft-train $small e.log --eval held.ft --epochs 2 -o e train.ft");
     is(scalar(grep { exists $_->{eval_loss} } lines('e.log')), 2, 'without --eval-every, after each epoch');
 }
 
@@ -422,50 +384,50 @@ my $slow = "-m $llama --rank 2 --batch 8 --lr 1e-3 --seed 9 --steps 150 --eval h
 {
     my $initial = "$llama/lora/initial";
     my $least = "-m $llama -a $initial -o b --steps 1 train.ft";
-    refuses("-a with $_->[0]", $_->[1], "ft-train $least $_->[0]") for
+    fails_saying("-a with $_->[0]", $_->[1], "ft-train $least $_->[0]") for
         ['--rank 8', 'its rank is 4'], ['--alpha 9', 'its alpha is 8'], ['--rslora', '--rslora'], ['--targets q_proj', '--targets'];
     succeeds('-a with the same shape given again', "ft-train $least --rank 4 --alpha 8");
-    run("ft-train -m $llama -a $initial -o d --steps 4 --stop-after 2 --log d.log train.ft");
-    refuses('resumed with another', 'the adapter to begin with changed', "ft-train --resume d -a $llama/lora/after3");
+    status_of("ft-train -m $llama -a $initial -o d --steps 4 --stop-after 2 --log d.log train.ft");
+    fails_saying('resumed with another', 'the adapter to begin with changed', "ft-train --resume d -a $llama/lora/after3");
     succeeds('resumed', 'ft-train --resume d');
-    run("ft-train -m $llama -a $initial -o dd --steps 4 --log dd.log train.ft");
+    status_of("ft-train -m $llama -a $initial -o dd --steps 4 --log dd.log train.ft");
     same_run('d', 'dd', 'to the same bytes');
 }
 
 # ---- what goes wrong ----
 
 {
-    refuses('an explosion', 'is not a finite number; the checkpoint of step 0 is kept',
+    fails_saying('an explosion', 'is not a finite number; the checkpoint of step 0 is kept',
         "ft-train -m $llama -o nan --lr 1e25 --clip 0 --steps 9 --schedule constant --log nan.log train.ft");
     ok(slurp('err') =~ /step \d+: document "train-\d+": the (loss|gradient)/, 'names the document', slurp('err'));
     ok(!-e 'nan/adapter_model.safetensors', 'and leaves no adapter');
     ok(!(grep { /nan|inf|null/i } slurp('nan.log')), 'nor a NaN in the log');
 
     spew('untrained.jsonl', qq({"ids":[1,2,3],"weight":0}\n{"ids":[4,5,6],"weight":0}\n));
-    refuses('nothing to learn', 'no token of 2 documents is trained',
+    fails_saying('nothing to learn', 'no token of 2 documents is trained',
         "ft-pack -m $llama untrained.jsonl 2>/dev/null | ft-train -m $llama -o none");
     ok(!-e 'none', 'writes nothing');
     my $shard = slurp('train.ft');
     my @accepted;
     for my $k (1 .. 50) {
         spew('cut.ft', substr $shard, 0, int(length($shard) * $k / 51));
-        my $status = run("ft-train -m $llama -o cut --steps 1 cut.ft");
+        my $status = status_of("ft-train -m $llama -o cut --steps 1 cut.ft");
         push @accepted, $k if $status != 1 || slurp('err') !~ /\Aft-train: cut.ft: [^\n]+\n\z/ || -e 'cut';
     }
     ok(!@accepted, 'a shard cut at 50 places', @accepted);
-    refuses('ids beyond the vocabulary', 'vocabulary', "ft-train -m $models/llama_linear -o v --steps 1 big.ft")
-        if run(q(printf '{"ids":[1,2,5000]}\n' | ft-pack -o big.ft)) == 0;
-    refuses('a file in place of the folder', 'train.ft', "ft-train -m $llama -o train.ft/x --steps 1 train.ft");
-    refuses('a log where none can be', 'nowhere/log', "ft-train -m $llama -o l1 --steps 1 --log nowhere/log train.ft");
-    refuses('a log to a full device', '/dev/full', "ft-train -m $llama -o l2 --steps 1 --log /dev/full train.ft") if -c '/dev/full';
+    fails_saying('ids beyond the vocabulary', 'vocabulary', "ft-train -m $models/llama_linear -o v --steps 1 big.ft")
+        if status_of(q(printf '{"ids":[1,2,5000]}\n' | ft-pack -o big.ft)) == 0;
+    fails_saying('a file in place of the folder', 'train.ft', "ft-train -m $llama -o train.ft/x --steps 1 train.ft");
+    fails_saying('a log where none can be', 'nowhere/log', "ft-train -m $llama -o l1 --steps 1 --log nowhere/log train.ft");
+    fails_saying('a log to a full device', '/dev/full', "ft-train -m $llama -o l2 --steps 1 --log /dev/full train.ft") if -c '/dev/full';
     ok(!-e 'l2/adapter_model.safetensors', 'a log that fails ends the run');
-    my $status = run("sh -c 'ulimit -f 8; ft-train -m $llama -o full --steps 1 train.ft; exit \$?'");
+    my $status = status_of("sh -c 'ulimit -f 8; ft-train -m $llama -o full --steps 1 train.ft; exit \$?'");
     ok($status != 0 && !glob('full/*.safetensors') && !glob('full/*.tmp'), 'no room for the state', $status, glob 'full/*');
-    refuses('a target that is not there', '"w_proj"', "ft-train -m $llama -o t --targets w_proj --steps 1 train.ft");
-    refuses('no memory', 'MiB are needed', "ft-train -m $llama -o m --memory 1M --steps 1 train.ft");
-    refuses('a warm-up longer than the run', '--warmup', "ft-train -m $llama -o w --warmup 9 --steps 3 train.ft");
-    refuses('both inputs on stdin', 'stdin', "ft-train -m $llama -o s --eval - --steps 1 <train.ft");
-    refuses($_->[0], $_->[1], "ft-train $_->[0]", 2) for
+    fails_saying('a target that is not there', '"w_proj"', "ft-train -m $llama -o t --targets w_proj --steps 1 train.ft");
+    fails_saying('no memory', 'MiB are needed', "ft-train -m $llama -o m --memory 1M --steps 1 train.ft");
+    fails_saying('a warm-up longer than the run', '--warmup', "ft-train -m $llama -o w --warmup 9 --steps 3 train.ft");
+    fails_saying('both inputs on stdin', 'stdin', "ft-train -m $llama -o s --eval - --steps 1 <train.ft");
+    fails_saying($_->[0], $_->[1], "ft-train $_->[0]", 2) for
         ["-m $llama", '-o FOLDER'], ['-o x', '-m MODEL'], ["-m $llama -o x --steps 1 --epochs 1", '--epochs'],
         ["-m $llama -o x --rank 0", '--rank'], ["-m $llama -o x --schedule fast", 'fast'], ["-m $llama -o x --lr nan", 'nan'],
         ["-m $llama -o x --dropout 1", '--dropout'], ["-m $llama -o -", 'folder'], ["--resume x --restart", '--restart'];
@@ -475,23 +437,22 @@ my $slow = "-m $llama --rank 2 --batch 8 --lr 1e-3 --seed 9 --steps 150 --eval h
 
 {
     my ($mixtral, $qwen) = map { "$ENV{SRCDIR}/tests/data/models/$_" } qw(mixtral qwen3_moe);
-    run(q(printf '{"ids":[1,5,9,13,80,22]}\n{"ids":[1,7,8,9]}\n' | ft-pack -m ) . "$mixtral -o experts.ft");
-    is(run("ft-train -m $qwen -o qwen --targets all-linear --steps 1 experts.ft"), 0, 'an adapter beside experts');
+    status_of(q(printf '{"ids":[1,5,9,13,80,22]}\n{"ids":[1,7,8,9]}\n' | ft-pack -m ) . "$mixtral -o experts.ft");
+    is(status_of("ft-train -m $qwen -o qwen --targets all-linear --steps 1 experts.ft"), 0, 'an adapter beside experts');
     ok(slurp('qwen/adapter_config.json') =~ /"gate_proj"/, 'all-linear has the layers that are no mixture', slurp('err'));
-    refuses('experts trained whole', 'mixture', "ft-train -m $mixtral -o whole --full --steps 1 experts.ft");
-    is(run("ft-train -m $mixtral -o rest --full --exclude gate,w1,w2,w3 --steps 1 experts.ft"), 0, 'all but them', slurp('err'));
+    fails_saying('experts trained whole', 'mixture', "ft-train -m $mixtral -o whole --full --steps 1 experts.ft");
+    is(status_of("ft-train -m $mixtral -o rest --full --exclude gate,w1,w2,w3 --steps 1 experts.ft"), 0, 'all but them', slurp('err'));
 }
 
 # ---- what it says ----
 
 {
-    run("ft-train -m $llama -o quiet --backend fp32 --steps 2 train.ft");
+    status_of("ft-train -m $llama -o quiet --backend fp32 --steps 2 train.ft");
     is(scalar(split /\n/, slurp('err')), 3, 'in a pipe: a line before, two after');
-    run("ft-train -m $llama -o loud --backend fp32 --steps 2 --progress always train.ft");
+    status_of("ft-train -m $llama -o loud --backend fp32 --steps 2 --progress always train.ft");
     ok(slurp('err') =~ /\rstep \d+\/2.*ETA/, 'on a terminal: how far it is', slurp('err'));
-    run("ft-train -m $llama -o stdout --steps 2 --log - train.ft >log.out");
+    status_of("ft-train -m $llama -o stdout --steps 2 --log - train.ft >log.out");
     is(scalar(lines('log.out')), 2, '--log - is the standard output');
 }
 
-print "1..$count\n";
-exit($failures ? 1 : 0);
+finish();

@@ -1,23 +1,13 @@
 #!/bin/sh
 # make install and uninstall: what goes where, with DESTDIR and other folders, called from elsewhere; no more is
 # left than was there.
-set -u
-n=0 failed=0
-ok() { # STATUS NAME [FILE-TO-SHOW]
-    n=$((n + 1))
-    if [ "$1" = 0 ]; then echo "ok $n - $2"; return; fi
-    failed=1
-    echo "not ok $n - $2"
-    [ -z "${3:-}" ] || sed 's/^/#   /' "$3"
-}
+. "$SRCDIR/tests/cli/cli.sh"
 
-dir=$(mktemp -d) && trap 'rm -rf "$dir"' EXIT && cd "$dir" || exit 1
 programs=$(cd "$BUILDDIR/bin" && echo ft-*)
 run_make() { make -f "$SRCDIR/Makefile" B="$BUILDDIR" --silent --no-print-directory "$@" >said 2>&1; }
 
 if ! make -f "$SRCDIR/Makefile" B="$BUILDDIR" --question all >/dev/null 2>&1; then
-    echo "1..0 # SKIP what is built is older than the sources"
-    exit 0
+    skip_all 'what is built is older than the sources'
 fi
 
 run_make install DESTDIR="$dir/root" prefix=/usr
@@ -50,5 +40,4 @@ ok $? 'install to other folders' said
 [ -z "$(find root2 -type f | grep -v '^root2/opt/')" ] && [ -s root2/opt/man/man1/ft-tok.1 ] && [ -x root2/opt/bin/ft-tok ]
 ok $? 'each of them is used' said
 
-echo "1..$n"
-exit $failed
+finish

@@ -11,10 +11,7 @@ make_model('real');
 my $document = qq({"messages":[{"role":"user","content":"Why?"},{"role":"assistant","content":"Because."}]}\n);
 spew('docs.jsonl', $document x 3);
 my ($out, $status) = run('ft-tok -m real -o tokens.ft docs.jsonl');
-if ($status && slurp('err') =~ /can't do all of it/) {
-    print "1..0 # SKIP this kernel has no sandbox, or the build is a sanitizer's\n";
-    exit 0;
-}
+skip_all("this kernel has no sandbox, or the build is a sanitizer's") if $status && slurp('err') =~ /can't do all of it/;
 is($status, 0, 'a tokenizer in a folder', slurp('err'));
 my $tokens = slurp('tokens.ft');
 

@@ -7,7 +7,7 @@ use warnings;
 use Time::HiRes qw(sleep time);
 BEGIN { require "$ENV{SRCDIR}/tests/cli/cli.pl" }
 
-if (!$ENV{TEST_LONG}) { print "1..0 # SKIP make check-long runs it\n"; exit 0 }
+skip_all('make check-long runs it') if !$ENV{TEST_LONG};
 scratch('kill');
 my $seed = $ENV{SEED} // 1;
 my $kills = $ENV{KILLS} // 200;

@@ -1,20 +1,11 @@
 #!/bin/sh
 # make deb: a package that lintian has nothing against, with what it needs named, and programs that run from
 # where it is unpacked.
-set -u
-n=0 failed=0
-ok() { # STATUS NAME [FILE-TO-SHOW]
-    n=$((n + 1))
-    if [ "$1" = 0 ]; then echo "ok $n - $2"; return; fi
-    failed=1
-    echo "not ok $n - $2"
-    [ -z "${3:-}" ] || tail -n 30 "$3" | sed 's/^/#   /'
-}
+. "$SRCDIR/tests/cli/cli.sh"
 
 for command in dpkg-buildpackage dpkg-deb dh; do
-    command -v $command >/dev/null || { echo "1..0 # SKIP no $command"; exit 0; }
+    command -v $command >/dev/null || skip_all "no $command"
 done
-dir=$(mktemp -d) && trap 'rm -rf "$dir"' EXIT && cd "$dir" || exit 1
 
 # Nothing of how these tests were made goes into the package.
 env -u MAKEFLAGS -u CFLAGS -u LDFLAGS make -f "$SRCDIR/Makefile" B="$dir/made" deb >log 2>&1
@@ -53,17 +44,14 @@ if command -v lintian >/dev/null; then
     lintian --allow-root --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs "$deb" >said 2>&1
     ok $? 'lintian' said
 else
-    n=$((n + 1))
-    echo "ok $n - # SKIP no lintian"
+    skip 'lintian' 'not installed'
 fi
 if command -v hardening-check >/dev/null; then
     # Control flow needs start-up files with the mark, which Debian's libc has not.
     hardening-check --nocfprotection root/usr/bin/* >said 2>&1
     ok $? 'hardened' said
 else
-    n=$((n + 1))
-    echo "ok $n - # SKIP no hardening-check"
+    skip 'hardened' 'no hardening-check'
 fi
 
-echo "1..$n"
-exit $failed
+finish
