@@ -14,6 +14,12 @@
 /* A line grows only as its bytes arrive; this bounds what a file without newlines can take. */
 #define LINE_LIMIT ((size_t)1 << 30)
 
+/* Most of what builds JSON has no other error than no memory, which so is nobody's to forget. */
+__attribute__((constructor)) static void end_without_memory(void)
+{
+    json_set_alloc_funcs(xmalloc, free);
+}
+
 static json_t *load(const char *p, size_t len, json_error_t *what)
 {
     return json_loadb(p, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, what);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -123,10 +124,9 @@ void train_run_release(struct train_run *run)
 
 static char *absolute(const char *path)
 {
-    char *here = *path == '/' || !strcmp(path, "-") ? NULL : getcwd(NULL, 0);
-    char *whole = here ? join(here, path) : xstrdup(path);
-    free(here);
-    return whole;
+    char here[PATH_MAX];
+    bool is_whole = *path == '/' || !strcmp(path, "-") || !getcwd(here, sizeof here);
+    return is_whole ? xstrdup(path) : join(here, path);
 }
 
 void train_run_set(char **at, const char *path)

@@ -44,6 +44,12 @@ static const struct {
     {"presentation", ":opendocument:xmlns:presentation:"},
 };
 
+/* libxml2 would write lines of its own to stderr. */
+__attribute__((constructor)) static void end_without_memory(void)
+{
+    xmlMemSetup(free, xmalloc, xrealloc, xstrdup);
+}
+
 static void on_problem(void *arg, xmlErrorPtr problem)
 {
     struct xml *x = arg;

@@ -10,49 +10,15 @@ use strict;
 use warnings;
 BEGIN { require "$ENV{SRCDIR}/tests/cli/cli.pl" }
 
-if ($ENV{BUILDDIR} =~ /asan/) {
-    print "1..0 # SKIP a sanitizer looks for leaks by the same means\n";
-    exit 0;
-}
+skip_all('a sanitizer looks for leaks by the same means') if $ENV{BUILDDIR} =~ /asan/;
 my $dir = scratch('faults');
-my $data = "$ENV{SRCDIR}/tests/data";
 my $inject = "$dir/inject";
 my $cc = $ENV{CC} || 'cc';
-system("$cc -O1 -o inject $ENV{SRCDIR}/tests/fault/inject.c 2>build.log && ./inject write:count true 2>>build.log") == 0 or do {
-    print '1..0 # SKIP calls cannot be intercepted here: ', (split /\n/, slurp('build.log'))[-1] // 'no compiler', "\n";
-    exit 0;
-};
+system("$cc -O1 -o inject $ENV{SRCDIR}/tests/fault/inject.c 2>build.log && ./inject write:count true 2>>build.log") == 0
+    or skip_all('calls cannot be intercepted here: ' . ((split /\n/, slurp('build.log'))[-1] // 'no compiler'));
 
-# ---- inputs ----
-
-mkdir 'docs';
-spew('docs/style.md', "# Style\n\nWe write short sentences, and plain ones.\n\n## Numbers\n\nNumbers below ten are words.\n");
-spew('docs/offer.html', "<h1>Offer</h1><p>Dear customer, here is what you asked for.</p>");
-system("cp $data/text/openpyxl.xlsx $data/text/mail.eml docs; tar -C docs -czf docs/more.tar.gz style.md") == 0 or die;
-spew_json('docs.jsonl', map { {messages => [{role => 'user', content => "Question $_?"}, {role => 'assistant', content => "Answer $_."}]} } 1 .. 9);
-spew_json('questions.jsonl', map { {prompt => 'One and one is', choices => ['two', 'three'], answer => 0} } 1 .. 3);
-make_model('model');
-system('ft-tok -m model -o tokens.ft docs.jsonl 2>/dev/null && ft-pack --length 64 -o train.ft tokens.ft 2>/dev/null') == 0 or die;
-system('ft-train -m model -o adapter --rank 2 --steps 1 train.ft 2>/dev/null') == 0 or die;
-
-# name => command; what it writes stands in out/. Those with `again` go on where they were stopped.
-my $train = '--rank 2 --batch 2 --steps 2 --eval train.ft --eval-every 1 --checkpoint-every 1 --log out/log train.ft';
-my @programs = (
-    ['ft-text', 'ft-text --strict -o out/docs.jsonl docs'],
-    ['ft-text to .gz', 'ft-text --strict --pairs -o out/docs.jsonl.gz docs'],
-    ['ft-tok', 'ft-tok -m model -o out/tokens.ft docs.jsonl'],
-    ['ft-lint', 'ft-lint --fix -m model -o out/docs.jsonl docs.jsonl'],
-    ['ft-pack', 'ft-pack --split held=0.3 --length 64 -o out/all.ft tokens.ft'],
-    ['ft-pack to .zst', 'ft-pack --length 64 -o out/all.ft.zst tokens.ft'],
-    ['ft-dump', 'ft-dump -o out/dump.jsonl train.ft'],
-    ['ft-train', "ft-train -m model -o out/adapter $train", "ft-train --resume out/adapter $train"],
-    ['ft-train --full', "ft-train -m model -o out/model --full --steps 1 train.ft", 'ft-train --resume out/model'],
-    ['ft-merge to a folder', 'ft-merge -m model -a adapter -o out/merged'],
-    ['ft-merge to GGUF', 'ft-merge -m model -a adapter --type q8_0 -o out/merged.gguf'],
-    ['ft-eval', 'ft-eval -m model -a adapter -o out/eval.json train.ft'],
-    ['ft-score', 'ft-score -m model -o out/score.json questions.jsonl'],
-    ['ft-gen', 'ft-gen -m model --max-tokens 3 -o out/gen.jsonl docs.jsonl'],
-);
+require "$ENV{SRCDIR}/tests/cli/faults.pl";
+our @programs;
 
 my @faults = (
     ['write,pwrite,writev', 'ENOSPC'], ['write,pwrite,writev', 'EIO'], ['ftruncate', 'EIO'], ['fsync', 'EIO'],
@@ -63,71 +29,9 @@ my @faults = (
 @faults = grep { "@$_" =~ /ENOSPC|fsync|rename|read|EMFILE|mmap|access/ } @faults unless $ENV{TEST_LONG};
 my $killed_at = 'write,pwrite,writev,ftruncate,fsync,rename,renameat2,mkdir,close,unlink,open';
 
-# ---- running ----
-
-my %reference; # name => {file => bytes}
-
-# What stands in out/. The log's rates and the provenance of a resumed run depend on the moment.
-sub results {
-    my %found;
-    for my $path (grep { -f } split /\n/, `find out`) {
-        $found{$path} = slurp($path);
-        $found{$path} =~ s/,"tok_per_s".*//g if $path =~ /log$/;
-    }
-    return \%found;
-}
-
-sub clear { system 'rm -rf out && mkdir out' }
-
-# Exit status and stderr, after at most 30 seconds.
 sub attempt {
     my ($fault, $command) = @_;
-    my $status = system("timeout -s KILL 30 ./inject -o n $fault $command >stdout 2>err") >> 8;
-    return ($status, slurp('err'));
-}
-
-# Files that the reference doesn't have or has otherwise.
-sub differing {
-    my ($name) = @_;
-    my ($want, $have) = ($reference{$name}, results());
-    return grep { !defined $want->{$_} || $want->{$_} ne $have->{$_} } sort keys %$have;
-}
-
-sub is_whole {
-    my ($name) = @_;
-    my $have = results();
-    return !differing($name) && keys %$have == keys %{ $reference{$name} };
-}
-
-# What is wrong with a program's end under a fault; '' if nothing.
-sub verdict {
-    my ($p, $status, $said) = @_;
-    my ($name, $command, $again) = @$p;
-    my ($program) = $command =~ /^(\S+)/;
-    return "it ran for 30 seconds: $said" if $status == 137;
-    if ($status == 0) {
-        my $which = join ' ', differing($name);
-        return is_whole($name) ? '' : "exit 0, but not the same bytes: $which: $said";
-    }
-    my @lines = split /\n/, $said;
-    return "exit status $status: $said" if $status != 1;
-    return "no message: $said" unless @lines && $lines[-1] =~ /^\Q$program\E: ./ && !grep { !/^\Q$program\E: / } @lines;
-    return "it doesn't say what: $said" if $said !~ m{/|\w\.\w|stdout|temporary|\b(?:out|model|adapter|docs): |thread|memory};
-    my @left = grep { /\.tmp\b/ } keys %{ results() };
-    return "left: @left" if @left;
-    return goes_on($p) if $again;
-    my @half = differing($name);
-    return @half ? "half a file: @half: $said" : '';
-}
-
-# A training run that failed: the same command, or --resume where there is a state, completes it.
-sub goes_on {
-    my ($p) = @_;
-    my ($name, $command, $again) = @$p;
-    my ($folder) = $command =~ / -o (\S+)/;
-    my $next = -e "$folder/train_state.safetensors" ? $again : $command;
-    my $status = system("$next >stdout 2>err") >> 8;
-    return is_whole($name) ? '' : "does not go on: $next: exit status $status: " . slurp('err') . join ' ', differing($name);
+    return attempt_in("./inject -o n $fault", $command);
 }
 
 # N for each call to fail, or of a sample.
@@ -140,20 +44,16 @@ sub places {
 
 sub count_calls {
     my ($calls, $command) = @_;
-    clear();
     attempt("$calls:count", $command);
     return slurp('n') + 0;
 }
 
 for my $p (@programs) {
     my ($name, $command, $again) = @$p;
-    clear();
-    my ($status, $said) = attempt('write:count', $command);
-    $reference{$name} = results();
-    ok($status == 0 && keys %{ $reference{$name} }, "$name: without a fault", $said) or next;
+    my ($status, $said);
+    attempt_reference($name, './inject -o n write:count', $command) or next;
 
     for my $fault (['read,pread,write,pwrite', 'short'], ['read,pread,write,pwrite', 'EINTR:0'], ['read,write', 'EAGAIN:0']) {
-        clear();
         ($status, $said) = attempt(join(':', @$fault), $command);
         ok($status == 0 && is_whole($name), "$name: @$fault: the same bytes", "exit status $status", $said, differing($name));
     }
@@ -161,7 +61,6 @@ for my $p (@programs) {
         my ($calls, $error) = @$fault;
         my (@bad, @places);
         for my $n (@places = places(count_calls($calls, $command))) {
-            clear();
             ($status, $said) = attempt("$calls:$error:$n", $command);
             my $wrong = verdict($p, $status, $said);
             push @bad, "call $n: $wrong" if $wrong;
@@ -171,7 +70,6 @@ for my $p (@programs) {
     }
     my @bad;
     for my $n (my @places = places(count_calls($killed_at, $command))) {
-        clear();
         attempt("$killed_at:KILL:$n", $command);
         my @half = grep { !/\.tmp\b/ } differing($name);
         my $wrong = '';
