@@ -12,8 +12,9 @@
 #   make deb              a Debian package
 #
 # Works from another folder too: make -f ../tuneutils/Makefile. Everything made lies under $B.
-# STATIC=1 links everything in. For another machine: CC=aarch64-linux-gnu-gcc
-# PKG_CONFIG=aarch64-linux-gnu-pkg-config, and RUN=qemu-aarch64-static where its programs can be run.
+# STATIC=1 links everything in, but for MPI (on Debian with libacl1-dev, libzstd-dev and liblz4-dev).
+# For another machine: CC=aarch64-linux-gnu-gcc PKG_CONFIG=aarch64-linux-gnu-pkg-config, and
+# RUN=qemu-aarch64-static where its programs can be run.
 
 srcdir := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 VERSION := $(shell sed -n 's/^\#define TUNEUTILS_VERSION "\(.*\)"/\1/p' $(srcdir)/lib/base/program.h)
@@ -62,7 +63,8 @@ harden_ldflags = -Wl$(comma)-z$(comma)relro$(comma)-z$(comma)now $(if $(is_stati
 ALL_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/lib $(PACKAGE_CFLAGS) $(MPI_CFLAGS) $(if $(HARDENING),$(harden_cppflags)) $(CPPFLAGS)
 ALL_CFLAGS = -std=c11 -pthread -ffp-contract=off $(if $(HARDENING),-fPIE) $(HARDENING) $(WARNINGS) $(CFLAGS)
 ALL_LDFLAGS = $(if $(HARDENING),$(harden_ldflags)) $(if $(STATIC),-static-pie) $(LDFLAGS)
-ALL_LIBS = $(PACKAGE_LIBS) $(MPI_LIBS) $(LIBS) -lm
+# ICU, which libxml2 brings, is C++; quadmath is gfortran's, which BLAS brings.
+ALL_LIBS = $(PACKAGE_LIBS) $(if $(STATIC),-lstdc++ -lquadmath) $(MPI_LIBS) $(LIBS) -lm
 
 ifeq ($(PACKAGE_LIBS),)
 ifneq ($(filter-out clean distclean dist uninstall,$(or $(MAKECMDGOALS),all)),)

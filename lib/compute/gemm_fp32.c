@@ -15,9 +15,16 @@ enum {
     NARROW = 64,
 };
 
-/* The pool runs the threads; OpenBLAS must not start its own. */
+/*
+ * The pool runs the threads; OpenBLAS must not start its own. In a static program this comes before
+ * OpenBLAS's own constructor, which does nothing the second time.
+ */
+__attribute__((weak)) void gotoblas_init(void);
+
 __attribute__((constructor)) static void single_threaded_blas(void)
 {
+    if (gotoblas_init)
+        gotoblas_init();
     openblas_set_num_threads(1);
 }
 
