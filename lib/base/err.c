@@ -1,3 +1,4 @@
+#undef ANALYSED /* the functions themselves */
 #include "base/err.h"
 
 #include <errno.h>

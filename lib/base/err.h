@@ -22,4 +22,11 @@ int err_errno(struct err *err, const char *fmt, ...) __attribute__((format(print
 /* Puts "<formatted>: " before the message that is there. Returns -1. */
 int err_prefix(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Static analysers, which read a file at a time, are told what these return. */
+#ifdef ANALYSED
+#define err_set(...) (err_set(__VA_ARGS__), -1)
+#define err_errno(...) (err_errno(__VA_ARGS__), -1)
+#define err_prefix(...) (err_prefix(__VA_ARGS__), -1)
+#endif
+
 #endif

@@ -32,6 +32,7 @@ static inline float simd_sum(const float lane[SIMD_LANES])
 {
     float s[SIMD_LANES];
     for (int i = 0; i < SIMD_LANES; i++)
+        /* cppcheck-suppress objectIndex ; callers pass arrays */
         s[i] = lane[i];
     for (int w = SIMD_LANES / 2; w; w /= 2)
         for (int i = 0; i < w; i++)

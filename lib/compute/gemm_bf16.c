@@ -178,6 +178,7 @@ static void run_part(struct part *p, size_t n_packs)
 {
     p->row_blocks = cut_evenly(p->m, ROW_BLOCK, 1);
     size_t n_panels = (p->columns + p->width - 1) / p->width;
+    /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): of m > 0 rows there is a block */
     size_t groups = (MIN_TASKS + p->row_blocks.n - 1) / p->row_blocks.n;
     p->panel_groups = cut_evenly(n_panels, (n_panels + groups - 1) / groups, 1);
     size_t copies = p->crowded.pairs ? p->row_blocks.n : 0;

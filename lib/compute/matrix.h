@@ -42,6 +42,7 @@ static inline size_t matrix_stored_row(size_t row, struct row_order o)
     if (!o.a)
         return row;
     size_t block = o.a * o.b * o.c, at = row % block;
+    /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): all three are 0 or none */
     size_t i = at / (o.b * o.c), j = at / o.c % o.b;
     return row - at + (j * o.a + i) * o.c + at % o.c;
 }

@@ -10,7 +10,7 @@ static bool is_chosen(const struct route_shape *s, const float *p, size_t e)
 {
     size_t before = 0;
     for (size_t i = 0; i < s->n_experts && before < s->used; i++)
-        before += p[i] > p[e] || (p[i] == p[e] && i < e);
+        before += p[i] > p[e] || (i < e && p[i] == p[e]);
     return before < s->used;
 }
 

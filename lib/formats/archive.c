@@ -545,6 +545,7 @@ int output_commit(struct output *out, struct err *err)
 {
     struct err inner = {.msg = ""};
     int failed = 0;
+    /* cppcheck-suppress autoVariables ; out ends here */
     out->err = &inner;
     if (out->a && !out->any && archive_filter_code(out->a, 0) == ARCHIVE_FILTER_LZ4)
         failed = write_empty_lz4(out, err);
@@ -563,6 +564,7 @@ void output_abandon(struct output *out)
     if (!out)
         return;
     struct err ignored;
+    /* cppcheck-suppress autoVariables ; out ends here */
     out->err = &ignored;
     discard(out);
     outfile_abandon(&out->file);

@@ -72,6 +72,7 @@ static inline float extreme(const float x[QK])
 /* Floats in their order as whole numbers; the map is its own inverse. */
 static inline int32_t ordered(int32_t bits)
 {
+    /* cppcheck-suppress shiftTooManyBitsSigned ; compilers shift in the sign */
     return bits ^ (bits >> 31 & 0x7fffffff);
 }
 

@@ -203,7 +203,7 @@ bool stream_begins_with(uint8_t byte)
 /* The next header into r->header; 0 at the end of the stream. */
 static int next_segment(struct stream_reader *r, struct err *err)
 {
-    size_t len;
+    size_t len = 0;
     int status = next_object(r, &len, err);
     if (status <= 0)
         return status;
@@ -247,7 +247,7 @@ uint64_t stream_reader_segment(const struct stream_reader *r)
 int stream_read(struct stream_reader *r, struct stream_record *record, struct err *err)
 {
     for (;;) {
-        size_t len;
+        size_t len = 0;
         int status = r->in_segment ? 1 : next_segment(r, err);
         if (status <= 0)
             return status;

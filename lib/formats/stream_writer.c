@@ -120,7 +120,7 @@ static void pack_trained(msgpack_packer *pack, const struct stream_record *r)
     uint32_t *runs = NULL, longest = 0;
     size_t n = 0, cap = 0;
     for (size_t at = 0, end; at < r->n; at = end) {
-        const uint8_t *next = memchr(r->trained + at, !(n & 1), r->n - at);
+        const uint8_t *next = memchr(r->trained + at, n & 1 ? 0 : 1, r->n - at);
         end = next ? (size_t)(next - r->trained) : r->n;
         ARRAY_GROW(runs, n, cap);
         runs[n++] = (uint32_t)(end - at);

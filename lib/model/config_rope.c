@@ -68,7 +68,7 @@ static void rope_object(struct config_keys *k, struct rope_config *rope,
     keys_word(k, &type, keys_find_json(k, "rope_type") ? "rope_type" : "type", types,
               ARRAY_SIZE(types), "default");
     keys_ignore(k, "type");
-    if (!strncmp(c->architecture, "phi3", 5) && type == ROPE_YARN)
+    if (!strcmp(c->architecture, "phi3") && type == ROPE_YARN)
         type = ROPE_LONGROPE; /* what phi3's first folders called it */
     rope->scaling = (enum rope_scaling)type;
     keys_real(k, &rope->theta, "rope_theta", NULL, rope->theta);

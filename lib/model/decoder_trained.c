@@ -21,6 +21,7 @@ static struct place place_of(struct decoder *d, enum slot slot, size_t layer)
     if (norm)
         return (struct place){.vector = slot_is_bias(slot) ? &norm->b : &norm->w};
     if (slot_is_bias(slot))
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): d is never NULL */
         return (struct place){.vector = &d->layers[layer].bias[owner]};
     return (struct place){.matrix = slot == SLOT_EMBED       ? &d->embed
                                     : slot == SLOT_POSITIONS ? &d->position_embed
@@ -221,16 +222,17 @@ static void norm_task(void *arg, size_t i, size_t thread)
 static void run_norm(struct norm_run *run, enum slot slot)
 {
     struct decoder *d = run->p->d;
-    const struct lora_weight *w, *b;
+    const struct lora_weight *w, *b, *either;
     size_t layer = slot_in_layer(slot) ? run->p->layer : 0;
     w = lora_find_weight(run->p->lora, layer, slot);
     b = lora_find_weight(run->p->lora, layer, SLOT_BIAS(slot));
-    if (!w && !b)
+    either = w ? w : b;
+    if (!either)
         return;
     run->norm = norm_of(d, slot, layer);
     run->dw = w ? w->grad : NULL;
     run->db = b ? b->grad : NULL;
-    run->n = w ? w->rows : b->rows;
+    run->n = either->rows;
     run->heads = run->x->cols / run->n;
     run->mean = xcalloc(2 * run->rows * run->heads, sizeof *run->mean);
     run->rstd = run->mean + run->rows * run->heads;

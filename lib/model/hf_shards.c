@@ -40,7 +40,7 @@ void hf_shards_release(struct hf_shards *s)
 void hf_shards_name(const struct hf_shards *s, size_t shard, char name[HF_SHARD_NAME])
 {
     if (s->n_shards == 1)
-        strcpy(name, "model.safetensors");
+        snprintf(name, HF_SHARD_NAME, "model.safetensors");
     else
         snprintf(name, HF_SHARD_NAME, "model-%05zu-of-%05zu.safetensors", shard + 1, s->n_shards);
 }

@@ -258,7 +258,8 @@ static json_t *merges_of_scores(const struct vocabulary *v, const json_t *vocab)
         }
         free(left);
     }
-    qsort(list, n, sizeof *list, compare_unions);
+    if (n)
+        qsort(list, n, sizeof *list, compare_unions);
     json_t *merges = json_array();
     for (size_t i = 0; i < n; i++)
         json_array_append_new(merges,

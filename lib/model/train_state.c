@@ -210,7 +210,7 @@ static int hashes_from_json(struct train_hashes *h, const json_t *json, struct e
         const char *text = json_string_value(json_object_get(json, hash_texts[i].key));
         if (!text || strlen(text) >= HASH_HEX)
             return err_set(err, "hash \"%s\" is not there", hash_texts[i].key);
-        strcpy((char *)h + hash_texts[i].offset, text);
+        memcpy((char *)h + hash_texts[i].offset, text, strlen(text) + 1);
     }
     return 0;
 }

@@ -113,7 +113,7 @@ static int exchange(struct converter *c, struct buf *text, const char *p, size_t
 
 static int finish(struct converter *c, int status, struct err *err)
 {
-    int how;
+    int how = 0;
     if (c->in >= 0)
         close(c->in);
     close(c->out);
@@ -133,7 +133,7 @@ static int finish(struct converter *c, int status, struct err *err)
 
 int extract_pdf(struct prose_text *t, const char *p, size_t len, size_t limit, struct err *err)
 {
-    struct converter c;
+    struct converter c = {.in = -1, .out = -1};
     struct buf pages = BUF_INIT;
     if (start(&c, err))
         return -1;

@@ -38,7 +38,7 @@ static void add_cuts(const struct vocab *v, uint32_t id, float score, struct can
     size_t len, cut = 0;
     const char *p = vocab_string(v, id, &len);
     uint32_t chars = 0, before = 0;
-    if (len > LONGEST_TOKEN)
+    if (!len || len > LONGEST_TOKEN)
         return;
     for (size_t i = 0; i < len; i += utf8_length((unsigned char)p[i]))
         chars++;

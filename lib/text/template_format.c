@@ -80,6 +80,7 @@ static const struct str *number_text(struct render *r, struct value v, const str
                          : type == 'X' ? "%s%s%" PRIX64
                          : type == 'o' ? "%s%s%" PRIo64
                                        : "%s%s%" PRIu64;
+    /* cppcheck-suppress wrongPrintfScanfArgNum ; PRIu64 and its like are of the C library */
     snprintf(text, sizeof text, number, i < 0 ? "-" : sign, prefix, digits);
     return str_copy(&r->l, text, strlen(text), v.origin);
 }
@@ -242,7 +243,7 @@ static struct value field_value(struct render *r, const char *p, const char *end
             template_fail(&r->l, "cannot switch between manual and automatic field numbering");
         if (q > p)
             *automatic = SIZE_MAX;
-        size_t i = q == p ? (*automatic)++ : q - p > 6 ? SIZE_MAX : (size_t)atoi(p);
+        size_t i = q == p ? (*automatic)++ : q - p > 6 ? SIZE_MAX : (size_t)strtoul(p, NULL, 10);
         if (i < args->n)
             v = args->items[i];
     } else {
@@ -266,7 +267,7 @@ static struct value field_value(struct render *r, const char *p, const char *end
         bool digits = name->len && name->len < 7;
         for (size_t i = 0; i < name->len; i++)
             digits &= isdigit((unsigned char)name->p[i]) != 0;
-        v = get_item(r, v, digits ? value_int(atoi(from)) : value_str(name));
+        v = get_item(r, v, digits ? value_int(strtol(from, NULL, 10)) : value_str(name));
         if (q < end)
             q++;
     }

@@ -22,7 +22,7 @@ void builder_add_float(struct builder *b, double f, origin o)
         if (strtod(digits, NULL) == f)
             break;
     }
-    exponent = atoi(strchr(digits, 'e') + 1);
+    exponent = (int)strtol(strchr(digits, 'e') + 1, NULL, 10);
     int n_digits = (int)strcspn(digits + (digits[0] == '-'), "e") - 1;
     if (n_digits < 1)
         n_digits = 1;

@@ -122,6 +122,7 @@ static struct value test_lower(struct render *r, const struct value *a,
 {
     const struct builtin *islower = string_method_find(str_z(&r->l, "islower"));
     struct value s = value_str(value_to_str(&r->l, a[0]));
+    /* cppcheck-suppress returnDanglingLifetime ; values are copied */
     return islower->call(r, &s, rest);
 }
 
@@ -130,6 +131,7 @@ static struct value test_upper(struct render *r, const struct value *a,
 {
     const struct builtin *isupper = string_method_find(str_z(&r->l, "isupper"));
     struct value s = value_str(value_to_str(&r->l, a[0]));
+    /* cppcheck-suppress returnDanglingLifetime ; values are copied */
     return isupper->call(r, &s, rest);
 }
 

@@ -49,8 +49,10 @@ static int find_other(struct tokenizer_source *s, const char *folder, bool *foun
 {
     DIR *dir = opendir(folder);
     struct buf name = BUF_INIT;
-    int rc = dir ? 0 : err_errno(err, "%s", folder);
+    int rc = 0;
     *found = false;
+    if (!dir)
+        return err_errno(err, "%s", folder);
     for (struct dirent *e; !rc && (errno = 0, e = readdir(dir));) {
         if (!ends_with(e->d_name, ".model") && !ends_with(e->d_name, ".tiktoken"))
             continue;
@@ -64,8 +66,7 @@ static int find_other(struct tokenizer_source *s, const char *folder, bool *foun
     }
     if (!rc && errno)
         rc = err_errno(err, "%s", folder);
-    if (dir)
-        closedir(dir);
+    closedir(dir);
     buf_addf(&s->path, "%s/%s", folder, name.p);
     buf_release(&name);
     return rc;
