@@ -26,13 +26,13 @@ sub sample {
 
 sub allocating { return "env LD_PRELOAD=$dir/allocate.so FAULT_FILE=n @_" }
 
-# The least address space, in KiB, in which a program starts.
+# The least address space, in KiB, in which a program starts; with less, OpenBLAS's threads may look for memory without end.
 sub least_space {
     my ($program) = @_;
     my ($low, $high) = (1 << 13, 1 << 23);
     while ($high - $low > 1 << 12) {
         my $middle = ($low + $high) >> 1;
-        (status_of("sh -c 'ulimit -v $middle; exec $program --version' >stdout") ? $low : $high) = $middle;
+        (status_of("sh -c 'ulimit -v $middle; exec timeout -s KILL 5 $program --version' >stdout") ? $low : $high) = $middle;
     }
     return $high;
 }
