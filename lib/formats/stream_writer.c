@@ -6,15 +6,23 @@
 #include <string.h>
 #include <utf8proc.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 
 struct stream_writer {
     struct output *out;
     struct stream_header header;
     struct stream_segment segment;
-    msgpack_sbuffer bytes; /* the object being written */
+    struct buf bytes; /* the object being written */
     msgpack_packer pack;
 };
+
+/* For the packer. Its own buffer would leave out what there is no memory for. */
+static int add_bytes(void *bytes, const char *p, size_t len)
+{
+    buf_add(bytes, p, len);
+    return 0;
+}
 
 static bool is_utf8(const char *p, size_t len)
 {
@@ -237,12 +245,12 @@ static void pack_trailer(msgpack_packer *pack, const struct stream_segment *s)
 
 static int put_object(struct stream_writer *w, uint64_t limit, struct err *err)
 {
-    if (w->bytes.size > limit)
-        return err_set(err, "an object of %zu bytes, ft-stream(5) allows %" PRIu64, w->bytes.size,
+    if (w->bytes.len > limit)
+        return err_set(err, "an object of %zu bytes, ft-stream(5) allows %" PRIu64, w->bytes.len,
                        limit);
-    int status = output_write(w->out, w->bytes.data, w->bytes.size, err);
-    hash_add(w->segment.hash, w->bytes.data, w->bytes.size);
-    msgpack_sbuffer_clear(&w->bytes);
+    int status = output_write(w->out, w->bytes.p, w->bytes.len, err);
+    hash_add(w->segment.hash, w->bytes.p, w->bytes.len);
+    buf_clear(&w->bytes);
     return status;
 }
 
@@ -258,8 +266,8 @@ int stream_writer_open(struct stream_writer **out, const char *path, const struc
     w->out = output;
     w->segment.hash = hash_new();
     stream_header_copy(&w->header, h);
-    msgpack_sbuffer_init(&w->bytes);
-    msgpack_packer_init(&w->pack, &w->bytes, msgpack_sbuffer_write);
+    buf_init(&w->bytes);
+    msgpack_packer_init(&w->pack, &w->bytes, add_bytes);
     pack_header(&w->pack, h);
     if (put_object(w, STREAM_MAX_HEADER, err)) {
         stream_writer_abandon(w);
@@ -285,7 +293,7 @@ struct stream_totals stream_writer_totals(const struct stream_writer *w)
 
 static void writer_free(struct stream_writer *w)
 {
-    msgpack_sbuffer_destroy(&w->bytes);
+    buf_release(&w->bytes);
     hash_free(w->segment.hash);
     stream_header_release(&w->header);
     free(w);
