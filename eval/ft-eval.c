@@ -275,10 +275,8 @@ static int open_model(struct session *s, struct err *err)
     opt.base.n_adapters = opt.adapters.n;
     if (tuned_open(&s->model, &opt.base, err))
         return -1;
-    if (vocabulary_load(&s->vocabulary, opt.base.model, decoder_config(s->model.decoder)->vocab,
-                        err))
-        return -1;
-    return s->vocabulary.tokenizer[0] ? tokenizer_load(&s->tokenizer, opt.base.model, err) : 0;
+    return vocabulary_load(&s->vocabulary, opt.base.model, decoder_config(s->model.decoder)->vocab,
+                           &s->tokenizer, err);
 }
 
 /* Distributions that another run wrote must be of this vocabulary. */

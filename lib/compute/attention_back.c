@@ -177,11 +177,10 @@ static void share_task(void *arg, size_t i, size_t thread)
             float *dv = run->dv + (row * s->n_kv_heads + kv) * d;
             memcpy(dk, run->a->dk_heads + from, d * sizeof *dk);
             memcpy(dv, run->a->dv_heads + from, d * sizeof *dv);
-            for (size_t h = 1; h < group; h++)
-                for (size_t j = 0; j < d; j++) {
-                    dk[j] += run->a->dk_heads[from + h * d + j];
-                    dv[j] += run->a->dv_heads[from + h * d + j];
-                }
+            for (size_t h = 1; h < group; h++) {
+                row_add(dk, run->a->dk_heads + from + h * d, d, 1);
+                row_add(dv, run->a->dv_heads + from + h * d, d, 1);
+            }
         }
 }
 

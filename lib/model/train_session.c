@@ -137,7 +137,7 @@ static int open_model(struct train_session *s, struct err *err)
     checkpoint_hash(s->checkpoint, NULL, s->hashes.base);
     s->options.backend = (int)decoder_backend(s->decoder);
     s->options.micro_batch = decoder_pass_tokens(s->decoder);
-    return vocabulary_load(&s->vocabulary, path, decoder_config(s->decoder)->vocab, err);
+    return vocabulary_load(&s->vocabulary, path, decoder_config(s->decoder)->vocab, NULL, err);
 }
 
 static struct rows *new_rows(const struct train_session *s)

@@ -2,11 +2,12 @@
 
 #include <string.h>
 
-#include "text/tokenizer.h"
-
-int vocabulary_load(struct vocabulary *v, const char *path, size_t size, struct err *err)
+int vocabulary_load(struct vocabulary *v, const char *path, size_t size, struct tokenizer **keep,
+                    struct err *err)
 {
     *v = (struct vocabulary){.size = size};
+    if (keep)
+        *keep = NULL;
     int there = tokenizer_exists(path, err);
     if (there <= 0)
         return there;
@@ -14,7 +15,10 @@ int vocabulary_load(struct vocabulary *v, const char *path, size_t size, struct 
     if (tokenizer_load(&t, path, err))
         return -1;
     tokenizer_hash(t, v->tokenizer);
-    tokenizer_free(t);
+    if (keep)
+        *keep = t;
+    else
+        tokenizer_free(t);
     return 0;
 }
 

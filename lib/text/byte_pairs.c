@@ -18,11 +18,6 @@ static inline size_t pair_at(int first, int second)
     return (size_t)first << 8 | (size_t)second;
 }
 
-static inline uint32_t lower(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-
 /*
  * A merge of two bytes that is made early must not let a later one be made early too: so what uses
  * its result must have a higher rank, as it has in every vocabulary that was learnt. Ranks only
@@ -36,11 +31,11 @@ void byte_pairs_add(struct byte_pair *pairs, struct byte_ends left, struct byte_
         return;
     if (right.alone) {
         struct byte_pair *p = &pairs[pair_at(left.last, right.first)];
-        p->left = lower(p->left, rank);
+        p->left = rank_min(p->left, rank);
     }
     if (left.alone) {
         struct byte_pair *p = &pairs[pair_at(left.first, right.first)];
-        p->right = lower(p->right, rank);
+        p->right = rank_min(p->right, rank);
     }
     if (left.alone && right.alone) {
         struct byte_pair *p = &pairs[pair_at(left.first, right.first)];

@@ -181,17 +181,12 @@ static inline uint32_t few_key(uint32_t rank, size_t at)
     return rank == NO_MERGE ? UINT32_MAX : rank << FEW_BITS | (uint32_t)at;
 }
 
-static inline uint32_t lower(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-
 static inline uint32_t few_least(const struct few *f, size_t n)
 {
     uint32_t least = UINT32_MAX;
     for (const uint32_t *k = f->keys; k < f->keys + n; k += BLOCK)
-        least = lower(least, lower(lower(lower(k[0], k[1]), lower(k[2], k[3])),
-                                   lower(lower(k[4], k[5]), lower(k[6], k[7]))));
+        least = rank_min(least, rank_min(rank_min(rank_min(k[0], k[1]), rank_min(k[2], k[3])),
+                                         rank_min(rank_min(k[4], k[5]), rank_min(k[6], k[7]))));
     return least;
 }
 

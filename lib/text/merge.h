@@ -22,6 +22,11 @@
 #define MERGE_LIMIT (1u << MERGE_BITS)
 #define NO_MERGE UINT32_MAX
 
+static inline uint32_t rank_min(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
 /*
  * Pairs and the ranks of their merges: a hash table of buckets, each a line of the processor's
  * cache, which is compared at once, so that nothing has to be guessed on the way to an answer. A

@@ -69,7 +69,7 @@ static void add_lower(struct builder *b, uint32_t c, bool final_sigma, origin o)
 /* Where a word of Jinja's title filter begins: behind -, space, ( { [ or <. */
 static bool separates_words(uint32_t c)
 {
-    return is_space(c) || (c && c < 0x80 && strchr("-({[<", (int)c));
+    return is_white_space(c) || (c && c < 0x80 && strchr("-({[<", (int)c));
 }
 
 /* What becomes of c; `first` of all, `cased`: the character before has case, `inside` a word. */
@@ -142,7 +142,7 @@ const struct str *str_casefold(struct limits *l, const struct str *s)
 static bool is_stripped(uint32_t c, const struct str *chars)
 {
     if (!chars)
-        return is_space(c);
+        return is_white_space(c);
     for (size_t at = 0; at < chars->len;)
         if (utf8_next(chars->p, chars->len, &at) == c)
             return true;

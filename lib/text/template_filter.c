@@ -144,7 +144,7 @@ static struct value filter_striptags(struct render *r, const struct value *a,
             continue;
         }
         size_t from = at;
-        if (is_space(utf8_next(s->p, s->len, &at))) {
+        if (is_white_space(utf8_next(s->p, s->len, &at))) {
             space = true;
             continue;
         }
@@ -291,9 +291,9 @@ static bool parse_float(const struct str *s, double *f)
 {
     char digits[400];
     size_t n = 0, from = 0, to = s->len;
-    while (from < to && is_space((unsigned char)s->p[from]))
+    while (from < to && is_white_space((unsigned char)s->p[from]))
         from++;
-    while (to > from && is_space((unsigned char)s->p[to - 1]))
+    while (to > from && is_white_space((unsigned char)s->p[to - 1]))
         to--;
     for (size_t i = from; i < to; i++) {
         if (s->p[i] == '_' && i > from && i + 1 < to && s->p[i + 1] != '_')
@@ -312,14 +312,14 @@ static bool parse_int(const struct str *s, int base, int64_t *i)
 {
     char digits[80];
     size_t n = 0, from = 0, to = s->len;
-    while (from < to && is_space((unsigned char)s->p[from]))
+    while (from < to && is_white_space((unsigned char)s->p[from]))
         from++;
-    while (to > from && is_space((unsigned char)s->p[to - 1]))
+    while (to > from && is_white_space((unsigned char)s->p[to - 1]))
         to--;
     for (size_t k = from; k < to; k++) {
         if (s->p[k] == '_' && k > from && k + 1 < to && s->p[k + 1] != '_')
             continue;
-        if (n == sizeof digits - 1 || !s->p[k] || is_space((unsigned char)s->p[k]))
+        if (n == sizeof digits - 1 || !s->p[k] || is_white_space((unsigned char)s->p[k]))
             return false;
         digits[n++] = s->p[k];
     }

@@ -149,7 +149,7 @@ static size_t long_end(const struct wrap *w, size_t from, size_t at, size_t end)
 
 static bool are_blanks(const struct wrap *w, size_t from, size_t to)
 {
-    while (from < to && is_space(w->x.c[from]))
+    while (from < to && is_white_space(w->x.c[from]))
         from++;
     return from == to;
 }

@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "text/template.h"
+#include "text/white_space.h"
 
 /* ---- arenas (template_memory.c) ---- */
 
@@ -110,7 +111,6 @@ size_t str_offset(const struct str *s, size_t codepoints); /* in bytes, at most 
 /* First place of b at or after `from`; SIZE_MAX if there is none. */
 size_t str_find(const struct str *a, const struct str *b, size_t from);
 uint32_t utf8_next(const char *p, size_t len, size_t *at); /* decodes and moves on */
-bool is_space(uint32_t c);                                 /* as Python's str.isspace */
 bool is_printable(uint32_t c);                             /* as its str.isprintable */
 
 /* ---- values (template_value.c) ---- */

@@ -54,7 +54,7 @@ static const char *skip_space(const struct lexer *x, const char *p)
 {
     while (p < x->end) {
         size_t moved = 0;
-        if (!is_space(utf8_next(p, (size_t)(x->end - p), &moved)))
+        if (!is_white_space(utf8_next(p, (size_t)(x->end - p), &moved)))
             break;
         p += moved;
     }
@@ -84,7 +84,7 @@ static void add_data(struct lexer *x, const char *from, const char *to, char sig
         keep = from; /* the end of the last character that is no space */
         for (const char *p = from; p < to;) {
             size_t moved = 0;
-            bool space = is_space(utf8_next(p, (size_t)(to - p), &moved));
+            bool space = is_white_space(utf8_next(p, (size_t)(to - p), &moved));
             p += moved;
             if (!space)
                 keep = p;
@@ -97,7 +97,7 @@ static void add_data(struct lexer *x, const char *from, const char *to, char sig
             const char *p = line;
             while (p < to) {
                 size_t moved = 0;
-                if (!is_space(utf8_next(p, (size_t)(to - p), &moved)))
+                if (!is_white_space(utf8_next(p, (size_t)(to - p), &moved)))
                     break;
                 p += moved;
             }

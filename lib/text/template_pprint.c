@@ -80,9 +80,10 @@ static void cut_line(struct limits *l, const struct str *line, const struct plac
     size_t start = 0, end = 0;
     while (end < line->len) {
         size_t word = end, next;
-        for (next = word; word < line->len && !is_space(utf8_next(line->p, line->len, &next));)
+        for (next = word;
+             word < line->len && !is_white_space(utf8_next(line->p, line->len, &next));)
             word = next;
-        for (next = word; word < line->len && is_space(utf8_next(line->p, line->len, &next));)
+        for (next = word; word < line->len && is_white_space(utf8_next(line->p, line->len, &next));)
             word = next;
         const struct str *candidate = repr_of(l, value_str(str_part(l, line, start, word)));
         size_t most = room(at->indent, last && word == line->len ? at->allowance : 0);

@@ -91,7 +91,7 @@ static struct value string_isspace(struct render *r, const struct value *a,
                                    const struct arguments *rest)
 {
     (void)r, (void)rest;
-    return all_characters(a[0].s, is_space);
+    return all_characters(a[0].s, is_white_space);
 }
 
 static struct value string_isascii(struct render *r, const struct value *a,

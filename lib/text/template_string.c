@@ -19,13 +19,6 @@ uint32_t utf8_next(const char *p, size_t len, size_t *at)
     return c;
 }
 
-bool is_space(uint32_t c)
-{
-    return (c >= 9 && c <= 13) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 ||
-           c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 ||
-           c == 0x202f || c == 0x205f || c == 0x3000;
-}
-
 void builder_init(struct builder *b, struct limits *l)
 {
     *b = (struct builder){.l = l};

@@ -151,7 +151,7 @@ static struct value split_words(struct render *r, const struct str *s, int64_t m
     size_t at = 0;
     for (;;) {
         size_t from = at, next = at;
-        while (from < s->len && is_space(utf8_next(s->p, s->len, &next)))
+        while (from < s->len && is_white_space(utf8_next(s->p, s->len, &next)))
             from = next;
         if (from == s->len)
             return out;
@@ -160,7 +160,7 @@ static struct value split_words(struct render *r, const struct str *s, int64_t m
             return out;
         }
         at = next = from;
-        while (at < s->len && !is_space(utf8_next(s->p, s->len, &next)))
+        while (at < s->len && !is_white_space(utf8_next(s->p, s->len, &next)))
             at = next;
         list_add(&r->l, out.list, value_str(str_part(&r->l, s, from, at)));
     }
